@@ -1,0 +1,70 @@
+"""A Backbone over diffusers' UNet2DModel: its own blocks, run in two halves, nothing run twice."""
+
+from __future__ import annotations
+
+from diffusers import UNet2DModel
+from torch import Tensor
+
+from hsx.backbones.base import Backbone, Bottleneck
+from hsx.errors import HsxError
+from hsx.schedule import NoiseSchedule
+
+
+class UNet2DBackbone(Backbone):
+    """``UNet2DModel.forward``, cut after the middle block.
+
+    Args:
+        unet: an eps-predicting network without class conditioning; it is set to evaluation and frozen.
+        schedule: the noise schedule it was trained with.
+        family: where the weights come from.
+
+    Raises:
+        HsxError: for a network whose skips run past its blocks (NCSN++), or that is conditioned on a class.
+    """
+
+    def __init__(self, unet: UNet2DModel, schedule: NoiseSchedule, family: str = "diffusers") -> None:
+        super().__init__()
+        config = unet.config
+        foreign = [b for b in (*unet.down_blocks, *unet.up_blocks) if hasattr(b, "skip_conv")]
+        if foreign or config.time_embedding_type != "positional" or unet.mid_block is None:
+            raise HsxError("expected a U-Net with a middle block, plain skips and positional timesteps, got "
+                           f"{config.down_block_types} with {config.time_embedding_type} timesteps; use a DDPM network")
+        if unet.class_embedding is not None:
+            raise HsxError("expected an unconditional network, got one with a class embedding; use an unconditional one")
+        self.unet = unet.eval().requires_grad_(False)
+        self.schedule, self.family = schedule, family
+        size = config.sample_size
+        self.sample_size = size if isinstance(size, int) else size[0]
+        side = self.sample_size // 2 ** (len(unet.down_blocks) - 1)
+        self.h_shape = (config.block_out_channels[-1], side, side)
+
+    def encode(self, x: Tensor, t: Tensor) -> Bottleneck:
+        """E(x, t), see Backbone.encode."""
+        return encode(self.unet, x, t)
+
+    def decode(self, b: Bottleneck) -> Tensor:
+        """D(h, skips, emb), see Backbone.decode."""
+        return decode(self.unet, b)[:, : self.unet.config.in_channels]  # learned variance: eps is the first half
+
+
+def encode(unet: UNet2DModel, x: Tensor, t: Tensor) -> Bottleneck:
+    """The first half of ``UNet2DModel.forward``: embedding, conv-in, down blocks, middle block."""
+    if unet.config.center_input_sample:
+        x = 2 * x - 1
+    emb = unet.time_embedding(unet.time_proj(t.expand(len(x))).to(x.dtype))  # (B, D)
+    x = unet.conv_in(x)
+    skips: tuple[Tensor, ...] = (x,)
+    for block in unet.down_blocks:
+        x, pushed = block(hidden_states=x, temb=emb)
+        skips += pushed
+    return Bottleneck(unet.mid_block(x, emb), skips, emb)
+
+
+def decode(unet: UNet2DModel, b: Bottleneck) -> Tensor:
+    """The second half of ``UNet2DModel.forward``: up blocks and output layers; all its channels."""
+    x, skips = b.h, b.skips
+    for block in unet.up_blocks:
+        n = len(block.resnets)
+        x = block(x, skips[-n:], b.emb)
+        skips = skips[:-n]
+    return unet.conv_out(unet.conv_act(unet.conv_norm_out(x)))
