@@ -3,3 +3,11 @@
 
 class HsxError(Exception):
     """Anything a user can cause.  The command line prints its one line and exits with code 2, without a traceback."""
+
+
+class BackboneError(HsxError):
+    """A checkpoint that cannot be used, and why."""
+
+
+class ImageError(HsxError):
+    """A picture that cannot be read.  It fails only the pairs it belongs to."""

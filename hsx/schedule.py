@@ -49,13 +49,13 @@ class NoiseSchedule:
     def __len__(self) -> int:
         return len(self.alphas_cumprod)
 
-    def at(self, t: Tensor, like: Tensor) -> Tensor:
-        """alpha-bar of integer timesteps ``t`` (B,), -1 being the clean image; (B, 1, 1, 1) on the device of ``like``.
+    def at(self, t: Tensor) -> Tensor:
+        """alpha-bar of integer timesteps ``t`` (B,), -1 being the clean image: (B, 1, 1, 1), float64, on the CPU.
 
-        Kept in float64: callers take roots and quotients of it before they round to the picture's dtype.
+        Take roots and quotients of it before rounding to the picture's dtype and device with ``.to(x)``.
         """
         padded = torch.cat([self.alphas_cumprod, torch.ones(1, dtype=torch.float64)])  # index -1 is the clean image
-        return padded[t.cpu()].to(like.device).reshape(-1, 1, 1, 1)
+        return padded[t.cpu()].reshape(-1, 1, 1, 1)
 
 
 def timesteps(steps: int, t_start: int = 999) -> list[int]:

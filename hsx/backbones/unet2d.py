@@ -51,6 +51,7 @@ def encode(unet: UNet2DModel, x: Tensor, t: Tensor) -> Bottleneck:
     """The first half of ``UNet2DModel.forward``: embedding, conv-in, down blocks, middle block."""
     if unet.config.center_input_sample:
         x = 2 * x - 1
+    x, t = x.to(unet.dtype), t.to(x.device)
     emb = unet.time_embedding(unet.time_proj(t.expand(len(x))).to(x.dtype))  # (B, D)
     x = unet.conv_in(x)
     skips: tuple[Tensor, ...] = (x,)

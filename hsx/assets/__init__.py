@@ -1,0 +1,15 @@
+"""What ships with hsx: the demo model and its sample pictures, addressed as ``hsx://demo_faces``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SCHEME = "hsx://"
+
+
+def resolve(path: str | Path) -> Path:
+    """The place of ``path``: inside this package for ``hsx://…``, else as it is (``~`` expanded)."""
+    text = str(path)
+    if text.startswith(SCHEME):
+        return Path(__file__).parent / text.removeprefix(SCHEME)
+    return Path(text).expanduser()

@@ -1,0 +1,75 @@
+"""DDPM checkpoints (Ho et al. 2020; ermongroup/ddim, SDEdit): their names mapped onto ``UNet2DModel``."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from torch import Tensor
+
+State = dict[str, Tensor]
+
+# The original's name: diffusers' name.  {u} is the up block's number, which diffusers counts from the bottleneck on.
+NAMES = [
+    (r"temb\.dense\.0", "time_embedding.linear_1"),
+    (r"temb\.dense\.1", "time_embedding.linear_2"),
+    (r"norm_out", "conv_norm_out"),
+    (r"mid\.block_1", "mid_block.resnets.0"),
+    (r"mid\.block_2", "mid_block.resnets.1"),
+    (r"mid\.attn_1", "mid_block.attentions.0"),
+    (r"down\.(\d+)\.block\.(\d+)", r"down_blocks.\1.resnets.\2"),
+    (r"down\.(\d+)\.attn\.(\d+)", r"down_blocks.\1.attentions.\2"),
+    (r"down\.(\d+)\.downsample", r"down_blocks.\1.downsamplers.0"),
+    (r"up\.(\d+)\.block\.(\d+)", r"up_blocks.{u}.resnets.\2"),
+    (r"up\.(\d+)\.attn\.(\d+)", r"up_blocks.{u}.attentions.\2"),
+    (r"up\.(\d+)\.upsample", r"up_blocks.{u}.upsamplers.0"),
+]
+PARTS = {"temb_proj": "time_emb_proj", "nin_shortcut": "conv_shortcut"}
+ATTENTION = {"norm": "group_norm", "q": "to_q", "k": "to_k", "v": "to_v", "proj_out": "to_out.0"}
+
+
+def recognises(state: State) -> bool:
+    """Whether these are the names of a DDPM network."""
+    return "temb.dense.0.weight" in state and "mid.block_1.conv1.weight" in state
+
+
+def convert(state: State, image_size: int) -> tuple[dict[str, Any], State]:
+    """The configuration and the weights of the equal ``UNet2DModel``.
+
+    Channels, depth and attention are read off the shapes; the image size cannot be.
+    """
+    levels = 1 + max(int(k.split(".")[1]) for k in state if re.match(r"down\.\d+\.block", k))
+    attention = [f"down.{i}.attn.0.q.weight" in state for i in range(levels)]
+    config = dict(
+        sample_size=image_size,
+        block_out_channels=tuple(len(state[f"down.{i}.block.0.conv1.weight"]) for i in range(levels)),
+        layers_per_block=1 + max(int(k.split(".")[3]) for k in state if re.match(r"down\.0\.block", k)),
+        down_block_types=tuple("AttnDownBlock2D" if a else "DownBlock2D" for a in attention),
+        up_block_types=tuple("AttnUpBlock2D" if a else "UpBlock2D" for a in reversed(attention)),
+        out_channels=len(state["conv_out.weight"]),
+        attention_head_dim=None,  # a single head
+        norm_num_groups=32,
+        attn_norm_num_groups=32,
+        norm_eps=1e-6,
+        downsample_padding=0,
+        flip_sin_to_cos=False,
+        freq_shift=1,
+    )
+    return config, {_rename(k, levels): _linear(k, v) for k, v in state.items()}
+
+
+def _rename(name: str, levels: int) -> str:
+    for pattern, replacement in NAMES:
+        found = re.match(pattern + r"\.", name)
+        if found:
+            up = levels - 1 - int(found[1]) if "{u}" in replacement else None
+            prefix, part = found.expand(replacement), name[found.end() :]
+            table = ATTENTION if "attentions" in prefix else PARTS
+            first, *rest = part.split(".")
+            return ".".join([prefix.replace("{u}", str(up)), table.get(first, first), *rest])
+    return name
+
+
+def _linear(name: str, tensor: Tensor) -> Tensor:
+    """1 x 1 convolutions of attention become the weights of linear layers: (C, C, 1, 1) -> (C, C)."""
+    return tensor.flatten(1) if re.search(r"attn.*\.(q|k|v|proj_out)\.weight", name) else tensor

@@ -1,0 +1,48 @@
+"""Blends: how the content's bottleneck is mixed into the style's."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hsx.strategies.base import Blend
+
+PARALLEL = 1e-4  # below this sine of the angle a great circle is not defined, or no different from a line
+
+
+class Slerp(Blend):
+    """Spherical interpolation of the flattened features (the paper, eq. 5), guarded.
+
+    sin((1 - gamma) theta) / sin(theta) h + sin(gamma theta) / sin(theta) content_h, theta the angle between the two.
+    Where they are parallel, opposite or zero the authors' code gives NaN; here it falls back to a straight line.
+    With a mask the angle is that of the two masked features, as in the authors' code.
+    """
+
+    def __call__(self, h: Tensor, content_h: Tensor, gamma: Tensor, mask: Tensor | None = None) -> Tensor:
+        """See ``Blend``."""
+        m = torch.ones_like(h[:1, :1]) if mask is None else mask.to(h)
+        u, v = (h * m).flatten(1).float(), (content_h * m).flatten(1).float()  # (B, C*H*W)
+        norm_u, norm_v = u.norm(dim=1, keepdim=True), v.norm(dim=1, keepdim=True)  # (B, 1)
+        u, v = u / norm_u.clamp_min(1e-12), v / norm_v.clamp_min(1e-12)
+        theta = 2 * torch.atan2((u - v).norm(dim=1, keepdim=True), (u + v).norm(dim=1, keepdim=True))  # Kahan's angle
+        g = gamma.reshape(-1, 1).float()
+        sine = torch.sin(theta)
+        line = (sine.abs() < PARALLEL) | (norm_u * norm_v == 0)
+        sine = torch.where(line, 1.0, sine)
+        keep = torch.where(line, 1 - g, torch.sin((1 - g) * theta) / sine).reshape(-1, 1, 1, 1).to(h)
+        take = torch.where(line, g, torch.sin(g * theta) / sine).reshape(-1, 1, 1, 1).to(h)
+        blended = keep * h + take * content_h
+        return blended if mask is None else m * blended + (1 - m) * h
+
+
+class AuthorsMask(Slerp):
+    """Slerp inside the authors' hard-coded mask (eyes of an aligned face): rows 4 .. H-2, columns 3 and 4 of h.
+
+    Meant with no normaliser, as in their ``use_mask``.  A mask given per pair is not looked at.
+    """
+
+    def __call__(self, h: Tensor, content_h: Tensor, gamma: Tensor, mask: Tensor | None = None) -> Tensor:
+        """See ``Blend``."""
+        eyes = torch.zeros_like(h[:, :1])
+        eyes[:, :, 4:-1, 3:5] = 1
+        return super().__call__(h, content_h, gamma, eyes)

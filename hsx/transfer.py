@@ -1,0 +1,185 @@
+"""The loop over ``step.py``: from inverted contents and styles to the contents in the styles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hsx.backbones.base import Backbone
+from hsx.errors import HsxError
+from hsx.inversion import Trajectory, invert
+from hsx.noise import SampleNoise
+from hsx.schedule import timesteps
+from hsx.step import transfer_step
+from hsx.strategies import (
+    AuthorsMask,
+    Blend,
+    BlendingSchedule,
+    Calibrator,
+    Constant,
+    Frobenius,
+    Latent,
+    Normalizer,
+    Slerp,
+    Unchanged,
+)
+
+Noise = Callable[[Tensor], Tensor]
+
+
+class Transfer:
+    """Content images in the style of style images, with a frozen diffusion model (InjectFusion, arXiv 2303.15403).
+
+    Args:
+        backbone: the frozen network, see ``hsx.load_backbone``.
+        schedule, blend, normalizer, calibrator: the method's moves, see ``hsx.strategies``; the paper's by default.
+        inversion_steps, generation_steps: timesteps of inversion and generation, evenly spaced from 0 to ``t_start``.
+        injection_steps: how many generation steps inject, spread evenly over them, or a list of the timesteps at which
+            to; by default all, at most 50, so that the same gamma means the same strength for any number of steps.
+        t_start: where inversion ends and generation starts, up to the model's last timestep.
+        t_edit: inject while t >= t_edit.
+        t_boost: injection steps at t <= t_boost add noise (eta = 1), which cleans the picture; 0: never.
+        seed: of that noise.
+        dt_lambda, dt_end: the direction term is scaled by dt_lambda at injection steps with t >= dt_end (the authors'
+            0.9985 for in-domain mixing); not together with latent calibration.
+
+    Raises:
+        HsxError: for a value out of range.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        schedule: BlendingSchedule | None = None,
+        blend: Blend | None = None,
+        normalizer: Normalizer | None = None,
+        calibrator: Calibrator | None = None,
+        inversion_steps: int = 50,
+        generation_steps: int = 50,
+        injection_steps: int | Sequence[int] | None = None,
+        t_start: int = 999,
+        t_edit: int = 400,
+        t_boost: int = 200,
+        seed: int = 0,
+        dt_lambda: float = 1.0,
+        dt_end: int = 950,
+    ) -> None:
+        last = len(backbone.schedule) - 1
+        _check("t_start", t_start, 1, last, "the model's last timestep")
+        _check("inversion_steps", inversion_steps, 2, t_start + 1, "as many as there are timesteps up to t_start")
+        _check("generation_steps", generation_steps, 2, t_start + 1, "as many as there are timesteps up to t_start")
+        _check("t_edit", t_edit, 0, last + 1, "one past the model's last timestep, which injects nothing")
+        _check("t_boost", t_boost, 0, last, "the model's last timestep")
+        _check("dt_lambda", dt_lambda, 0.5, 1.0, "which leaves the direction as it is")
+        self.backbone = backbone
+        self.schedule = schedule or Constant()
+        self.blend, self.normalizer = blend or Slerp(), normalizer or Frobenius()
+        self.calibrator = calibrator or Latent()
+        self.inversion_steps, self.t_start, self.seed = inversion_steps, t_start, seed
+        self.timesteps = timesteps(generation_steps, t_start)
+        self.injection_timesteps = _injections(self.timesteps, injection_steps)
+        self.t_edit, self.t_boost, self.dt_lambda, self.dt_end = t_edit, t_boost, dt_lambda, dt_end
+
+    @classmethod
+    def paper(
+        cls,
+        backbone: Backbone,
+        gamma: float = 0.3,
+        omega: float = 0.0,
+        dt_lambda: float = 1.0,
+        dt_end: int = 950,
+        t_edit: int = 400,
+        t_boost: int = 0,
+        inversion_steps: int = 50,
+        generation_steps: int = 1000,
+        content_replace_step: int = 50,
+        use_mask: bool = False,
+        seed: int = 0,
+    ) -> Transfer:
+        """The authors' code, number for number (github.com/curryjung/InjectFusion_official, ``diff_style``).
+
+        Args:
+            gamma, omega, dt_lambda, t_boost: their ``hs_coeff``, ``omega``, ``dt_lambda``, ``t_noise``.
+            content_replace_step: inject at the timesteps of this many evenly spaced ones; -1: at every step.
+            use_mask: their mask over the eyes of an aligned face, without normalisation.
+        """
+        every = timesteps(generation_steps)
+        return cls(
+            backbone,
+            Constant(gamma),
+            AuthorsMask() if use_mask else Slerp(),
+            Unchanged() if use_mask else Frobenius(),
+            Latent(omega),
+            inversion_steps,
+            generation_steps,
+            every if content_replace_step == -1 else timesteps(content_replace_step),
+            t_edit=t_edit,
+            t_boost=t_boost,
+            seed=seed,
+            dt_lambda=1.0 if omega else dt_lambda,  # no effect with omega in their code
+            dt_end=dt_end,
+        )
+
+    def invert(self, images: Tensor) -> Trajectory:
+        """``hsx.invert`` with the steps of this transfer: images (B, 3, R, R) in [-1, 1]."""
+        return invert(self.backbone, images, self.inversion_steps, self.t_start)
+
+    def __call__(
+        self, content_images: Tensor, style_images: Tensor, mask: Tensor | None = None, noise: Noise | None = None
+    ) -> Tensor:
+        """Pairs, row by row: images (B, 3, R, R) in [-1, 1] to images of that shape and range; see ``inject``."""
+        return self.inject(self.invert(content_images), self.invert(style_images), mask, noise).clamp(-1, 1)
+
+    @torch.no_grad()
+    def inject(
+        self, content: Trajectory, style: Trajectory, mask: Tensor | None = None, noise: Noise | None = None
+    ) -> Tensor:
+        """The content's h injected into the style's generative process; (B, 3, R, R), not clamped.
+
+        Args:
+            content, style: inverted images, pairs row by row.
+            mask: (B or 1, 1, R, R) in [0, 1], where to inject; resized to the grid of h by area.
+            noise: what draws the quality boost's noise; by default ``SampleNoise(seed, row numbers)``.
+
+        Raises:
+            HsxError: for unequal numbers of rows, or trajectories that end at another t_start.
+        """
+        if len(content) != len(style):
+            raise HsxError(f"expected as many contents as styles, pairs row by row, got {len(content)} contents and "
+                           f"{len(style)} styles; repeat rows to pair each with each")
+        if style.t_start != self.t_start:
+            raise HsxError(f"expected styles inverted up to t_start {self.t_start}, got {style.t_start}; "
+                           "invert them with this transfer's own invert()")
+        noise = noise or SampleNoise(self.seed, range(len(style)))
+        x, cells = style.x_T, None if mask is None else F.adaptive_avg_pool2d(mask, self.backbone.h_shape[1:])
+        for t, t_next in zip(reversed(self.timesteps), [*self.timesteps[-2::-1], -1], strict=True):
+            injects = t in self.injection_timesteps
+            gamma = self.schedule.gamma(t) if injects and t >= self.t_edit else 0.0
+            direction = self.dt_lambda if injects and t >= self.dt_end else 1.0
+            boost = injects and 0 < t <= self.t_boost and direction == 1
+            x = transfer_step(
+                self.backbone, x, torch.full((len(x),), t), torch.full((len(x),), t_next), content.h_at(t),
+                torch.full((len(x),), float(gamma)), self.blend, self.normalizer, self.calibrator, cells,
+                eta=float(boost), noise=noise(x) if boost else None, direction=direction,
+            )
+        return x
+
+
+def _injections(times: list[int], wanted: int | Sequence[int] | None) -> frozenset[int]:
+    """The timesteps at which h is injected: ``wanted`` of ``times`` spread evenly, or those named."""
+    if wanted is None:
+        wanted = min(50, len(times))
+    if not isinstance(wanted, int):
+        return frozenset(wanted)
+    _check("injection_steps", wanted, 1, len(times), "generation_steps")
+    if wanted == 1:
+        return frozenset(times[-1:])
+    return frozenset(times[i] for i in timesteps(wanted, len(times) - 1))
+
+
+def _check(name: str, value: float, low: float, high: float, what: str) -> None:
+    if not low <= value <= high:
+        raise HsxError(f"{name}: expected {low} to {high} ({what}), got {value}")
