@@ -30,7 +30,8 @@ class UNet2DBackbone(Backbone):
             raise HsxError("expected a U-Net with a middle block, plain skips and positional timesteps, got "
                            f"{config.down_block_types} with {config.time_embedding_type} timesteps; use a DDPM network")
         if unet.class_embedding is not None:
-            raise HsxError("expected an unconditional network, got one with a class embedding; use an unconditional one")
+            raise HsxError("expected an unconditional network, got one with a class embedding; "
+                           "use an unconditional one")
         self.unet = unet.eval().requires_grad_(False)
         self.schedule, self.family = schedule, family
         size = config.sample_size

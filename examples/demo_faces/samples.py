@@ -1,0 +1,88 @@
+"""Draw the sample pictures that ship with hsx: contents, styles of the domain, and styles from outside it.
+
+    python examples/demo_faces/samples.py hsx/assets/demo_faces
+
+None of them is trained on: training draws from seed 1.  The three styles from outside the domain are drawn by code: a
+mosaic of tiles, brush strokes, and a night scene.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+from poster_faces import HAIR, TEXTURES, render, sample_content, sample_style
+
+SEED = 77
+UP = 8  # the pictures from outside are drawn larger and then reduced
+
+
+def faces(folder: Path, size: int) -> None:
+    """Eight contents, of every hair, half of them with glasses; six styles, of every texture."""
+    rng = np.random.default_rng(SEED)
+    for i in range(8):
+        content, style = sample_content(rng), sample_style(rng)
+        content.hair, content.glasses = i % len(HAIR), i // 2 % 2
+        name = f"{HAIR[content.hair]}{'_glasses' if content.glasses else ''}_{i + 1}"
+        Image.fromarray(render(content, style, size)).save(folder / "contents" / f"{name}.png")
+    for i in range(6):
+        content, style = sample_content(rng), sample_style(rng)
+        style.texture = (i + 1) % len(TEXTURES)
+        Image.fromarray(render(content, style, size)).save(folder / "styles" / f"{TEXTURES[style.texture]}_{i + 1}.png")
+
+
+def mosaic(rng: np.random.Generator, n: int) -> Image.Image:
+    """A landscape of square tiles with dark joints."""
+    tile = n // 11
+    picture = Image.new("RGB", (n, n), (40, 30, 30))
+    draw = ImageDraw.Draw(picture)
+    for y in range(0, n, tile):
+        for x in range(0, n, tile):
+            sea = y > n * (0.55 + 0.08 * np.sin(x / n * 7))
+            base = np.array((20, 110, 150) if sea else (245, 190, 90)) + rng.normal(0, 22, 3)
+            draw.rectangle((x + 1, y + 1, x + tile - 3, y + tile - 3), fill=tuple(int(v) for v in base.clip(0, 255)))
+    return picture
+
+
+def strokes(rng: np.random.Generator, n: int) -> Image.Image:
+    """Short thick brush strokes along a swirl."""
+    picture = Image.new("RGB", (n, n), (230, 215, 180))
+    draw = ImageDraw.Draw(picture)
+    colours = np.array([(200, 70, 40), (240, 200, 120), (60, 90, 140), (250, 235, 205), (120, 150, 90)])
+    for _ in range(700):
+        x, y = rng.uniform(0, n, 2)
+        angle = np.arctan2(y - n / 2, x - n / 2) + np.pi / 2 + rng.normal(0, 0.2)
+        dx, dy = np.cos(angle) * n / 14, np.sin(angle) * n / 14
+        colour = (colours[rng.integers(len(colours))] + rng.normal(0, 14, 3)).clip(0, 255)
+        draw.line((x - dx, y - dy, x + dx, y + dy), fill=tuple(int(v) for v in colour), width=n // 24)
+    return picture
+
+
+def night(rng: np.random.Generator, n: int) -> Image.Image:
+    """A dark blue sky with a moon and stars over black hills."""
+    y = np.linspace(0, 1, n)[:, None, None]
+    picture = Image.fromarray(((1 - y) * (12, 16, 60) + y * (60, 50, 120) + np.zeros((n, n, 3))).astype(np.uint8))
+    draw = ImageDraw.Draw(picture)
+    for _ in range(45):
+        x, z, r = rng.uniform(0, n), rng.uniform(0, n * 0.7), rng.uniform(1, n / 70)
+        draw.ellipse((x - r, z - r, x + r, z + r), fill=(235, 230, 200))
+    draw.ellipse((n * 0.62, n * 0.12, n * 0.84, n * 0.34), fill=(250, 240, 190))
+    hills = [(x, n * (0.78 + 0.07 * np.sin(x / n * 9) + 0.03 * np.sin(x / n * 23))) for x in range(n)]
+    draw.polygon([*hills, (n, n), (0, n)], fill=(8, 8, 20))
+    return picture
+
+
+def main(folder: Path, size: int = 32) -> None:
+    """Write contents/, styles/ and outside/."""
+    for name in ("contents", "styles", "outside"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    faces(folder, size)
+    rng = np.random.default_rng(SEED)
+    for name, draw in (("mosaic", mosaic), ("strokes", strokes), ("night", night)):
+        draw(rng, size * UP).resize((size, size), Image.Resampling.LANCZOS).save(folder / "outside" / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

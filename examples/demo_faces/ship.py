@@ -1,0 +1,31 @@
+"""Write the averaged weights of a training state as a diffusers pipeline folder in fp16.
+
+    python examples/demo_faces/ship.py .state/demo32 hsx/assets/demo_faces
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from diffusers import DDPMPipeline, DDPMScheduler
+from train import DemoTraining
+
+
+def main() -> None:
+    """Read ``last.ckpt``, write ``model_index.json``, ``unet/`` and ``scheduler/``."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("state", type=Path)
+    parser.add_argument("folder", type=Path)
+    args = parser.parse_args()
+    module = DemoTraining.load_from_checkpoint(args.state / "last.ckpt", map_location="cpu", weights_only=True)
+    scheduler = DDPMScheduler(num_train_timesteps=1000, beta_start=1e-4, beta_end=0.02, beta_schedule="linear")
+    unet = module.ema.half()
+    DDPMPipeline(unet, scheduler).save_pretrained(args.folder, safe_serialization=True)
+    steps = torch.load(args.state / "last.ckpt", "cpu", weights_only=True)["global_step"]
+    print(f"{args.folder}: {sum(p.numel() for p in unet.parameters()):,} weights after {steps} iterations")
+
+
+if __name__ == "__main__":
+    main()

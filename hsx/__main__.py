@@ -1,0 +1,7 @@
+"""``python -m hsx``."""
+
+import sys
+
+from hsx.cli import main
+
+sys.exit(main())

@@ -1,0 +1,121 @@
+"""The command line: a thin LightningCLI over ``engine/run.py``."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import re
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from hsx.errors import HsxError
+
+USAGE = """usage: hsx predict --config configs/demo.yaml [options]
+
+  predict    contents in the styles of others; `hsx predict --help` lists the options
+
+hsx --version prints the version.  Exit codes: 0 done, 2 a mistake in what was asked, 3 some pairs failed."""
+DEFAULTS = {"schedule": "Constant", "blend": "Slerp", "normalizer": "Frobenius", "calibrator": "Latent"}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; the exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        if not argv or argv[0] in ("-h", "--help"):
+            print(USAGE)
+            return 0 if argv else 2
+        if argv[0] == "--version":
+            from hsx import __version__
+
+            print(f"hsx {__version__}")
+            return 0
+        if argv[0] == "predict":
+            return predict(argv[1:])
+        raise HsxError(f"expected a command (predict), got '{argv[0]}'; see hsx --help")
+    except HsxError as error:
+        print(f"hsx: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("hsx: stopped; what is finished is kept, start again to go on", file=sys.stderr)
+        return 130
+
+
+def predict(argv: list[str]) -> int:
+    """``hsx predict``."""
+    from jsonargparse import set_parsing_settings
+    from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+    import hsx.strategies  # noqa: F401  (so that class names in a config are found)
+    from hsx.engine.datamodule import Pairs
+    from hsx.engine.modules import TransferModule
+    from hsx.engine.run import run
+    from hsx.engine.trainer import make_trainer
+
+    class Predict(LightningCLI):
+        """Options of the run itself, and the seed handed to the model."""
+
+        def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+            parser.add_argument("--output_dir", type=str, default="outputs", help="where all results go")
+            parser.add_argument("--overwrite", type=bool, default=False, help="replace results of other settings")
+            parser.link_arguments("seed_everything", "model.seed", compute_fn=int)
+            parser.set_defaults({f"model.{kind}": {"class_path": name} for kind, name in DEFAULTS.items()})
+
+    _quiet()
+    set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
+    options: dict[str, Any] = {
+        "parser_mode": "omegaconf+", "exit_on_error": False, "prog": "hsx predict",
+        "description": "Every content in every style, with a frozen diffusion model.",
+    }
+    try:
+        cli = Predict(
+            TransferModule, Pairs, None, trainer_class=make_trainer, seed_everything_default=0, parser_kwargs=options,
+            args=argv, run=False, auto_configure_optimizers=False)
+    except HsxError:
+        raise
+    except Exception as error:  # whatever jsonargparse, OmegaConf or Lightning say of an option
+        raise HsxError(one_line(error)) from error
+    config = cli.parser.dump(cli.config, skip_none=False)
+    return run(cli.model, cli.datamodule, cli.trainer, Path(cli.config.output_dir).expanduser(), cli.config.overwrite,
+               config)
+
+
+def one_line(error: Exception) -> str:
+    """What a parser or Lightning says of an option, on one line, with what to do."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    key = re.search(r'Parser key "([\w.]+)":? ?', text)
+    if not key:
+        return f"{text.rstrip('.')}; see hsx predict --help"
+    kind, rest = key[1].removeprefix("model."), text[key.end() :].removeprefix("- ").rstrip(".")
+    wrong = re.search(r"dot import path string: (\S+)", rest)
+    if kind in DEFAULTS and wrong:
+        known = known_strategies(kind)
+        near = difflib.get_close_matches(wrong[1], known, 1, 0.4)
+        hint = f"did you mean {near[0]}?" if near else "use one of them"
+        return f"{key[1]}: expected one of {', '.join(known)}, got {wrong[1]}; {hint}"
+    return f"{key[1]}: {rest}; see hsx predict --help"
+
+
+def known_strategies(kind: str) -> list[str]:
+    """The short names of all strategies of a kind, such as ``schedule``."""
+    from hsx.strategies import base
+
+    found = [{"schedule": base.BlendingSchedule, "blend": base.Blend, "normalizer": base.Normalizer,
+              "calibrator": base.Calibrator}[kind]]
+    for known in found:
+        found += known.__subclasses__()
+    return sorted(c.__name__ for c in found[1:])
+
+
+def _quiet() -> None:
+    """Only what the user should read: not Lightning's tips, nor its warnings about loader workers."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"(lightning|torch|jsonargparse)\.")
+    warnings.filterwarnings("ignore", message=r".*(num_workers|LeafSpec|args parameter).*")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
