@@ -19,6 +19,15 @@ USAGE = """usage: hsx predict --config configs/demo.yaml [options]
 hsx --version prints the version.  Exit codes: 0 done, 2 a mistake in what was asked, 3 some pairs failed."""
 DEFAULTS = {"schedule": "Constant", "blend": "Slerp", "normalizer": "Frobenius", "calibrator": "Latent"}
 
+SAID = [  # what jsonargparse says of a value, and the same in this house's words
+    (r"Does not validate against any of the Union subtypes Subtypes: \[(.*?)\] .*Given value: (.*)",
+     r"expected \1, got \2"),
+    (r"Expected an? (.*?)\. Got value: (.*)", r"expected \1, got \2"),
+    (r"Not of type (\w+): (.*?) does not conform to restriction (.*)", r"expected \1 (\3), got \2"),
+    (r"<class '([\w.]+)'>", r"\1"),
+    (r"typing\.Literal\[(.*?)\]", r"one of \1"),
+]
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; the exit code."""
@@ -38,6 +47,8 @@ def main(argv: list[str] | None = None) -> int:
     except HsxError as error:
         print(f"hsx: error: {error}", file=sys.stderr)
         return 2
+    except SystemExit as stop:  # jsonargparse's way to end --help and --print_config
+        return int(stop.code or 0)
     except KeyboardInterrupt:
         print("hsx: stopped; what is finished is kept, start again to go on", file=sys.stderr)
         return 130
@@ -95,6 +106,8 @@ def one_line(error: Exception) -> str:
         near = difflib.get_close_matches(wrong[1], known, 1, 0.4)
         hint = f"did you mean {near[0]}?" if near else "use one of them"
         return f"{key[1]}: expected one of {', '.join(known)}, got {wrong[1]}; {hint}"
+    for pattern, told in SAID:
+        rest = re.sub(pattern, told, rest)
     return f"{key[1]}: {rest}; see hsx predict --help"
 
 

@@ -182,4 +182,4 @@ def _injections(times: list[int], wanted: int | Sequence[int] | None) -> frozens
 
 def _check(name: str, value: float, low: float, high: float, what: str) -> None:
     if not low <= value <= high:
-        raise HsxError(f"{name}: expected {low} to {high} ({what}), got {value}")
+        raise HsxError(f"{name}: expected {low} to {high} ({what}), got {value}; take one between")

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 import lightning
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
+
+from hsx.errors import HsxError
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true", "32", 32]
 
@@ -27,9 +30,17 @@ def make_trainer(
         strategy: how the work is spread, such as ddp.
         precision: of the network's numbers.
         callbacks: more Lightning callbacks.
+
+    Raises:
+        HsxError: for what Lightning does not have on this machine.
     """
-    return lightning.Trainer(
-        accelerator=accelerator, devices=devices, num_nodes=num_nodes, strategy=strategy, precision=precision,
-        callbacks=callbacks, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    given = {"accelerator": accelerator, "devices": devices, "num_nodes": num_nodes, "strategy": strategy,
+             "precision": precision}
+    try:
+        return lightning.Trainer(
+            **given, callbacks=callbacks, logger=False, enable_checkpointing=False,  # type: ignore[arg-type]
+            enable_progress_bar=False, enable_model_summary=False)
+    except (MisconfigurationException, TypeError, ValueError, RuntimeError) as error:
+        values = ", ".join(f"trainer.{name} {value}" for name, value in given.items())
+        reason = " ".join(str(error).split()).rstrip(".!")
+        raise HsxError(f"trainer: expected what this machine has, got {values} ({reason}); auto fits anywhere") from None

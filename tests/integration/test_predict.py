@@ -1,0 +1,235 @@
+"""``hsx predict`` as a user runs it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+import hsx
+from hsx.cli import main
+from hsx.images import read_image
+from hsx.strategies import ChannelMoments, Constant, Latent
+
+from ..conftest import picture
+
+SETTINGS = ["--model.generation_steps", "8", "--model.inversion_steps", "6", "--model.normalizer", "ChannelMoments",
+            "--model.schedule.init_args.gamma", "0.5", "--model.calibrator.init_args.omega", "0.1"]
+
+
+def options(model, folder, out="out", *more) -> list[str]:
+    return ["predict", "--model.backbone", str(model), "--data.contents", str(folder / "contents"), "--data.styles",
+            str(folder / "styles"), "--output_dir", str(folder / out), *SETTINGS, *more]
+
+
+def read(folder) -> dict[str, np.ndarray]:
+    return {p.name: np.asarray(Image.open(p)).astype(int) for p in sorted(folder.glob("*__*.png"))}
+
+
+def same(a: dict, b: dict) -> bool:
+    """Equal pictures, to the rounding of a pixel."""
+    return a.keys() == b.keys() and all(abs(a[k] - b[k]).max() <= 1 for k in a)
+
+
+def test_every_content_in_every_style(tiny_model, pictures, capsys):
+    assert main(options(tiny_model, pictures)) == 0
+    out = pictures / "out"
+    assert "6 pictures made" in capsys.readouterr().out
+    assert {p.name for p in out.iterdir()} == {
+        *(f"c{i}__s{j}.png" for i in range(3) for j in range(2)), "config.yaml", "grid.png", "results.jsonl",
+        "trajectories"}
+    assert len(list((out / "trajectories").iterdir())) == 5  # each distinct picture inverted once
+    lines = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    assert [line["name"] for line in lines] == [f"c{i}__s{j}" for i in range(3) for j in range(2)]
+    assert all(line["status"] == "done" for line in lines)
+    assert Image.open(out / "grid.png").size == (3 * 98 + 2, 4 * 98 + 2)
+    record = json.loads(Image.open(out / "c1__s0.png").info["hsx"])
+    assert record["settings"]["generation_steps"] == 8 and record["settings"]["schedule"]["value"] == 0.5
+    # the command does what the library does
+    backbone = hsx.load_backbone(tiny_model)
+    transfer = hsx.Transfer(backbone, Constant(0.5), normalizer=ChannelMoments(), calibrator=Latent(0.1),
+                            inversion_steps=6, generation_steps=8)
+    image = transfer(*(read_image(pictures / p, 16)[None] for p in ("contents/c1.png", "styles/s0.png")),
+                     noise=hsx.noise.SampleNoise(0, ["c1__s0"]))[0]
+    assert abs(read(out)["c1__s0.png"] - (image.permute(1, 2, 0).numpy() + 1) * 127.5).max() < 1
+
+
+def test_results_do_not_depend_on_batch_size_company_or_interruption(tiny_model, pictures, capsys):
+    assert main(options(tiny_model, pictures, "three", "--data.batch_size", "3")) == 0
+    for size in (1, 8):
+        assert main(options(tiny_model, pictures, f"by{size}", "--data.batch_size", str(size))) == 0
+        assert same(read(pictures / "three"), read(pictures / f"by{size}"))
+    one = options(tiny_model, pictures, "one")
+    one[one.index("--data.contents") + 1] += "/c1.png"
+    assert main(one) == 0
+    assert same(read(pictures / "one"), {k: v for k, v in read(pictures / "three").items() if k.startswith("c1")})
+    for name in ("c0__s1.png", "c2__s0.png"):  # as if it had been stopped before these
+        (pictures / "by1" / name).unlink()
+    before = {p: p.stat().st_mtime_ns for p in (pictures / "by1").glob("*__*.png")}
+    capsys.readouterr()
+    assert main(options(tiny_model, pictures, "by1", "--data.batch_size", "8")) == 0
+    assert "2 pictures made" in (said := capsys.readouterr().out) and "4 were there already" in said
+    assert same(read(pictures / "three"), read(pictures / "by1"))
+    assert all(p.stat().st_mtime_ns == then for p, then in before.items())
+
+
+def test_killed_and_started_again(tiny_model, pictures):
+    slow = options(tiny_model, pictures, "killed", "--data.batch_size", "1", "--model.generation_steps", "200")
+    process = subprocess.Popen([sys.executable, "-m", "hsx", *slow])
+    while process.poll() is None and not read_quietly(pictures / "killed"):
+        pass
+    process.kill()
+    process.wait()
+    assert main(slow) == 0
+    assert main([*slow, "--output_dir", str(pictures / "whole")]) == 0
+    assert same(read(pictures / "killed"), read(pictures / "whole"))
+    assert len(read(pictures / "killed")) == 6
+
+
+def read_quietly(folder) -> list:
+    return list(folder.glob("*__*.png")) if folder.exists() else []
+
+
+def test_other_settings_in_the_same_folder_are_refused(tiny_model, pictures, capsys):
+    assert main(options(tiny_model, pictures)) == 0
+    config = (pictures / "out" / "config.yaml").read_text()
+    other = options(tiny_model, pictures, "out", "--model.schedule.init_args.gamma", "0.9")
+    assert main(other) == 2
+    said = capsys.readouterr().err
+    assert "got 6 of others" in said and "--overwrite true" in said and said.count("\n") == 1
+    assert (pictures / "out" / "config.yaml").read_text() == config
+    before = read(pictures / "out")
+    assert main([*other, "--overwrite", "true"]) == 0
+    assert not same(before, read(pictures / "out"))
+
+
+def test_a_bad_picture_fails_only_its_pairs(tiny_model, pictures, capsys):
+    (pictures / "contents" / "bad.png").write_bytes(b"not a picture")
+    whole = (pictures / "contents" / "c0.png").read_bytes()
+    (pictures / "styles" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    assert main(options(tiny_model, pictures)) == 3
+    said = capsys.readouterr()
+    assert "6 pictures made" in said.out and "6 failed" in said.out
+    assert "bad.png: expected a picture" in said.err and "cut.png: expected a picture" in said.err
+    lines = [json.loads(line) for line in (pictures / "out" / "results.jsonl").read_text().splitlines()]
+    failed = {line["name"] for line in lines if line["status"] == "failed"}
+    assert failed == {"bad__cut", "bad__s0", "bad__s1", "c0__cut", "c1__cut", "c2__cut"}
+    assert main(options(tiny_model, pictures)) == 3  # still failed, nothing made again
+    assert "0 pictures made" in capsys.readouterr().out
+    picture(pictures / "contents" / "bad.png", 7)
+    assert main(options(tiny_model, pictures)) == 3
+    assert "2 pictures made" in capsys.readouterr().out
+
+
+def test_pairs_may_be_zipped_and_names_may_be_equal(tiny_model, pictures, capsys):
+    (pictures / "contents" / "c2.png").unlink()
+    assert main(options(tiny_model, pictures, "zipped", "--data.pairing", "zip")) == 0
+    assert read(pictures / "zipped").keys() == {"c0__s0.png", "c1__s1.png"}
+    picture(pictures / "contents" / "deeper" / "c0.png", 5)
+    assert main(options(tiny_model, pictures, "zipped", "--data.pairing", "zip")) == 2
+    assert "data.pairing: expected as many contents as styles" in capsys.readouterr().err
+    assert main(options(tiny_model, pictures)) == 0
+    assert "c0~2__s1.png" in read(pictures / "out")
+
+
+def test_two_processes_make_what_one_makes(tiny_model, pictures):
+    (pictures / "contents" / "c2.png").unlink()
+    picture(pictures / "styles" / "s2.png", 30)
+    assert main(options(tiny_model, pictures, "one")) == 0
+    two = options(tiny_model, pictures, "two", "--trainer.accelerator", "cpu", "--trainer.devices", "2",
+                  "--trainer.strategy", "ddp", "--data.batch_size", "1")
+    ended = subprocess.run([sys.executable, "-m", "hsx", *two], capture_output=True, text=True,
+                           env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert same(read(pictures / "one"), read(pictures / "two"))
+
+
+def test_configs_are_composed_printed_and_read_back(tiny_model, pictures, capsys):
+    assert main([*options(tiny_model, pictures), "--print_config"]) == 0
+    first = capsys.readouterr().out
+    config = yaml.safe_load(first)
+    assert config["model"]["schedule"]["init_args"]["gamma"] == 0.5
+    file = pictures / "config.yaml"
+    file.write_text(first)
+    more = pictures / "more.yaml"
+    more.write_text("model:\n  t_edit: 123\n  t_boost: ${model.t_edit}\n")
+    assert main(["predict", "--config", str(file), "--config", str(more), "--print_config"]) == 0
+    second = yaml.safe_load(capsys.readouterr().out)
+    assert second["model"]["t_edit"] == 123
+    assert {**second["model"], "t_edit": 0, "t_boost": 0} == {**config["model"], "t_edit": 0, "t_boost": 0}
+    assert main(["predict", "--config", str(file)]) == 0
+    kept = yaml.safe_load((pictures / "out" / "config.yaml").read_text())
+    assert kept["model"]["generation_steps"] == 8 and kept["seed_everything"] == 0
+
+
+@pytest.mark.parametrize("change, said", [
+    (["--config", "/nowhere.yaml"], "config: File does not exist"),
+    (["--modle.t_edit", "3"], "unrecognized arguments: --modle.t_edit"),
+    (["--model.t_edit", "abc"], "model.t_edit: expected int, got abc"),
+    (["--model.t_edit", "2000"], "t_edit: expected 0 to 1000"),
+    (["--model.t_boost", "-1"], "t_boost: expected 0 to 999"),
+    (["--model.t_start", "5000"], "t_start: expected 1 to 999"),
+    (["--model.generation_steps", "5000"], "generation_steps: expected 2 to 1000"),
+    (["--model.inversion_steps", "1"], "inversion_steps: expected 2 to 1000"),
+    (["--model.injection_steps", "9"], "injection_steps: expected 1 to 8"),
+    (["--model.schedule.init_args.gamma", "1.5"], "gamma: expected a number from 0 to 1, got 1.5"),
+    (["--model.schedule.init_args.gamma", "nan"], "got nan"),
+    (["--model.calibrator.init_args.omega", "-1"], "omega: expected a number of 0 or more, got -1"),
+    (["--model.schedule", "Nope"], "model.schedule: expected one of Constant"),
+    (["--model.normalizer", "Frobenus"], "got Frobenus; did you mean Frobenius?"),
+    (["--model.schedule.init_args.gama", "1"], "Option 'gama' is not accepted"),
+    (["--model.backbone", "/nowhere"], "/nowhere: expected a checkpoint file or a diffusers folder, found nothing"),
+    (["--data.contents", "/nowhere"], "data.contents: expected a picture or a folder of pictures, found nothing"),
+    (["--data.styles", __file__], "test_predict.py: expected a picture, could not read it"),
+    (["--data.batch_size", "0"], "data.batch_size: expected PositiveInt (v>0), got 0"),
+    (["--data.pairing", "all"], "data.pairing: expected one of 'product', 'zip', got all"),
+    (["--output_dir", "/proc/nowhere"], "output_dir: expected a folder that can be written"),
+    (["--trainer.accelerator", "none"], "trainer: expected what this machine has, got trainer.accelerator none"),
+    (["--trainer.devices", "many"], "trainer.devices many"),
+    (["--model.t_edit", "${model.nothing}"], "'model.nothing' not found"),
+])
+def test_mistakes_get_one_line_and_exit_code_2(tiny_model, pictures, capsys, change, said):
+    assert main([*options(tiny_model, pictures), *change]) == 2
+    err = capsys.readouterr().err
+    assert said in err and err.startswith("hsx: error: ") and err.count("\n") == 1 and "; " in err
+    assert not list(pictures.glob("out/*__*.png"))
+
+
+def test_an_empty_folder_and_a_config_that_is_none(tiny_model, pictures, capsys):
+    (pictures / "empty").mkdir()
+    assert main([*options(tiny_model, pictures), "--data.styles", str(pictures / "empty")]) == 2
+    assert "data.styles: expected pictures" in capsys.readouterr().err
+    bad = pictures / "bad.yaml"
+    for text in ("a: [", "data: {foo: 1}", "just words"):
+        bad.write_text(text)
+        assert main([*options(tiny_model, pictures), "--config", str(bad)]) == 2
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1 and "hsx: error: " in err
+
+
+def test_without_arguments_and_with_a_wrong_command(capsys):
+    assert main([]) == 2 and main(["--help"]) == 0 and main(["--version"]) == 0
+    assert f"hsx {hsx.__version__}" in capsys.readouterr().out
+    assert main(["predcit"]) == 2
+    assert "got 'predcit'" in capsys.readouterr().err
+    assert main(["predict"]) == 2
+    assert "model.backbone, data.contents, data.styles" in capsys.readouterr().err
+
+
+def test_import_is_light():
+    code = "import sys, hsx; assert 'torch' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    """One thread a process, so that processes do not fight over the cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
