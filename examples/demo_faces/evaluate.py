@@ -18,7 +18,7 @@ from torch import Tensor
 import hsx
 from hsx.strategies import ChannelMoments, Constant, Frobenius, Latent
 
-HELD_OUT = 20261  # training draws from seed 1
+HELD_OUT = 20262  # training draws from seed 1, the settings were chosen on seed 20261
 
 
 def to_tensor(pictures: np.ndarray) -> Tensor:
@@ -38,9 +38,9 @@ def recolour(content: Tensor, style: Tensor) -> Tensor:
     return ((content - mean) / std.clamp_min(1e-6) * deviation + other).clamp(-1, 1)
 
 
-def held_out(n: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
+def held_out(n: int, size: int, seed: int = HELD_OUT) -> tuple[Tensor, Tensor, Tensor]:
     """``n`` pairs never trained on: contents, styles and the true answers, each (n, 3, R, R)."""
-    pictures, contents, styles = make(2 * n, HELD_OUT, size)
+    pictures, contents, styles = make(2 * n, seed, size)
     truth = np.stack([render(contents[i], styles[n + i], size) for i in range(n)])
     return to_tensor(pictures[:n]), to_tensor(pictures[n:]), to_tensor(truth)
 
@@ -50,21 +50,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("model", nargs="?", default="hsx://demo_faces")
     parser.add_argument("--pairs", type=int, default=96)
-    parser.add_argument("--gamma", type=float, default=0.6)
-    parser.add_argument("--omega", type=float, default=0.0)
-    parser.add_argument("--steps", type=int, default=25)
+    parser.add_argument("--seed", type=int, default=HELD_OUT, help="of the pairs")
+    parser.add_argument("--gamma", type=float, default=0.8)
+    parser.add_argument("--omega", type=float, default=0.3)
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--injections", type=int, default=20)
     parser.add_argument("--t_start", type=int, default=700)
     parser.add_argument("--t_edit", type=int, default=0)
     parser.add_argument("--normalizer", choices=("moments", "frobenius"), default="moments")
     parser.add_argument("--sheet", help="also write a picture: content, style, result, truth in each column")
     args = parser.parse_args()
     backbone = hsx.load_backbone(args.model)
-    content, style, truth = held_out(args.pairs, backbone.sample_size)
+    content, style, truth = held_out(args.pairs, backbone.sample_size, args.seed)
 
     def transfer(gamma: float, omega: float) -> hsx.Transfer:
         return hsx.Transfer(
             backbone, Constant(gamma), normalizer=ChannelMoments() if args.normalizer == "moments" else Frobenius(),
-            calibrator=Latent(omega), inversion_steps=args.steps, generation_steps=args.steps, t_start=args.t_start,
+            calibrator=Latent(omega), inversion_steps=args.steps, generation_steps=args.steps,
+            injection_steps=args.injections, t_start=args.t_start,
             t_edit=args.t_edit, t_boost=0)
 
     ours = transfer(args.gamma, args.omega)

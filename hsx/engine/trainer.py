@@ -43,4 +43,5 @@ def make_trainer(
     except (MisconfigurationException, TypeError, ValueError, RuntimeError) as error:
         values = ", ".join(f"trainer.{name} {value}" for name, value in given.items())
         reason = " ".join(str(error).split()).rstrip(".!")
-        raise HsxError(f"trainer: expected what this machine has, got {values} ({reason}); auto fits anywhere") from None
+        raise HsxError(f"trainer: expected what this machine has, got {values} ({reason}); auto fits anywhere"
+                       ) from None

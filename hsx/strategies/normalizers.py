@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from hsx.strategies.base import Normalizer
@@ -14,7 +13,7 @@ class Frobenius(Normalizer):
     def __call__(self, content_h: Tensor, h: Tensor) -> Tensor:
         """content_h * |h| / |content_h|; a content of zeros stays zero."""
         norm, own = (v.flatten(1).float().norm(dim=1).reshape(-1, 1, 1, 1) for v in (h, content_h))
-        return content_h * (norm / own.clamp_min(torch.finfo(torch.float32).tiny)).to(h)
+        return content_h * (norm / own.clamp_min(1e-12)).to(h)
 
 
 class ChannelMoments(Normalizer):

@@ -1,0 +1,198 @@
+"""The loop and the step against a naive reference, and what batches, masks and odd inputs must not change."""
+
+import pytest
+import torch
+
+import hsx
+from hsx.images import find_images, read_image
+from hsx.inversion import Trajectory
+from hsx.noise import SampleNoise
+from hsx.step import transfer_step
+from hsx.strategies import ChannelMoments, Constant, Frobenius, Latent, Slerp, Unchanged
+
+from ..reference import naive
+
+BASE = dict(inversion_steps=8, generation_steps=8, t_boost=0)
+
+
+@pytest.fixture(scope="module")
+def net(tiny_model):
+    backbone = hsx.load_backbone(tiny_model)
+    torch.manual_seed(1)
+    for p in backbone.parameters():  # a stronger network than a fresh one, so that h matters
+        p.mul_(1.1)
+    return backbone
+
+
+@pytest.fixture(scope="module")
+def images():
+    coarse = torch.rand(16, 3, 4, 4, generator=torch.Generator().manual_seed(2)) * 2 - 1
+    whole = torch.nn.functional.interpolate(coarse, size=16, mode="bicubic").clamp(-1, 1)
+    return whole[:8], whole[8:]
+
+
+def soft_mask(n):
+    mask = torch.zeros(n, 1, 16, 16)
+    mask[:, :, 3:13, 2:9] = 1
+    return mask
+
+
+CASES = {
+    "gamma 0": ({}, dict(gamma=0.0)),
+    "plain": ({}, dict(gamma=0.3)),
+    "gamma 1": ({}, dict(gamma=1.0)),
+    "calibrated": (dict(calibrator=Latent(0.3)), dict(gamma=0.5, omega=0.3)),
+    "t_edit on a step": (dict(t_edit=428), dict(gamma=0.5, t_edit=428)),
+    "t_edit off a step": (dict(t_edit=429), dict(gamma=0.5, t_edit=429)),
+    "t_start": (dict(t_start=700, t_edit=0), dict(gamma=0.5, last=700, t_edit=0)),
+    "moments": (dict(normalizer=ChannelMoments()), dict(gamma=0.5, norm=naive.moments)),
+    "no norm": (dict(normalizer=Unchanged()), dict(gamma=0.5, norm=lambda c, h: c)),
+    "four injections": (dict(injection_steps=4, t_edit=0), dict(gamma=0.5, t_edit=0, injections=(0, 285, 570, 999))),
+    "named injections": (dict(injection_steps=[999, 570]), dict(gamma=0.5, injections=(999, 570))),
+    "direction": (dict(dt_lambda=0.9, dt_end=800), dict(gamma=0.5, dt_lambda=0.9, dt_end=800)),
+    "boost": (dict(t_boost=300, t_edit=0), dict(gamma=0.5, t_boost=300, t_edit=0)),
+    "more generation": (dict(generation_steps=15), dict(gamma=0.5, generation=15)),
+    "mask": ({}, dict(gamma=0.6)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@torch.no_grad()
+def test_the_naive_reference_says_the_same(net, images, name):
+    ours, its = CASES[name]
+    transfer = hsx.Transfer(net, Constant(its["gamma"]), **{**BASE, **ours})
+    mask = soft_mask(2) if name == "mask" else None
+    contents, styles = (v[:2] for v in images)
+    names = ["a", "b"]
+    got = transfer.inject(transfer.invert(contents), transfer.invert(styles), mask, SampleNoise(0, names))
+    for row in range(2):
+        alone, like = SampleNoise(0, [names[row]]), torch.empty(1, 3, 16, 16)
+        draws = [alone(like)[0] for _ in range(4)]
+        expected = naive.transfer(net, contents[row], styles[row], draws=draws,
+                                  mask=None if mask is None else mask[row], **its)
+        scale = max(1.0, float(expected.abs().max()))
+        assert float((got[row] - expected).abs().max()) < 1e-3 * scale
+    if name not in ("gamma 0", "t_edit off a step"):
+        plain = hsx.Transfer(net, Constant(0.0), **{**BASE, **{k: v for k, v in ours.items() if k != "calibrator"}})
+        assert float((got - plain.inject(plain.invert(contents), plain.invert(styles),
+                                         noise=SampleNoise(0, names))).abs().max()) > 1e-2  # the case is not empty
+
+
+def everything(net) -> hsx.Transfer:
+    return hsx.Transfer(net, Constant(0.5), normalizer=ChannelMoments(), calibrator=Latent(0.3), t_edit=0,
+                        **{**BASE, "t_boost": 400})
+
+
+def test_results_do_not_depend_on_the_batch():
+    demo, names = hsx.load_backbone("hsx://demo_faces"), [f"pair {i}" for i in range(8)]
+    contents = torch.stack([read_image(p, 32) for p in find_images("hsx://demo_faces/contents", "")])
+    styles = torch.stack([read_image(p, 32) for s in ("styles", "outside") for p in
+                          find_images(f"hsx://demo_faces/{s}", "")])[:8]
+    transfer = hsx.Transfer(demo, Constant(0.5), normalizer=ChannelMoments(), calibrator=Latent(0.3), t_start=700,
+                            t_edit=0, inversion_steps=12, generation_steps=12, t_boost=200)
+    mask = torch.nn.functional.interpolate(soft_mask(8), scale_factor=2)
+    whole = transfer(contents, styles, mask, SampleNoise(0, names))
+    for size in (1, 3):
+        for i in range(0, 8, size):
+            rows = slice(i, i + size)
+            part = transfer(contents[rows], styles[rows], mask[rows], SampleNoise(0, names[rows]))
+            torch.testing.assert_close(part, whole[rows], atol=1e-4, rtol=0)
+
+
+def test_the_seed_decides_the_noise(net, images):
+    def result(seed):
+        return hsx.Transfer(net, Constant(0.5), t_edit=0, seed=seed, **{**BASE, "t_boost": 400})(*images)
+
+    assert torch.equal(result(0), result(0)) and not torch.equal(result(0), result(1))
+
+
+@torch.no_grad()
+def test_timesteps_and_gammas_may_differ_within_a_batch(net, images):
+    x, h = images[0][:4], torch.randn(4, *net.h_shape)
+    t, t_next = torch.tensor([999, 500, 3, 0]), torch.tensor([888, 400, 0, -1])
+    gamma, eta = torch.tensor([0.3, 0.0, 1.0, 0.5]), torch.tensor([0.0, 1.0, 1.0, 0.0])
+    noise = torch.randn(4, 3, 16, 16)
+    moves = (Slerp(), Frobenius(), Latent(0.3))
+    together = transfer_step(net, x, t, t_next, h, gamma, *moves, eta=eta, noise=noise)
+    for i in range(4):
+        r = slice(i, i + 1)
+        alone = transfer_step(net, x[r], t[r], t_next[r], h[r], gamma[r], *moves, eta=eta[r], noise=noise[r])
+        torch.testing.assert_close(together[r], alone, atol=1e-4, rtol=1e-4)
+
+
+def test_rows_with_gamma_0_do_not_look_at_the_content(net, images):
+    x, t = images[0][:2], torch.tensor([500, 500])
+    broken = torch.full((2, *net.h_shape), float("nan"))
+    good = torch.zeros(2, *net.h_shape)
+    good[1] = 1
+    gamma = torch.tensor([0.0, 0.5])
+    for content_h in (torch.stack([broken[0], good[1]]), good):
+        got = transfer_step(net, x, t, t - 100, content_h, gamma, Slerp(), Frobenius(), Latent(0.3))
+        plain = transfer_step(net, x, t, t - 100, good, gamma * 0, Slerp(), Frobenius(), Latent(0.3))
+        torch.testing.assert_close(got[0], plain[0], atol=1e-5, rtol=0)
+        assert torch.isfinite(got).all()
+
+
+def test_no_argument_is_changed(net, images):
+    transfer, mask = everything(net), soft_mask(8)
+    content, style = transfer.invert(images[0]), transfer.invert(images[1])
+    before = [v.clone() for v in (*images, mask, content.x_T, content.h, style.x_T, style.h)]
+    transfer.inject(content, style, mask)
+    transfer(*images)
+    assert all(torch.equal(a, b) for a, b in
+               zip(before, (*images, mask, content.x_T, content.h, style.x_T, style.h), strict=True))
+
+
+def test_identical_content_and_style_and_a_zero_h(net, images):
+    same = everything(net)(images[0], images[0])
+    assert torch.isfinite(same).all() and same.abs().max() <= 1
+    paper = hsx.Transfer(net, Constant(0.5), **BASE)
+    content, style = paper.invert(images[0]), paper.invert(images[1])
+    zero = Trajectory(content.x_T, torch.zeros_like(content.h), content.timesteps, content.t_start)
+    assert torch.isfinite(paper.inject(zero, style)).all()
+
+
+def test_the_recorded_timestep_nearest_to_t_and_of_two_the_larger():
+    h = torch.arange(3.0).reshape(1, 3, 1, 1, 1)
+    trajectory = Trajectory(torch.zeros(1, 3, 4, 4), h, (0, 100, 200), 300)
+    assert [float(trajectory.h_at(t)) for t in (0, 49, 50, 51, 150, 151, 999)] == [0, 0, 1, 1, 2, 2, 2]
+
+
+def test_precisions_and_inference_mode(tiny_model, images):
+    for dtype in (torch.float64, torch.bfloat16):
+        net = hsx.load_backbone(tiny_model).to(dtype)
+        with torch.inference_mode():
+            result = everything(net)(images[0][:2].to(dtype), images[1][:2].to(dtype))
+        assert result.dtype == dtype and torch.isfinite(result).all()
+
+
+def test_paper_at_every_step(net):
+    assert hsx.Transfer.paper(net, generation_steps=20, content_replace_step=-1).injection_timesteps == set(
+        naive.times(20, 999))
+    assert len(hsx.Transfer.paper(net).injection_timesteps) == 50
+    assert len(hsx.Transfer(net, generation_steps=200).injection_timesteps) == 50
+    assert hsx.Transfer(net, injection_steps=1).injection_timesteps == {999}
+
+
+@pytest.mark.parametrize("option, value", [
+    ("inversion_steps", 1), ("generation_steps", 1001), ("injection_steps", 0), ("injection_steps", 51),
+    ("t_start", 1000), ("t_edit", -1), ("t_edit", 1001), ("t_boost", 1000), ("dt_lambda", 1.5),
+    ("dt_lambda", float("nan")),
+])
+def test_values_out_of_range_are_refused_by_name(net, option, value):
+    with pytest.raises(hsx.HsxError, match=f"^{option}: expected .*, got {value}; ") as caught:
+        hsx.Transfer(net, **{option: value})
+    assert "\n" not in str(caught.value)
+
+
+def test_what_does_not_fit_together_is_refused(net, images):
+    transfer = hsx.Transfer(net, **BASE)
+    content = transfer.invert(images[0][:2])
+    with pytest.raises(hsx.HsxError, match="got 2 contents and 1 styles"):
+        transfer.inject(content, transfer.invert(images[1][:1]))
+    with pytest.raises(hsx.HsxError, match="got 500; invert them"):
+        transfer.inject(content, hsx.invert(net, images[1][:2], 8, 500))
+    with pytest.raises(hsx.HsxError, match=r"expected images of shape \(B, 3, 16, 16\), got \(2, 3, 15, 16\)"):
+        transfer.invert(images[0][:2, :, 1:])
+    with pytest.raises(hsx.HsxError, match="t_start: expected at most 999"):
+        hsx.invert(net, images[0], 8, 1000)
