@@ -20,7 +20,7 @@ from hsx.errors import HsxError, ImageError
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 
 
-def find_images(source: str, option: str) -> list[Path]:
+def find_images(source: str, option: str = "pictures") -> list[Path]:
     """The picture ``source``, or the pictures in the folder ``source`` and the folders in it, sorted by path.
 
     Raises:

@@ -61,7 +61,7 @@ def transfer_step(
         blend, normalizer, calibrator: see ``hsx.strategies.base``.
         mask: (B, 1, H, W) in [0, 1]: where in h to inject; None is everywhere.
         eta: per row or one number; 0 is deterministic, 1 adds DDPM's noise (the quality boost), taken from ``noise``.
-        direction: scales the direction term (the authors' dt_lambda).
+        direction: scales the direction term (the authors' dt_lambda); without effect where x is calibrated.
     """
     a, a_next = backbone.schedule.at(t), backbone.schedule.at(t_next)
     gamma = gamma.reshape(-1, 1, 1, 1).to(x)
@@ -81,10 +81,16 @@ def transfer_step(
         if moved is not None:
             x = torch.where(injected, moved, x)
             eps = eps_injected = torch.where(injected, backbone(x, t), eps)
+            direction = torch.where(injected.cpu(), 1.0, _column(direction, a))
 
     # 4. Asymmetric DDIM: x_0 from the injected prediction, the direction from the style's own (Asyrp, eq. 6).
     x0 = predict_x0(x, eps_injected, a)
-    c1 = torch.as_tensor(eta, dtype=a.dtype).reshape(-1, 1, 1, 1) * ((1 - a / a_next) * (1 - a_next) / (1 - a)).sqrt()
-    c2 = torch.as_tensor(direction, dtype=a.dtype).reshape(-1, 1, 1, 1) * (1 - a_next - c1**2).sqrt()
+    c1 = _column(eta, a) * ((1 - a / a_next) * (1 - a_next) / (1 - a)).sqrt()
+    c2 = _column(direction, a) * (1 - a_next - c1**2).sqrt()
     x_next = a_next.sqrt().to(x) * x0 + c2.to(x) * eps
     return x_next if noise is None else x_next + c1.to(x) * noise
+
+
+def _column(value: Tensor | float, like: Tensor) -> Tensor:
+    """A number, or one a row, as (B or 1, 1, 1, 1)."""
+    return torch.as_tensor(value, dtype=like.dtype, device=like.device).reshape(-1, 1, 1, 1)

@@ -145,7 +145,8 @@ class Transfer:
             noise: what draws the quality boost's noise; by default ``SampleNoise(seed, row numbers)``.
 
         Raises:
-            HsxError: for unequal numbers of rows, or trajectories that end at another t_start.
+            HsxError: for unequal numbers of rows, styles inverted to another t_start, a mask of another shape or
+                range, or a schedule that gives a gamma outside [0, 1].
         """
         if len(content) != len(style):
             raise HsxError(f"expected as many contents as styles, pairs row by row, got {len(content)} contents and "
@@ -154,10 +155,11 @@ class Transfer:
             raise HsxError(f"expected styles inverted up to t_start {self.t_start}, got {style.t_start}; "
                            "invert them with this transfer's own invert()")
         noise = noise or SampleNoise(self.seed, range(len(style)))
-        x, cells = style.x_T, None if mask is None else F.adaptive_avg_pool2d(mask, self.backbone.h_shape[1:])
+        x, cells = style.x_T, self._cells(mask, len(style))
         for t, t_next in zip(reversed(self.timesteps), [*self.timesteps[-2::-1], -1], strict=True):
             injects = t in self.injection_timesteps
             gamma = self.schedule.gamma(t) if injects and t >= self.t_edit else 0.0
+            _check("schedule", gamma, 0, 1, f"gamma at timestep {t}")
             direction = self.dt_lambda if injects and t >= self.dt_end else 1.0
             boost = injects and 0 < t <= self.t_boost and direction == 1
             x = transfer_step(
@@ -167,12 +169,25 @@ class Transfer:
             )
         return x
 
+    def _cells(self, mask: Tensor | None, rows: int) -> Tensor | None:
+        """A mask at image size on the grid of h, by area."""
+        if mask is None:
+            return None
+        size = self.backbone.sample_size
+        if mask.shape not in ((rows, 1, size, size), (1, 1, size, size)) or not ((mask >= 0) & (mask <= 1)).all():
+            raise HsxError(f"mask: expected shape ({rows} or 1, 1, {size}, {size}) and values from 0 to 1, got "
+                           f"{tuple(mask.shape)} from {float(mask.min())} to {float(mask.max())}; resize it")
+        return F.adaptive_avg_pool2d(mask, self.backbone.h_shape[1:])
+
 
 def _injections(times: list[int], wanted: int | Sequence[int] | None) -> frozenset[int]:
     """The timesteps at which h is injected: ``wanted`` of ``times`` spread evenly, or those named."""
     if wanted is None:
         wanted = min(50, len(times))
     if not isinstance(wanted, int):
+        if not set(wanted) & set(times):
+            raise HsxError(f"injection_steps: expected some of the generation's timesteps {times[0]}, {times[1]}, … "
+                           f"{times[-1]}, got {list(wanted)}; take a number of steps instead")
         return frozenset(wanted)
     _check("injection_steps", wanted, 1, len(times), "generation_steps")
     if wanted == 1:

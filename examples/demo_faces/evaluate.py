@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=HELD_OUT, help="of the pairs")
     parser.add_argument("--gamma", type=float, default=0.8)
     parser.add_argument("--omega", type=float, default=0.3)
-    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--injections", type=int, default=20)
     parser.add_argument("--t_start", type=int, default=700)
     parser.add_argument("--t_edit", type=int, default=0)

@@ -140,7 +140,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where the state is kept")
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--pictures", type=int, default=24000)
-    parser.add_argument("--iterations", type=int, default=12000)
+    parser.add_argument("--iterations", type=int, default=12000, help="of the whole run: its schedules end there")
+    parser.add_argument("--stop", type=int, help="stop earlier, at this iteration")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     data = args.folder / "pictures.npy"
@@ -153,7 +154,7 @@ def main() -> None:
     saving = ModelCheckpoint(str(args.folder), filename="last", save_top_k=1, every_n_epochs=1,
                              save_on_train_epoch_end=True, enable_version_counter=False)
     trainer = lightning.Trainer(
-        accelerator="auto", devices=1, max_steps=args.iterations, gradient_clip_val=1.0, callbacks=[saving],
+        accelerator="auto", devices=1, max_steps=args.stop or args.iterations, gradient_clip_val=1.0, callbacks=[saving],
         default_root_dir=str(args.folder), logger=False, reload_dataloaders_every_n_epochs=1, enable_progress_bar=False)
     last = args.folder / "last.ckpt"
     trainer.fit(module, ckpt_path=str(last) if last.exists() else None, weights_only=True)

@@ -13,7 +13,7 @@ class Frobenius(Normalizer):
     def __call__(self, content_h: Tensor, h: Tensor) -> Tensor:
         """content_h * |h| / |content_h|; a content of zeros stays zero."""
         norm, own = (v.flatten(1).float().norm(dim=1).reshape(-1, 1, 1, 1) for v in (h, content_h))
-        return content_h * (norm / own.clamp_min(1e-12)).to(h)
+        return (content_h.float() * (norm / own.clamp_min(1e-12))).to(h.dtype)
 
 
 class ChannelMoments(Normalizer):

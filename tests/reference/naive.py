@@ -77,7 +77,7 @@ def slerp(a, b, w):
 def pooled(mask, side):
     """A mask (1, R, R) at image size to the grid of h, by the mean over each cell."""
     step = mask.shape[-1] // side
-    cells = torch.empty(1, side, side)
+    cells = torch.empty(1, side, side, dtype=mask.dtype)
     for i in range(side):
         for j in range(side):
             cells[0, i, j] = mask[0, i * step : (i + 1) * step, j * step : (j + 1) * step].mean()
@@ -118,7 +118,7 @@ def transfer(net, content, style, *, gamma, omega=0.0, norm=frobenius, inversion
             x = x + math.sqrt(abar(t)) * (q - p) + omega * math.sqrt(1 - abar(t)) * (mixed - eps)
             eps = mixed = net.decode(encode(net, x, t))[0]
         x0 = x0_of(x, mixed, t)
-        if t in injections and dt_lambda != 1 and t >= dt_end:
+        if t in injections and dt_lambda != 1 and t >= dt_end and not omega:
             x = math.sqrt(abar(nxt)) * x0 + dt_lambda * math.sqrt(1 - abar(nxt)) * eps
         elif t in injections and 0 < t <= t_boost:
             c1 = math.sqrt((1 - abar(t) / abar(nxt)) * (1 - abar(nxt)) / (1 - abar(t)))

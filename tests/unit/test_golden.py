@@ -166,7 +166,8 @@ WRONG = {
         "backbone(x, t), eps)", "backbone.decode(backbone.encode(x, t).with_h(h)), eps)")),
     "no calibration": ("g0.6_omega0.3", lambda tr, mp: setattr(tr, "calibrator", Latent(0))),
     "no direction scale": ("dt", lambda tr, mp: setattr(tr, "dt_lambda", 1.0)),
-    "direction scale with calibration": ("dt_omega", lambda tr, mp: setattr(tr, "dt_lambda", 0.9985)),
+    "direction scale with calibration": ("dt_omega", (
+        "1.0, _column(direction, a))", "0.9985, _column(direction, a))")),
     "no noise": ("noise300", lambda tr, mp: setattr(tr, "t_boost", 0)),
     "the last alpha-bar not 1": ("g0.3", ("schedule.at(t_next)", "schedule.at(t_next.clamp(min=0))")),
 }

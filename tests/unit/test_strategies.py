@@ -80,6 +80,7 @@ def test_frobenius_gives_the_norm_of_the_styles():
     torch.testing.assert_close(out.flatten(1).norm(dim=1), h.flatten(1).norm(dim=1))
     torch.testing.assert_close(out[1], naive.frobenius(c[1], h[1]))
     assert torch.equal(Frobenius()(0 * c, h), 0 * c)
+    assert torch.equal(Frobenius()((0 * c).half(), h.half()), (0 * c).half())
 
 
 def test_channel_moments_gives_mean_and_deviation_of_each_channel():

@@ -1,0 +1,127 @@
+"""The demo model, the README and the configs, as they stand."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+import hsx
+from hsx.cli import main
+
+from ..conftest import picture
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+sys.path.insert(0, str(ROOT / "examples" / "demo_faces"))
+
+
+@pytest.fixture(autouse=True)
+def at_the_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def test_the_readme_has_exactly_two_one_line_commands():
+    section = README.split("## Two commands")[1].split("\n## ")[0]
+    assert re.findall(r"^    (.+)$", section, re.M) == [
+        "pip install . && hsx predict --config configs/demo.yaml", 'pip install -e ".[dev]" && pytest']
+
+
+def test_the_main_job(tmp_path, capsys):
+    assert main(["predict", "--config", "configs/demo.yaml", "--output_dir", str(tmp_path / "out")]) == 0
+    assert "48 pictures made" in capsys.readouterr().out
+    assert len(list((tmp_path / "out").glob("*__*.png"))) == 48
+    assert Image.open(tmp_path / "out" / "grid.png").size == (7 * 98 + 2, 9 * 98 + 2)
+
+
+def test_ones_own_two_folders_with_the_demo_model(tmp_path):
+    line = next(line.strip() for line in README.splitlines() if "--data.contents my/contents" in line)
+    picture(tmp_path / "my" / "contents" / "a.jpg", 1, (50, 37))
+    picture(tmp_path / "my" / "styles" / "b.webp", 2, (37, 50))
+    words = [w.replace("my/", f"{tmp_path}/my/") for w in shlex.split(line)]
+    assert words[0] == "hsx" and main([*words[1:], "--output_dir", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "a__b.png").exists()
+
+
+def test_the_python_of_the_readme(tmp_path, monkeypatch):
+    code = re.search(r"```python\n(.*?)```", README, re.S)[1]
+    monkeypatch.chdir(tmp_path)
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert Image.open(tmp_path / "first.png").size == (32, 32)
+
+
+def test_the_config_of_the_readme_is_understood(tmp_path, capsys):
+    (tmp_path / "my.yaml").write_text(re.search(r"```yaml\n(.*?)```", README, re.S)[1])
+    (tmp_path / "data").mkdir()
+    assert main(["predict", "--config", str(tmp_path / "my.yaml"), "--print_config"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["model"]["backbone"]["num_head_channels"] == 64
+    assert main(["predict", "--config", str(tmp_path / "my.yaml")]) == 2
+    assert "found nothing" in capsys.readouterr().err
+
+
+def test_the_step_is_a_page():
+    assert len((ROOT / "hsx" / "step.py").read_text().splitlines()) <= 100
+
+
+def shipped(**changes) -> hsx.Transfer:
+    from hsx.strategies import ChannelMoments, Constant, Latent
+
+    config = yaml.safe_load((ROOT / "configs" / "demo.yaml").read_text())["model"]
+    assert config["normalizer"] == "ChannelMoments" and config["blend"] == "Slerp"
+    gamma = changes.pop("gamma", config["schedule"]["init_args"]["gamma"])
+    return hsx.Transfer(
+        hsx.load_backbone(config["backbone"]), Constant(gamma), normalizer=ChannelMoments(),
+        calibrator=Latent(config["calibrator"]["init_args"]["omega"]),
+        **{k: v for k, v in config.items() if k.endswith("steps") or k.startswith("t_")})
+
+
+def test_the_demo_model_against_the_truth():
+    from evaluate import held_out, psnr, recolour
+
+    contents, styles, truth = held_out(96, 32)
+    transfer = shipped()
+    content, style = transfer.invert(contents), transfer.invert(styles)
+    ours = psnr(transfer.inject(content, style).clamp(-1, 1), truth).mean()
+    assert ours >= 14.5
+    assert ours > psnr(recolour(contents, styles), truth).mean() + 1
+    assert ours > psnr((contents + styles) / 2, truth).mean() + 1
+    back = psnr(shipped(gamma=0.0).inject(content, style).clamp(-1, 1), styles)
+    assert back.mean() >= 28
+
+
+def test_the_shipped_pictures_come_from_their_script(tmp_path):
+    from samples import main as draw
+
+    draw(tmp_path)
+    for folder in ("contents", "styles", "outside"):
+        kept = ROOT / "hsx" / "assets" / "demo_faces" / folder
+        assert {p.name for p in kept.iterdir()} == {p.name for p in (tmp_path / folder).iterdir()}
+
+
+def test_training_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    import train
+    from poster_faces import make
+
+    monkeypatch.setattr(train, "CHUNK", 2)
+    for name in ("whole", "stopped"):
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / "pictures.npy", make(8, 1)[0])
+
+    def run(name, iterations, last):
+        monkeypatch.setattr(sys, "argv", ["train.py", str(tmp_path / name), "--iterations", str(iterations), "--stop",
+                                          str(last)])
+        train.main()
+        return torch.load(tmp_path / name / "last.ckpt", weights_only=True)
+
+    whole = run("whole", 4, 4)
+    run("stopped", 4, 2)
+    again = run("stopped", 4, 4)
+    assert whole["global_step"] == again["global_step"] == 4
+    for key, value in whole["state_dict"].items():
+        torch.testing.assert_close(again["state_dict"][key], value, atol=1e-5, rtol=1e-4)
