@@ -154,8 +154,9 @@ def main() -> None:
     saving = ModelCheckpoint(str(args.folder), filename="last", save_top_k=1, every_n_epochs=1,
                              save_on_train_epoch_end=True, enable_version_counter=False)
     trainer = lightning.Trainer(
-        accelerator="auto", devices=1, max_steps=args.stop or args.iterations, gradient_clip_val=1.0, callbacks=[saving],
-        default_root_dir=str(args.folder), logger=False, reload_dataloaders_every_n_epochs=1, enable_progress_bar=False)
+        accelerator="auto", devices=1, max_steps=args.stop or args.iterations, gradient_clip_val=1.0,
+        callbacks=[saving], default_root_dir=str(args.folder), logger=False, reload_dataloaders_every_n_epochs=1,
+        enable_progress_bar=False)
     last = args.folder / "last.ckpt"
     trainer.fit(module, ckpt_path=str(last) if last.exists() else None, weights_only=True)
 
