@@ -33,6 +33,11 @@ def recognises(state: State) -> bool:
     return "temb.dense.0.weight" in state and "mid.block_1.conv1.weight" in state
 
 
+def family(state: State) -> str:
+    """ddpm."""
+    return "ddpm"
+
+
 def convert(state: State, image_size: int) -> tuple[dict[str, Any], State]:
     """The configuration and the weights of the equal ``UNet2DModel``.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from diffusers import UNet2DModel
 from torch import Tensor
 
@@ -14,26 +15,37 @@ class UNet2DBackbone(Backbone):
     """``UNet2DModel.forward``, cut after the middle block.
 
     Args:
-        unet: an eps-predicting network without class conditioning; it is set to evaluation and frozen.
+        unet: an eps-predicting network; it is set to evaluation and frozen.
         schedule: the noise schedule it was trained with.
         family: where the weights come from.
+        timestep_scale: what the timestep is multiplied by for the network (iDDPM's rescaled timesteps: 1000 / T).
+        class_label: the class that a class-conditional network is used with.
 
     Raises:
-        HsxError: for a network whose skips run past its blocks (NCSN++), or that is conditioned on a class.
+        HsxError: for a network whose skips run past its blocks (NCSN++), or one conditioned on a class without a label.
     """
 
-    def __init__(self, unet: UNet2DModel, schedule: NoiseSchedule, family: str = "diffusers") -> None:
+    def __init__(
+        self, unet: UNet2DModel, schedule: NoiseSchedule, family: str = "diffusers", timestep_scale: float = 1.0,
+        class_label: int | None = None,
+    ) -> None:
         super().__init__()
         config = unet.config
         foreign = [b for b in (*unet.down_blocks, *unet.up_blocks) if hasattr(b, "skip_conv")]
         if foreign or config.time_embedding_type != "positional" or unet.mid_block is None:
             raise HsxError("expected a U-Net with a middle block, plain skips and positional timesteps, got "
                            f"{config.down_block_types} with {config.time_embedding_type} timesteps; use a DDPM network")
-        if unet.class_embedding is not None:
-            raise HsxError("expected an unconditional network, got one with a class embedding; "
-                           "use an unconditional one")
+        classes = config.num_class_embeds
+        if unet.class_embedding is None and class_label is not None:
+            raise HsxError(f"class_label: expected none for an unconditional network, got {class_label}; leave it out")
+        if unet.class_embedding is not None and class_label is None:
+            raise HsxError(f"expected an unconditional network, got one of {classes} classes; choose one with the "
+                           "option class_label, or use an unconditional network")
+        if class_label is not None and not 0 <= class_label < classes:
+            raise HsxError(f"class_label: expected 0 to {classes - 1}, got {class_label}; take one of the classes")
         self.unet = unet.eval().requires_grad_(False)
         self.schedule, self.family = schedule, family
+        self.timestep_scale, self.class_label = timestep_scale, class_label
         size = config.sample_size
         self.sample_size = size if isinstance(size, int) else size[0]
         side = self.sample_size // 2 ** (len(unet.down_blocks) - 1)
@@ -41,19 +53,22 @@ class UNet2DBackbone(Backbone):
 
     def encode(self, x: Tensor, t: Tensor) -> Bottleneck:
         """E(x, t), see Backbone.encode."""
-        return encode(self.unet, x, t)
+        label = None if self.class_label is None else torch.full((len(x),), self.class_label, device=x.device)
+        return encode(self.unet, x, t if self.timestep_scale == 1 else t * self.timestep_scale, label)
 
     def decode(self, b: Bottleneck) -> Tensor:
         """D(h, skips, emb), see Backbone.decode."""
         return decode(self.unet, b)[:, : self.unet.config.in_channels]  # learned variance: eps is the first half
 
 
-def encode(unet: UNet2DModel, x: Tensor, t: Tensor) -> Bottleneck:
+def encode(unet: UNet2DModel, x: Tensor, t: Tensor, label: Tensor | None = None) -> Bottleneck:
     """The first half of ``UNet2DModel.forward``: embedding, conv-in, down blocks, middle block."""
     if unet.config.center_input_sample:
         x = 2 * x - 1
     x, t = x.to(unet.dtype), t.to(x.device)
     emb = unet.time_embedding(unet.time_proj(t.expand(len(x))).to(x.dtype))  # (B, D)
+    if label is not None:
+        emb = emb + unet.class_embedding(label).to(emb)
     x = unet.conv_in(x)
     skips: tuple[Tensor, ...] = (x,)
     for block in unet.down_blocks:

@@ -1,4 +1,4 @@
-"""hsx against the authors' code: network outputs, single calls, inversions and every recorded transfer."""
+"""hsx against the authors' code: single calls, inversions and every recorded transfer."""
 
 from functools import cache
 
@@ -16,18 +16,6 @@ CASES = [(m, name) for m in MODELS for name in facts(m, "method")["cases"]]
 STEPS = [(m, name) for m in MODELS for name in facts(m, "unit")["step"]]
 INJECTIONS = [(m, name) for m in MODELS for name in facts(m, "unit")["injection"]]
 OUT, H, LATENT, FINAL = 5e-5, 1e-4, 2e-4, 2e-3  # golden/README.md's tolerances
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_network_h_and_skips(model):
-    net, golden = backbone(model), tensors(model, "forward")
-    for t, out, h in [("t", "out", "h"), ("t_edge", "out_edge", "h_edge")]:
-        b = net.encode(golden["x"], golden[t])
-        assert difference(net.decode(b), golden[out][:, :3]) < OUT
-        assert difference(b.h, golden[h]) < H
-    b = net.encode(golden["x"], golden["t"])
-    torch.testing.assert_close(torch.stack([s.mean() for s in b.skips]), golden["skip_mean"], atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(torch.stack([s.std() for s in b.skips]), golden["skip_std"], atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("model, name", INJECTIONS)

@@ -47,7 +47,7 @@ def test_safetensors_and_pt_are_the_same(tmp_path):
 
 
 def test_legacy_attention_order_matters():
-    wrong = hsx.load_backbone(FOLDER / "p2" / "base.pt", image_size=32, num_head_channels=16, new_attention_order=True)
+    wrong = hsx.load_backbone(FOLDER / "p2" / "base.pt", image_size=32, num_head_channels=16, attention_order="new")
     right = hsx.load_backbone(FOLDER / "p2" / "base.pt", image_size=32, num_head_channels=16)
     x, t = torch.randn(1, 3, 32, 32), torch.tensor([500])
     with torch.no_grad():
@@ -100,7 +100,7 @@ def test_what_is_no_such_checkpoint_is_refused_in_one_line(kind, tmp_path):
 def test_options_are_asked_for_by_name(tmp_path, tiny_model):
     with pytest.raises(hsx.BackboneError, match="expected the option image_size"):
         hsx.load_backbone(DDPM)
-    with pytest.raises(hsx.BackboneError, match="expected the option num_head_channels"):
+    with pytest.raises(hsx.BackboneError, match="expected one of the options num_head_channels"):
         hsx.load_backbone(FOLDER / "p2" / "base.pt", image_size=32)
     with pytest.raises(hsx.BackboneError, match="got heads"):
         hsx.load_backbone(DDPM, image_size=32, heads=3)

@@ -38,5 +38,5 @@ def test_encode_and_decode_are_the_network_bit_for_bit(batch, changes):
 def test_what_cannot_be_split_is_refused():
     with pytest.raises(HsxError, match="use a DDPM network"):
         UNet2DBackbone(tiny(time_embedding_type="fourier"), NoiseSchedule.linear())
-    with pytest.raises(HsxError, match="class embedding"):
+    with pytest.raises(HsxError, match="one of 3 classes; choose one with the option class_label"):
         UNet2DBackbone(tiny(num_class_embeds=3), NoiseSchedule.linear())

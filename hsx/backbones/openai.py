@@ -1,9 +1,13 @@
-"""ADM and P2 checkpoints (openai/guided-diffusion; jychoi118/P2-weighting): names mapped onto ``UNet2DModel``."""
+"""OpenAI's U-Net: iDDPM, ADM and P2 checkpoints, their names mapped onto ``UNet2DModel``.
+
+openai/improved-diffusion (iDDPM), openai/guided-diffusion (ADM) and jychoi118/P2-weighting share one network and its
+names; ADM resamples with ResNet blocks, iDDPM with convolutions.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -15,7 +19,7 @@ RESNET = {
 }
 OUTSIDE = {
     "time_embed.0": "time_embedding.linear_1", "time_embed.2": "time_embedding.linear_2",
-    "input_blocks.0.0": "conv_in", "out.0": "conv_norm_out", "out.2": "conv_out",
+    "input_blocks.0.0": "conv_in", "out.0": "conv_norm_out", "out.2": "conv_out", "label_emb": "class_embedding",
 }
 
 
@@ -24,14 +28,30 @@ def recognises(state: State) -> bool:
     return "time_embed.0.weight" in state and "middle_block.0.in_layers.0.weight" in state
 
 
+def family(state: State) -> str:
+    """adm, or iddpm for one that resamples with convolutions."""
+    return "iddpm" if any(name.endswith(".op.weight") for name in state) else "adm"
+
+
 def convert(
-    state: State, image_size: int, num_head_channels: int, new_attention_order: bool = False
+    state: State,
+    image_size: int,
+    num_head_channels: int | None = None,
+    num_heads: int | None = None,
+    attention_order: Literal["legacy", "new"] = "legacy",
 ) -> tuple[dict[str, Any], State]:
     """The configuration and the weights of the equal ``UNet2DModel``.
 
-    Channels, depth, attention levels, the kind of resampling and learned variance are read off names and shapes; the
-    image size, the channels of an attention head and the order of q, k, v cannot be.
+    Channels, depth, attention levels, the kind of resampling, learned variance and the number of classes are read off
+    names and shapes; the image size, the heads (so many, or so many channels each) and the order of q, k, v cannot be.
+
+    Raises:
+        ValueError: unless just one of ``num_head_channels`` and ``num_heads`` is given, and divides the channels.
     """
+    if (num_head_channels is None) == (num_heads is None):
+        raise ValueError("expected one of the options num_head_channels (64 in ADM and P2) and num_heads (4 in iDDPM)")
+    if attention_order not in ("legacy", "new"):
+        raise ValueError(f"attention_order: expected legacy or new, got {attention_order}")
     blocks = 1 + max(int(k.split(".")[1]) for k in state if k.startswith("output_blocks."))
     layers = next(i for i in range(blocks) if _upsampler(state, i))  # a level ends where it upsamples
     levels = blocks // (layers + 1)
@@ -49,7 +69,8 @@ def convert(
         downsample_type="resnet" if resnet else "conv",
         upsample_type="resnet" if resnet else "conv",
         out_channels=len(state["out.2.weight"]),
-        attention_head_dim=num_head_channels,
+        attention_head_dim=num_head_channels or width // (num_heads or 1),  # a fixed number of heads is set afterwards
+        num_class_embeds=len(state["label_emb.weight"]) if "label_emb.weight" in state else None,
         resnet_time_scale_shift="scale_shift"
         if len(state["input_blocks.1.0.emb_layers.1.weight"]) == 2 * width else "default",
         norm_num_groups=32,
@@ -75,7 +96,7 @@ def convert(
             prefixes[sampler] = f"up_blocks.{level}.upsamplers.0"
     renamed: State = {}
     for name, tensor in state.items():
-        renamed |= _rename(name, tensor, prefixes, num_head_channels, new_attention_order)
+        renamed |= _rename(name, tensor, prefixes, num_head_channels, num_heads, attention_order)
     return config, renamed
 
 
@@ -88,7 +109,9 @@ def _upsampler(state: State, i: int) -> str | None:
     return None
 
 
-def _rename(name: str, tensor: Tensor, prefixes: dict[str, str], head: int, new_order: bool) -> State:
+def _rename(
+    name: str, tensor: Tensor, prefixes: dict[str, str], channels: int | None, heads: int | None, order: str
+) -> State:
     outside = name.rsplit(".", 1)
     if outside[0] in OUTSIDE:
         return {f"{OUTSIDE[outside[0]]}.{outside[1]}": tensor}
@@ -97,7 +120,7 @@ def _rename(name: str, tensor: Tensor, prefixes: dict[str, str], head: int, new_
         return {name: tensor}  # unknown: refused, by name, when the weights are loaded
     prefix, part, kind = prefixes[found[1]], found[2], found[3]
     if part == "qkv":
-        q, k, v = _split(tensor, head, new_order)
+        q, k, v = _split(tensor, heads or len(tensor) // 3 // (channels or 1), order)
         return {f"{prefix}.to_q.{kind}": q, f"{prefix}.to_k.{kind}": k, f"{prefix}.to_v.{kind}": v}
     if part == "proj_out":
         return {f"{prefix}.to_out.0.{kind}": tensor.squeeze(-1) if kind == "weight" else tensor}
@@ -105,10 +128,10 @@ def _rename(name: str, tensor: Tensor, prefixes: dict[str, str], head: int, new_
     return {f"{prefix}.{part}.{kind}": tensor}
 
 
-def _split(qkv: Tensor, head: int, new_order: bool) -> tuple[Tensor, ...]:
+def _split(qkv: Tensor, heads: int, order: str) -> tuple[Tensor, ...]:
     """q, k, v, each (C, C) or (C,).  The legacy order keeps q, k, v of each head together."""
     qkv = qkv.squeeze(-1) if qkv.ndim == 3 else qkv  # (3C, C, 1) -> (3C, C)
-    if new_order:
+    if order == "new":
         return qkv.chunk(3)
-    per_head = qkv.reshape(-1, 3, head, *qkv.shape[1:])  # (heads, 3, C / heads, ...)
+    per_head = qkv.reshape(heads, 3, -1, *qkv.shape[1:])  # (heads, 3, C / heads, ...)
     return tuple(per_head[:, i].reshape(-1, *qkv.shape[1:]) for i in range(3))
