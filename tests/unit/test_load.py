@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import hsx
 
@@ -77,6 +77,8 @@ def bad(kind, tmp_path):
         path.write_bytes(pickle.dumps({"a": Bomb()}))
     elif kind == "list":
         write(path, [1, 2])
+    elif kind == "nan":
+        write(path, {**state, "conv_out.bias": torch.full((3,), float("nan"))})
     elif kind == "other":
         write(path, {"conv1.weight": torch.zeros(1)})
     elif kind == "missing":
@@ -88,7 +90,8 @@ def bad(kind, tmp_path):
     return path
 
 
-@pytest.mark.parametrize("kind", ["empty", "text", "truncated", "code", "list", "other", "missing", "extra", "shape"])
+@pytest.mark.parametrize("kind", ["empty", "text", "truncated", "code", "list", "other", "missing", "extra", "shape",
+                                  "nan"])
 def test_what_is_no_such_checkpoint_is_refused_in_one_line(kind, tmp_path):
     path = bad(kind, tmp_path)
     with pytest.raises(hsx.BackboneError) as caught:
@@ -123,4 +126,36 @@ def test_folders_without_a_unet_are_refused(tmp_path, tiny_model):
     (folder / "scheduler" / "scheduler_config.json").write_text('{"prediction_type": "v_prediction"}')
     shutil.copy(tiny_model / "unet" / "config.json", folder / "unet" / "config.json")
     with pytest.raises(hsx.BackboneError, match="got v_prediction"):
+        hsx.load_backbone(folder)
+
+
+@pytest.mark.parametrize("wrap", [
+    lambda s: {f"module.{k}": v for k, v in s.items()},
+    lambda s: {"state_dict": {f"model.{k}": v for k, v in s.items()}, "epoch": 3},
+    lambda s: {"state_dict": {**{f"ema.{k}": v for k, v in s.items()}, **{f"net.{k}": 0 * v for k, v in s.items()}},
+               "global_step": 3},
+    lambda s: [{f"module.{k}": 0 * v for k, v in s.items()}, {"state": {}, "param_groups": []}, 1, 2,
+               {f"module.{k}": v for k, v in s.items()}],
+    lambda s: {k: v.half() for k, v in s.items()},
+    lambda s: {k: v.bfloat16() for k, v in s.items()},
+])
+def test_wrappers_are_taken_off_and_averaged_weights_preferred(tmp_path, wrap):
+    wrapped = hsx.load_backbone(write(tmp_path / "a.ckpt", wrap(torch.load(DDPM, weights_only=True))), image_size=32)
+    x, t = torch.randn(1, 3, 32, 32), torch.tensor([5])
+    with torch.no_grad():
+        assert difference(wrapped(x, t), backbone("ddpm")(x, t)) < 0.2
+
+
+def test_a_folder_with_a_tensor_missing_or_cut_is_refused(tmp_path, tiny_model):
+    folder = shutil.copytree(tiny_model, tmp_path / "model")
+    file = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    state = load_file(file)
+    for change in ({k: v for k, v in state.items() if k != "conv_out.bias"}, {**state, "more": torch.zeros(1)},
+                   {**state, "conv_out.bias": torch.zeros(4)}):
+        save_file(change, file)
+        with pytest.raises(hsx.BackboneError) as caught:
+            hsx.load_backbone(folder)
+        assert "\n" not in str(caught.value) and "; " in str(caught.value)
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(hsx.BackboneError, match="could not read one"):
         hsx.load_backbone(folder)
