@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 import re
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -47,9 +48,9 @@ def main(argv: list[str] | None = None) -> int:
     except HsxError as error:
         print(f"hsx: error: {error}", file=sys.stderr)
         return 2
-    except SystemExit as stop:  # jsonargparse's way to end --help and --print_config
-        return int(stop.code or 0)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
+            return int(stop.code or 0)  # jsonargparse's way to end --help and --print_config
         print("hsx: stopped; what is finished is kept, start again to go on", file=sys.stderr)
         return 130
 
@@ -75,6 +76,7 @@ def predict(argv: list[str]) -> int:
             parser.set_defaults({f"model.{kind}": {"class_path": name} for kind, name in DEFAULTS.items()})
 
     _quiet()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends a run as Ctrl-C does
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
     options: dict[str, Any] = {
         "parser_mode": "omegaconf+", "exit_on_error": False, "prog": "hsx predict",
@@ -88,6 +90,8 @@ def predict(argv: list[str]) -> int:
         raise
     except Exception as error:  # whatever jsonargparse, OmegaConf or Lightning say of an option
         raise HsxError(one_line(error)) from error
+    if not cli.config.output_dir.strip():
+        raise HsxError("output_dir: expected a folder, got an empty name; name one with --output_dir")
     config = cli.parser.dump(cli.config, skip_none=False)
     return run(cli.model, cli.datamodule, cli.trainer, Path(cli.config.output_dir).expanduser(), cli.config.overwrite,
                config)

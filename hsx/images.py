@@ -27,6 +27,8 @@ def find_images(source: str, option: str = "pictures") -> list[Path]:
         HsxError: naming ``option``, where there is nothing, or nothing that is a picture.
     """
     path = resolve(source)
+    if not source.strip():
+        raise HsxError(f"{option}: expected a picture or a folder of pictures, got an empty name; give a path")
     if path.is_file():
         read_image(path, 1)  # a single file that is no picture is refused at once
         return [path]

@@ -22,11 +22,14 @@ class Bottleneck:
         h: (B, C, H, W), the output of the middle block.
         skips: the skip connections, in the order in which the down path pushes them, each (B, c, r, r).
         emb: (B, D), the embedding of the timestep (and of the class, where there is one).
+        x, t: the input, from which a network that predicts v or x_0 instead of eps gets its eps.
     """
 
     h: Tensor
     skips: tuple[Tensor, ...]
     emb: Tensor
+    x: Tensor | None = None
+    t: Tensor | None = None
 
     def with_h(self, h: Tensor) -> Bottleneck:
         """The same skips and embedding, another h: what injection changes, and all that it changes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import UNet2DModel
@@ -30,19 +31,23 @@ def read_folder(path: Path) -> Backbone:
     if wrong:
         raise BackboneError(f"{path}: expected the weights that its config.json names, got {', '.join(wrong)}; "
                             "save or fetch the model again")
-    return UNet2DBackbone(unet.float(), _schedule(path))
+    scheduler = _scheduler(path)
+    return UNet2DBackbone(unet.float(), _schedule(path, scheduler),
+                          prediction_type=scheduler.get("prediction_type", "epsilon"))
 
 
-def _schedule(path: Path) -> NoiseSchedule:
-    """The schedule that the folder's scheduler names; DDPM's linear one where there is none."""
+def _scheduler(path: Path) -> dict[str, Any]:
+    """The scheduler's config, empty where there is none."""
     files = [p / "scheduler_config.json" for p in (path / "scheduler", path.parent / "scheduler", path)]
     file = next((f for f in files if f.exists()), None)
-    if file is None:
-        return NoiseSchedule.linear()
-    config = json.loads(file.read_text())
-    if config.get("prediction_type", "epsilon") != "epsilon":
-        raise BackboneError(f"{file}: expected prediction_type epsilon, got {config['prediction_type']}; "
-                            "use a model that predicts noise")
+    try:
+        return json.loads(file.read_text()) if file else {}
+    except ValueError as error:
+        raise BackboneError(f"{file}: expected JSON, could not read it ({first_line(error)}); fetch it again") from None
+
+
+def _schedule(path: Path, config: dict[str, Any]) -> NoiseSchedule:
+    """The schedule that the folder's scheduler names; DDPM's linear one where there is none."""
     if config.get("trained_betas"):
         return NoiseSchedule.from_betas(torch.tensor(config["trained_betas"], dtype=torch.float64))
     kind, n = config.get("beta_schedule", "linear"), config.get("num_train_timesteps", 1000)
@@ -53,5 +58,5 @@ def _schedule(path: Path) -> NoiseSchedule:
         return NoiseSchedule.from_betas(torch.linspace(start**0.5, end**0.5, n, dtype=torch.float64) ** 2)
     if kind == "squaredcos_cap_v2":
         return NoiseSchedule.cosine(n)
-    raise BackboneError(f"{file}: expected beta_schedule linear, scaled_linear or squaredcos_cap_v2, got {kind}; "
+    raise BackboneError(f"{path}: expected beta_schedule linear, scaled_linear or squaredcos_cap_v2, got {kind}; "
                         "write the betas out as trained_betas")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from diffusers import UNet2DModel
 from torch import Tensor
 
 from hsx.backbones.base import Backbone, Bottleneck
-from hsx.errors import HsxError
+from hsx.errors import BackboneError
 from hsx.schedule import NoiseSchedule
 
 
@@ -15,37 +17,43 @@ class UNet2DBackbone(Backbone):
     """``UNet2DModel.forward``, cut after the middle block.
 
     Args:
-        unet: an eps-predicting network; it is set to evaluation and frozen.
+        unet: the network; it is set to evaluation and frozen.
         schedule: the noise schedule it was trained with.
         family: where the weights come from.
         timestep_scale: what the timestep is multiplied by for the network (iDDPM's rescaled timesteps: 1000 / T).
         class_label: the class that a class-conditional network is used with.
+        prediction_type: what the network predicts: epsilon, v_prediction (Salimans and Ho 2022) or sample (x_0).
 
     Raises:
-        HsxError: for a network whose skips run past its blocks (NCSN++), or one conditioned on a class without a label.
+        BackboneError: for a network whose skips run past its blocks (NCSN++), one conditioned on a class without a
+            label, or a label or prediction type that does not fit.
     """
 
     def __init__(
         self, unet: UNet2DModel, schedule: NoiseSchedule, family: str = "diffusers", timestep_scale: float = 1.0,
-        class_label: int | None = None,
+        class_label: int | None = None, prediction_type: str = "epsilon",
     ) -> None:
         super().__init__()
         config = unet.config
         foreign = [b for b in (*unet.down_blocks, *unet.up_blocks) if hasattr(b, "skip_conv")]
         if foreign or config.time_embedding_type != "positional" or unet.mid_block is None:
-            raise HsxError("expected a U-Net with a middle block, plain skips and positional timesteps, got "
+            raise BackboneError("expected a U-Net with a middle block, plain skips and positional timesteps, got "
                            f"{config.down_block_types} with {config.time_embedding_type} timesteps; use a DDPM network")
         classes = config.num_class_embeds
         if unet.class_embedding is None and class_label is not None:
-            raise HsxError(f"class_label: expected none for an unconditional network, got {class_label}; leave it out")
+            raise BackboneError(f"class_label: expected none for an unconditional network, got {class_label}; "
+                                "leave it out")
         if unet.class_embedding is not None and class_label is None:
-            raise HsxError(f"expected an unconditional network, got one of {classes} classes; choose one with the "
+            raise BackboneError(f"expected an unconditional network, got one of {classes} classes; choose one with the "
                            "option class_label, or use an unconditional network")
         if class_label is not None and not 0 <= class_label < classes:
-            raise HsxError(f"class_label: expected 0 to {classes - 1}, got {class_label}; take one of the classes")
+            raise BackboneError(f"class_label: expected 0 to {classes - 1}, got {class_label}; take one of the classes")
         self.unet = unet.eval().requires_grad_(False)
         self.schedule, self.family = schedule, family
-        self.timestep_scale, self.class_label = timestep_scale, class_label
+        if prediction_type not in ("epsilon", "v_prediction", "sample"):
+            raise BackboneError(f"prediction_type: expected epsilon, v_prediction or sample, got {prediction_type}; "
+                           "use a model that predicts one of them")
+        self.timestep_scale, self.class_label, self.prediction_type = timestep_scale, class_label, prediction_type
         size = config.sample_size
         self.sample_size = size if isinstance(size, int) else size[0]
         side = self.sample_size // 2 ** (len(unet.down_blocks) - 1)
@@ -54,11 +62,20 @@ class UNet2DBackbone(Backbone):
     def encode(self, x: Tensor, t: Tensor) -> Bottleneck:
         """E(x, t), see Backbone.encode."""
         label = None if self.class_label is None else torch.full((len(x),), self.class_label, device=x.device)
-        return encode(self.unet, x, t if self.timestep_scale == 1 else t * self.timestep_scale, label)
+        b = encode(self.unet, x, t if self.timestep_scale == 1 else t * self.timestep_scale, label)
+        return replace(b, x=x, t=t)
 
     def decode(self, b: Bottleneck) -> Tensor:
         """D(h, skips, emb), see Backbone.decode."""
-        return decode(self.unet, b)[:, : self.unet.config.in_channels]  # learned variance: eps is the first half
+        predicted = decode(self.unet, b)[:, : self.unet.config.in_channels]  # learned variance: eps is the first half
+        if self.prediction_type == "epsilon":
+            return predicted
+        if b.x is None or b.t is None:
+            raise ValueError("expected a Bottleneck from this backbone's encode, which carries x and t, got another")
+        a = self.schedule.at(b.t)
+        if self.prediction_type == "v_prediction":  # v = sqrt(a) eps - sqrt(1 - a) x_0
+            return a.sqrt().to(b.x) * predicted + (1 - a).sqrt().to(b.x) * b.x
+        return (b.x - a.sqrt().to(b.x) * predicted) / (1 - a).sqrt().to(b.x)
 
 
 def encode(unet: UNet2DModel, x: Tensor, t: Tensor, label: Tensor | None = None) -> Bottleneck:

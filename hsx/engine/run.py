@@ -143,8 +143,9 @@ def _finish(
     made = max(0, asked - len(failed))
     if done:
         _grid(data, folder, module.backbone.sample_size)
-    print(f"{made} pictures made in {time.monotonic() - begun:.0f} s, {done - made} were there already, "
-          f"{len(failed)} failed: {folder}" + (f" (all on one sheet: {folder / 'grid.png'})" if done else ""))
+    seconds = f"{time.monotonic() - begun:.0f} s"
+    print(f"{made} picture{'' if made == 1 else 's'} made in {seconds}, {done - made} were there already, "
+          f" {len(failed)} failed: {folder}" + (f" (all on one sheet: {folder / 'grid.png'})" if done else ""))
     reasons: dict[str, int] = {}
     for reason in failed.values():
         reasons[reason] = reasons.get(reason, 0) + 1

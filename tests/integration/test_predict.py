@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -78,13 +80,18 @@ def test_results_do_not_depend_on_batch_size_company_or_interruption(tiny_model,
     assert all(p.stat().st_mtime_ns == then for p, then in before.items())
 
 
-def test_killed_and_started_again(tiny_model, pictures):
-    slow = options(tiny_model, pictures, "killed", "--data.batch_size", "1", "--model.generation_steps", "200")
-    process = subprocess.Popen([sys.executable, "-m", "hsx", *slow])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_stopped_and_started_again(tiny_model, pictures, how):
+    slow = options(tiny_model, pictures, "killed", "--data.batch_size", "1", "--model.generation_steps", "400")
+    process = subprocess.Popen([sys.executable, "-m", "hsx", *slow], stderr=subprocess.PIPE, text=True)
     while process.poll() is None and not read_quietly(pictures / "killed"):
-        pass
-    process.kill()
-    process.wait()
+        time.sleep(0.01)
+    process.send_signal(how)
+    said = process.communicate(timeout=60)[1]
+    assert len(read_quietly(pictures / "killed")) < 6
+    if how != signal.SIGKILL:
+        assert process.returncode == 130 and "stopped; what is finished is kept" in said and "Traceback" not in said
+        assert not list((pictures / "killed").rglob("*.part"))
     assert main(slow) == 0
     assert main([*slow, "--output_dir", str(pictures / "whole")]) == 0
     assert same(read(pictures / "killed"), read(pictures / "whole"))
@@ -185,6 +192,8 @@ def test_configs_are_composed_printed_and_read_back(tiny_model, pictures, capsys
     (["--model.schedule.init_args.gama", "1"], "Option 'gama' is not accepted"),
     (["--model.backbone", "/nowhere"], "/nowhere: expected a checkpoint file or a diffusers folder, found nothing"),
     (["--data.contents", "/nowhere"], "data.contents: expected a picture or a folder of pictures, found nothing"),
+    (["--data.contents", ""], "data.contents: expected a picture or a folder of pictures, got an empty name"),
+    (["--output_dir", ""], "output_dir: expected a folder, got an empty name"),
     (["--data.styles", __file__], "test_predict.py: expected a picture, could not read it"),
     (["--data.batch_size", "0"], "data.batch_size: expected PositiveInt (v>0), got 0"),
     (["--data.pairing", "all"], "data.pairing: expected one of 'product', 'zip', got all"),

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 import torch
+from diffusers import DDIMScheduler
 from safetensors.torch import load_file, save_file
 
 import hsx
@@ -123,9 +124,9 @@ def test_folders_without_a_unet_are_refused(tmp_path, tiny_model):
     (folder / "unet" / "config.json").write_text('{"_class_name": "UNet2DConditionModel"}')
     with pytest.raises(hsx.BackboneError, match="got UNet2DConditionModel"):
         hsx.load_backbone(folder)
-    (folder / "scheduler" / "scheduler_config.json").write_text('{"prediction_type": "v_prediction"}')
+    (folder / "scheduler" / "scheduler_config.json").write_text('{"prediction_type": "flow"}')
     shutil.copy(tiny_model / "unet" / "config.json", folder / "unet" / "config.json")
-    with pytest.raises(hsx.BackboneError, match="got v_prediction"):
+    with pytest.raises(hsx.BackboneError, match="prediction_type: expected epsilon, v_prediction or sample, got flow"):
         hsx.load_backbone(folder)
 
 
@@ -159,3 +160,18 @@ def test_a_folder_with_a_tensor_missing_or_cut_is_refused(tmp_path, tiny_model):
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(hsx.BackboneError, match="could not read one"):
         hsx.load_backbone(folder)
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
+@torch.no_grad()
+def test_v_and_x0_predictions_are_turned_into_eps_as_diffusers_does(tmp_path, tiny_model, kind):
+    folder = shutil.copytree(tiny_model, tmp_path / "model")
+    scheduler = DDIMScheduler(prediction_type=kind, clip_sample=False)
+    scheduler.set_timesteps(1000)
+    scheduler.save_pretrained(folder / "scheduler")
+    net, x = hsx.load_backbone(folder), torch.randn(2, 3, 16, 16)
+    for t in (7, 400):
+        x0 = scheduler.step(net.unet(x, t).sample, t, x).pred_original_sample
+        a = scheduler.alphas_cumprod[t]
+        eps = (x - a.sqrt() * x0) / (1 - a).sqrt()
+        torch.testing.assert_close(net(x, torch.tensor([t, t])), eps, atol=1e-3, rtol=1e-4)
