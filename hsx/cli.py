@@ -16,6 +16,8 @@ from hsx.errors import HsxError
 USAGE = """usage: hsx predict --config configs/demo.yaml [options]
 
   predict    contents in the styles of others; `hsx predict --help` lists the options
+  inspect    what a checkpoint is: hsx inspect SOURCE [--json]
+  convert    a checkpoint as a diffusers folder: hsx convert SOURCE FOLDER
 
 hsx --version prints the version.  Exit codes: 0 done, 2 a mistake in what was asked, 3 some pairs failed."""
 DEFAULTS = {"schedule": "Constant", "blend": "Slerp", "normalizer": "Frobenius", "calibrator": "Latent"}
@@ -44,7 +46,11 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         if argv[0] == "predict":
             return predict(argv[1:])
-        raise HsxError(f"expected a command (predict), got '{argv[0]}'; see hsx --help")
+        if argv[0] in ("inspect", "convert"):
+            from hsx import commands
+
+            return getattr(commands, argv[0])(argv[1:])
+        raise HsxError(f"expected a command (predict, inspect, convert), got '{argv[0]}'; see hsx --help")
     except HsxError as error:
         print(f"hsx: error: {error}", file=sys.stderr)
         return 2

@@ -7,10 +7,15 @@ output layers).  The bottleneck feature h, the output of the middle block, carri
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor, nn
+from torch.func import functional_call
+from torch.utils.flop_counter import FlopCounterMode
 
+from hsx.backbones.options import Fact
 from hsx.schedule import NoiseSchedule
 
 
@@ -36,6 +41,24 @@ class Bottleneck:
         return replace(self, h=h)
 
 
+@dataclass(frozen=True)
+class Layout:
+    """Where a network is cut, and what runs past the cut.
+
+    Attributes:
+        bottleneck: the name of the module whose output is h.
+        h: (C, H, W).
+        skips: module name and (c, r, r) of each skip, in the order in which they are pushed.
+        encode_macs, decode_macs: multiply-adds of E and of D for one picture.
+    """
+
+    bottleneck: str
+    h: tuple[int, ...]
+    skips: tuple[tuple[str, tuple[int, ...]], ...]
+    encode_macs: int
+    decode_macs: int
+
+
 class Backbone(nn.Module, ABC):
     """A frozen unconditional diffusion network with its noise schedule.
 
@@ -44,12 +67,19 @@ class Backbone(nn.Module, ABC):
         sample_size: R, the side of its square pictures.
         h_shape: (C, H, W) of the bottleneck.
         family: where the network comes from, such as ``"diffusers"`` or ``"ddpm"``.
+        facts: what is known of the network, each with its origin: read, known, given or assumed.
     """
 
     schedule: NoiseSchedule
     sample_size: int
     h_shape: tuple[int, int, int]
     family: str
+    facts: dict[str, Fact]
+
+    @property
+    @abstractmethod
+    def layout(self) -> Layout:
+        """The bottleneck's module and every skip with its shape."""
 
     @abstractmethod
     def encode(self, x: Tensor, t: Tensor) -> Bottleneck:
@@ -62,3 +92,29 @@ class Backbone(nn.Module, ABC):
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         """eps = D(E(x, t)): the original network."""
         return self.decode(self.encode(x, t))
+
+
+def probe(backbone: Backbone, bottleneck: str, skips: Sequence[str]) -> Layout:
+    """The Layout of a backbone whose skips have these names, found by running it on shapes alone (no memory)."""
+    shapes = {f"backbone.{name}": value.to("meta") for name, value in backbone.state_dict().items()}
+    size = backbone.sample_size
+    x, t = torch.empty(1, 3, size, size, device="meta"), torch.zeros(1, dtype=torch.long)
+    with torch.no_grad():
+        b, encode, decode = functional_call(_Halves(backbone), shapes, (x, t))
+    names = zip(skips, b.skips, strict=True)
+    return Layout(bottleneck, tuple(b.h.shape[1:]), tuple((n, tuple(s.shape[1:])) for n, s in names), encode, decode)
+
+
+class _Halves(nn.Module):
+    """Both halves of a network, each with its multiply-adds counted."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, x: Tensor, t: Tensor) -> tuple[Bottleneck, int, int]:
+        with FlopCounterMode(display=False) as encode:
+            b = self.backbone.encode(x, t)
+        with FlopCounterMode(display=False) as decode:
+            self.backbone.decode(b)
+        return b, encode.get_total_flops() // 2, decode.get_total_flops() // 2

@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-State = dict[str, Tensor]
+from hsx.backbones.family import State, UNet2DFamily
+from hsx.backbones.published import Architecture
 
 # The original's name: diffusers' name.  {u} is the up block's number, which diffusers counts from the bottleneck on.
 NAMES = [
@@ -28,39 +29,46 @@ PARTS = {"temb_proj": "time_emb_proj", "nin_shortcut": "conv_shortcut"}
 ATTENTION = {"norm": "group_norm", "q": "to_q", "k": "to_k", "v": "to_v", "proj_out": "to_out.0"}
 
 
-def recognises(state: State) -> bool:
-    """Whether these are the names of a DDPM network."""
-    return "temb.dense.0.weight" in state and "mid.block_1.conv1.weight" in state
+class DDPM(UNet2DFamily):
+    """Channels, depth and attention are read off the shapes; the image size and the schedule cannot be."""
 
+    name = "ddpm"
 
-def family(state: State) -> str:
-    """ddpm."""
-    return "ddpm"
+    def recognises(self, state: State) -> bool:
+        """See Family."""
+        return "temb.dense.0.weight" in state and "mid.block_1.conv1.weight" in state
 
+    def read(self, state: State) -> Architecture:
+        """See UNet2DFamily."""
+        levels = 1 + max(int(k.split(".")[1]) for k in state if re.match(r"down\.\d+\.block", k))
+        return Architecture(
+            self.name,
+            widths=tuple(len(state[f"down.{i}.block.0.conv1.weight"]) for i in range(levels)),
+            layers=1 + max(int(k.split(".")[3]) for k in state if re.match(r"down\.0\.block", k)),
+            attention=tuple(f"down.{i}.attn.0.q.weight" in state for i in range(levels)),
+            scale_shift=False,
+            learned_variance=len(state["conv_out.weight"]) == 6,
+        )
 
-def convert(state: State, image_size: int) -> tuple[dict[str, Any], State]:
-    """The configuration and the weights of the equal ``UNet2DModel``.
-
-    Channels, depth and attention are read off the shapes; the image size cannot be.
-    """
-    levels = 1 + max(int(k.split(".")[1]) for k in state if re.match(r"down\.\d+\.block", k))
-    attention = [f"down.{i}.attn.0.q.weight" in state for i in range(levels)]
-    config = dict(
-        sample_size=image_size,
-        block_out_channels=tuple(len(state[f"down.{i}.block.0.conv1.weight"]) for i in range(levels)),
-        layers_per_block=1 + max(int(k.split(".")[3]) for k in state if re.match(r"down\.0\.block", k)),
-        down_block_types=tuple("AttnDownBlock2D" if a else "DownBlock2D" for a in attention),
-        up_block_types=tuple("AttnUpBlock2D" if a else "UpBlock2D" for a in reversed(attention)),
-        out_channels=len(state["conv_out.weight"]),
-        attention_head_dim=None,  # a single head
-        norm_num_groups=32,
-        attn_norm_num_groups=32,
-        norm_eps=1e-6,
-        downsample_padding=0,
-        flip_sin_to_cos=False,
-        freq_shift=1,
-    )
-    return config, {_rename(k, levels): _linear(k, v) for k, v in state.items()}
+    def convert(self, state: State, architecture: Architecture, facts: dict[str, Any]) -> tuple[dict[str, Any], State]:
+        """See UNet2DFamily."""
+        attention, levels = architecture.attention, len(architecture.widths)
+        config = dict(
+            sample_size=facts["image_size"],
+            block_out_channels=architecture.widths,
+            layers_per_block=architecture.layers,
+            down_block_types=tuple("AttnDownBlock2D" if a else "DownBlock2D" for a in attention),
+            up_block_types=tuple("AttnUpBlock2D" if a else "UpBlock2D" for a in reversed(attention)),
+            out_channels=len(state["conv_out.weight"]),
+            attention_head_dim=None,  # a single head
+            norm_num_groups=32,
+            attn_norm_num_groups=32,
+            norm_eps=1e-6,
+            downsample_padding=0,
+            flip_sin_to_cos=False,
+            freq_shift=1,
+        )
+        return config, {_rename(k, levels): _linear(k, v) for k, v in state.items()}
 
 
 def _rename(name: str, levels: int) -> str:
@@ -77,4 +85,5 @@ def _rename(name: str, levels: int) -> str:
 
 def _linear(name: str, tensor: Tensor) -> Tensor:
     """1 x 1 convolutions of attention become the weights of linear layers: (C, C, 1, 1) -> (C, C)."""
-    return tensor.flatten(1) if re.search(r"attn.*\.(q|k|v|proj_out)\.weight", name) else tensor
+    convolution = re.search(r"attn.*\.(q|k|v|proj_out)\.weight", name) and tensor.shape[2:] == (1, 1)
+    return tensor.flatten(1) if convolution else tensor

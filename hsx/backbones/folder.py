@@ -1,4 +1,4 @@
-"""A diffusers folder: its U-Net, and the schedule that its scheduler names."""
+"""A diffusers folder: its U-Net, and the schedule that its scheduler names; or a folder that only hsx reads."""
 
 from __future__ import annotations
 
@@ -8,15 +8,44 @@ from typing import Any
 
 import torch
 from diffusers import UNet2DModel
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from hsx.backbones.base import Backbone
-from hsx.backbones.unet2d import UNet2DBackbone
-from hsx.errors import BackboneError, first_line
+from hsx.backbones.family import make_schedule
+from hsx.backbones.options import Fact, Options
+from hsx.backbones.unet2d import UNet2DBackbone, make_unet
+from hsx.errors import BackboneError, HsxError, first_line
 from hsx.schedule import NoiseSchedule
 
+HSX_FILE, HSX_WEIGHTS = "hsx.json", "hsx.safetensors"  # what diffusers does not open, because it would misread it
 
-def read_folder(path: Path) -> Backbone:
-    """A UNet2DModel folder, or a pipeline folder with ``unet/`` and ``scheduler/``."""
+
+def read_folder(path: Path, options: Options | None = None) -> Backbone:
+    """A UNet2DModel folder, a pipeline folder with ``unet/`` and ``scheduler/``, or one of ``hsx convert --hsx_only``.
+
+    Args:
+        options: image_size, schedule, num_train_timesteps, rescale_timesteps and class_label override the folder.
+
+    Raises:
+        BackboneError: for a folder that holds no such model, or options that its configs already answer.
+    """
+    options = options or Options()
+    closed = [name for name in ("num_heads", "num_head_channels", "attention_order", "family")
+              if getattr(options, name) not in (None, "diffusers")]
+    if closed:
+        raise BackboneError(f"{path}: expected no option {closed[0]} for a diffusers folder, whose config says it; "
+                            "leave it out")
+    try:
+        return _read_hsx(path, options) if (path / HSX_FILE).exists() else _read_diffusers(path, options)
+    except BackboneError as error:
+        text = str(error)
+        raise BackboneError(text if text.startswith(str(path)) else f"{path}: {text}") from None
+    except HsxError as error:
+        raise BackboneError(f"{path}: {error}") from None
+
+
+def _read_diffusers(path: Path, options: Options) -> Backbone:
     unet_path = path / "unet" if (path / "unet").is_dir() else path
     try:
         config = json.loads((unet_path / "config.json").read_text())
@@ -24,16 +53,58 @@ def read_folder(path: Path) -> Backbone:
             raise BackboneError(f"{path}: expected a UNet2DModel, got {config.get('_class_name')}; "
                                 "give an unconditional pixel-space diffusion model")
         unet, told = UNet2DModel.from_pretrained(unet_path, low_cpu_mem_usage=False, output_loading_info=True)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, TypeError, AttributeError, LookupError) as error:
         raise BackboneError(f"{path}: expected a diffusers UNet2DModel folder with config.json and safetensors, could "
                             f"not read one ({first_line(error)}); give the pipeline or its unet folder") from None
     wrong = [f"{kind} {keys[0]}" for kind, keys in told.items() if keys]
+    wrong += [f"{name} not finite" for name, value in unet.state_dict().items() if not torch.isfinite(value).all()][:1]
     if wrong:
         raise BackboneError(f"{path}: expected the weights that its config.json names, got {', '.join(wrong)}; "
                             "save or fetch the model again")
     scheduler = _scheduler(path)
-    return UNet2DBackbone(unet.float(), _schedule(path, scheduler),
-                          prediction_type=scheduler.get("prediction_type", "epsilon"))
+    prediction = scheduler.get("prediction_type", "epsilon")
+    origin = "read" if scheduler else "assumed"
+    return _backbone(unet.float(), _schedule(path, scheduler), scheduler.get("trained_betas") or scheduler.get(
+        "beta_schedule", "linear"), origin, prediction, options)
+
+
+def _read_hsx(path: Path, options: Options) -> Backbone:
+    try:
+        told = json.loads((path / HSX_FILE).read_text())
+        unet = make_unet(told["unet"], load_file(path / HSX_WEIGHTS), told["num_heads"], told["time_width"])
+        schedule = NoiseSchedule(torch.tensor(told["alphas_cumprod"], dtype=torch.float64))
+        backbone = _backbone(unet, schedule, "alphas_cumprod", "read", told["prediction_type"], options,
+                             told["timestep_scale"], told["class_label"])
+    except (OSError, ValueError, RuntimeError, TypeError, LookupError, SafetensorError) as error:
+        raise BackboneError(f"{path}: expected a folder that hsx convert wrote, could not read it "
+                            f"({first_line(error)}); convert the checkpoint again") from None
+    return backbone
+
+
+def _backbone(
+    unet: UNet2DModel, schedule: NoiseSchedule, kind: Any, origin: str, prediction: str,
+    options: Options, scale: float = 1.0, label: int | None = None,
+) -> Backbone:
+    """The network with the options over what the folder says."""
+    facts = {"widths": Fact(tuple(unet.config.block_out_channels), "read"),
+             "layers": Fact(unet.config.layers_per_block, "read"),
+             "image_size": Fact(unet.config.sample_size, "read"),
+             "schedule": Fact(kind if isinstance(kind, str) else "betas", origin),
+             "num_train_timesteps": Fact(len(schedule), origin)}
+    given = options.given()
+    if "image_size" in given:
+        unet.register_to_config(sample_size=options.image_size)
+    if "schedule" in given or "num_train_timesteps" in given:
+        named = options.schedule or ("cosine" if kind == "squaredcos_cap_v2" else "linear")
+        count = options.num_train_timesteps or (len(schedule) if isinstance(named, str) else len(named))
+        schedule = make_schedule(named, count)
+    if options.rescale_timesteps is not None:
+        scale = 1000 / len(schedule) if options.rescale_timesteps else 1.0
+    facts |= {name: Fact(given[name], "given") for name in facts if name in given}
+    label = options.class_label if options.class_label is not None else label
+    backbone = UNet2DBackbone(unet, schedule, "diffusers", scale, label, prediction)
+    backbone.facts = facts
+    return backbone
 
 
 def _scheduler(path: Path) -> dict[str, Any]:

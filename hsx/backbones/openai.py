@@ -7,11 +7,13 @@ names; ADM resamples with ResNet blocks, iDDPM with convolutions.
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor
 
-State = dict[str, Tensor]
+from hsx.backbones.family import State, UNet2DFamily
+from hsx.backbones.published import Architecture
+from hsx.errors import BackboneError
 
 RESNET = {
     "in_layers.0": "norm1", "in_layers.2": "conv1", "emb_layers.1": "time_emb_proj", "out_layers.0": "norm2",
@@ -23,81 +25,114 @@ OUTSIDE = {
 }
 
 
-def recognises(state: State) -> bool:
-    """Whether these are the names of OpenAI's U-Net."""
-    return "time_embed.0.weight" in state and "middle_block.0.in_layers.0.weight" in state
+class OpenAI(UNet2DFamily):
+    """Channels, depth, attention levels, the kind of resampling, learned variance and the number of classes are read
+    off names and shapes; the image size, the heads (so many, or so many channels each), the order of q, k, v and the
+    schedule cannot be.
+    """  # noqa: D205
+
+    asks = ("num_heads", "num_head_channels", "attention_order")
+
+    def recognises(self, state: State) -> bool:
+        """See Family."""
+        return "time_embed.0.weight" in state and "middle_block.0.in_layers.0.weight" in state
+
+    def read(self, state: State) -> Architecture:
+        """See UNet2DFamily."""
+        blocks, layers, first = _levels(state)
+        width = len(state["input_blocks.1.0.out_layers.3.weight"])
+        return Architecture(
+            self.name,
+            widths=tuple(len(state[f"input_blocks.{i}.0.in_layers.2.weight"]) for i in first),
+            layers=layers,
+            attention=tuple(f"input_blocks.{i}.1.qkv.weight" in state for i in first),
+            scale_shift=len(state["input_blocks.1.0.emb_layers.1.weight"]) == 2 * width,
+            classes=len(state["label_emb.weight"]) if "label_emb.weight" in state else None,
+            learned_variance=len(state["out.2.weight"]) == 6,
+            resblock_updown=not _convolves(state),
+        )
+
+    def convert(self, state: State, architecture: Architecture, facts: dict[str, Any]) -> tuple[dict[str, Any], State]:
+        """See UNet2DFamily."""
+        blocks, layers, first = _levels(state)
+        heads, channels = facts.get("num_heads"), facts.get("num_head_channels")
+        resnet, attention = architecture.resblock_updown, architecture.attention
+        kinds = ("ResnetDownsampleBlock2D", "ResnetUpsampleBlock2D") if resnet else ("DownBlock2D", "UpBlock2D")
+        inner = architecture.widths[-1]
+        for width in {inner, *(w for w, a in zip(architecture.widths, attention, strict=True) if a)}:
+            if width % (heads or channels or 1):
+                raise BackboneError(f"expected heads that divide the {width} channels of an attention layer, got "
+                                    f"{f'num_heads {heads}' if heads else f'num_head_channels {channels}'}; correct it")
+        facts["time_width"] = len(state["time_embed.0.weight"].T)
+        config = dict(
+            sample_size=facts["image_size"],
+            block_out_channels=architecture.widths,
+            layers_per_block=layers,
+            down_block_types=tuple("AttnDownBlock2D" if a else kinds[0] for a in attention),
+            up_block_types=tuple("AttnUpBlock2D" if a else kinds[1] for a in reversed(attention)),
+            downsample_type="resnet" if resnet else "conv",
+            upsample_type="resnet" if resnet else "conv",
+            out_channels=len(state["out.2.weight"]),
+            attention_head_dim=None if heads == 1 else channels or inner // (heads or 1),  # see make_unet for the rest
+            num_class_embeds=architecture.classes,
+            resnet_time_scale_shift="scale_shift" if architecture.scale_shift else "default",
+            time_embedding_dim=len(state["time_embed.0.weight"]),
+            norm_num_groups=32,
+            attn_norm_num_groups=32,
+            norm_eps=1e-5,
+            downsample_padding=1,
+            flip_sin_to_cos=True,
+            freq_shift=0,
+        )
+        prefixes = {"middle_block.0": "mid_block.resnets.0", "middle_block.1": "mid_block.attentions.0",
+                    "middle_block.2": "mid_block.resnets.1"}
+        for level, start in enumerate(first):
+            for j in range(layers):
+                prefixes[f"input_blocks.{start + j}.0"] = f"down_blocks.{level}.resnets.{j}"
+                prefixes[f"input_blocks.{start + j}.1"] = f"down_blocks.{level}.attentions.{j}"
+            prefixes[f"input_blocks.{start + layers}.0"] = f"down_blocks.{level}.downsamplers.0"
+        for i in range(blocks):
+            level, j = divmod(i, layers + 1)
+            prefixes[f"output_blocks.{i}.0"] = f"up_blocks.{level}.resnets.{j}"
+            prefixes[f"output_blocks.{i}.1"] = f"up_blocks.{level}.attentions.{j}"
+            sampler = _upsampler(state, i)
+            if sampler:
+                prefixes[sampler] = f"up_blocks.{level}.upsamplers.0"
+        renamed: State = {}
+        for name, tensor in state.items():
+            renamed |= _rename(name, tensor, prefixes, channels, heads, facts["attention_order"])
+        return config, renamed
 
 
-def family(state: State) -> str:
-    """adm, or iddpm for one that resamples with convolutions."""
-    return "iddpm" if any(name.endswith(".op.weight") for name in state) else "adm"
+class ADM(OpenAI):
+    """openai/guided-diffusion and P2: resampling by ResNet blocks."""
+
+    name = "adm"
+
+    def recognises(self, state: State) -> bool:
+        """See Family."""
+        return super().recognises(state) and not _convolves(state)
 
 
-def convert(
-    state: State,
-    image_size: int,
-    num_head_channels: int | None = None,
-    num_heads: int | None = None,
-    attention_order: Literal["legacy", "new"] = "legacy",
-) -> tuple[dict[str, Any], State]:
-    """The configuration and the weights of the equal ``UNet2DModel``.
+class IDDPM(OpenAI):
+    """openai/improved-diffusion: resampling by convolutions.  An ADM network without resblock_updown is no other."""
 
-    Channels, depth, attention levels, the kind of resampling, learned variance and the number of classes are read off
-    names and shapes; the image size, the heads (so many, or so many channels each) and the order of q, k, v cannot be.
+    name = "iddpm"
 
-    Raises:
-        ValueError: unless just one of ``num_head_channels`` and ``num_heads`` is given, and divides the channels.
-    """
-    if (num_head_channels is None) == (num_heads is None):
-        raise ValueError("expected one of the options num_head_channels (64 in ADM and P2) and num_heads (4 in iDDPM)")
-    if attention_order not in ("legacy", "new"):
-        raise ValueError(f"attention_order: expected legacy or new, got {attention_order}")
+    def recognises(self, state: State) -> bool:
+        """See Family."""
+        return super().recognises(state) and _convolves(state)
+
+
+def _convolves(state: State) -> bool:
+    return any(name.endswith(".op.weight") for name in state)
+
+
+def _levels(state: State) -> tuple[int, int, list[int]]:
+    """How many output blocks, how many layers a level, and the input block at which each level starts."""
     blocks = 1 + max(int(k.split(".")[1]) for k in state if k.startswith("output_blocks."))
-    layers = next(i for i in range(blocks) if _upsampler(state, i))  # a level ends where it upsamples
-    levels = blocks // (layers + 1)
-    first = [1 + level * (layers + 1) for level in range(levels)]  # the input block at which each level starts
-    attention = [f"input_blocks.{i}.1.qkv.weight" in state for i in first]
-    resnet = f"input_blocks.{layers + 1}.0.op.weight" not in state  # resampling by ResNet blocks
-    kinds = ("ResnetDownsampleBlock2D", "ResnetUpsampleBlock2D") if resnet else ("DownBlock2D", "UpBlock2D")
-    width = len(state["input_blocks.0.0.weight"])
-    config = dict(
-        sample_size=image_size,
-        block_out_channels=tuple(len(state[f"input_blocks.{i}.0.in_layers.2.weight"]) for i in first),
-        layers_per_block=layers,
-        down_block_types=tuple("AttnDownBlock2D" if a else kinds[0] for a in attention),
-        up_block_types=tuple("AttnUpBlock2D" if a else kinds[1] for a in reversed(attention)),
-        downsample_type="resnet" if resnet else "conv",
-        upsample_type="resnet" if resnet else "conv",
-        out_channels=len(state["out.2.weight"]),
-        attention_head_dim=num_head_channels or width // (num_heads or 1),  # a fixed number of heads is set afterwards
-        num_class_embeds=len(state["label_emb.weight"]) if "label_emb.weight" in state else None,
-        resnet_time_scale_shift="scale_shift"
-        if len(state["input_blocks.1.0.emb_layers.1.weight"]) == 2 * width else "default",
-        norm_num_groups=32,
-        attn_norm_num_groups=32,
-        norm_eps=1e-5,
-        downsample_padding=1,
-        flip_sin_to_cos=True,
-        freq_shift=0,
-    )
-    prefixes = {"middle_block.0": "mid_block.resnets.0", "middle_block.1": "mid_block.attentions.0",
-                "middle_block.2": "mid_block.resnets.1"}
-    for level, start in enumerate(first):
-        for j in range(layers):
-            prefixes[f"input_blocks.{start + j}.0"] = f"down_blocks.{level}.resnets.{j}"
-            prefixes[f"input_blocks.{start + j}.1"] = f"down_blocks.{level}.attentions.{j}"
-        prefixes[f"input_blocks.{start + layers}.0"] = f"down_blocks.{level}.downsamplers.0"
-    for i in range(blocks):
-        level, j = divmod(i, layers + 1)
-        prefixes[f"output_blocks.{i}.0"] = f"up_blocks.{level}.resnets.{j}"
-        prefixes[f"output_blocks.{i}.1"] = f"up_blocks.{level}.attentions.{j}"
-        sampler = _upsampler(state, i)
-        if sampler:
-            prefixes[sampler] = f"up_blocks.{level}.upsamplers.0"
-    renamed: State = {}
-    for name, tensor in state.items():
-        renamed |= _rename(name, tensor, prefixes, num_head_channels, num_heads, attention_order)
-    return config, renamed
+    layers = next((i for i in range(blocks) if _upsampler(state, i)), blocks - 1)  # a level ends where it upsamples
+    return blocks, layers, [1 + level * (layers + 1) for level in range(blocks // (layers + 1))]
 
 
 def _upsampler(state: State, i: int) -> str | None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
+from typing import Any
 
 import torch
 from diffusers import UNet2DModel
+from diffusers.models.attention_processor import Attention
+from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from torch import Tensor
 
-from hsx.backbones.base import Backbone, Bottleneck
+from hsx.backbones.base import Backbone, Bottleneck, Layout, probe
 from hsx.errors import BackboneError
 from hsx.schedule import NoiseSchedule
 
@@ -40,6 +44,12 @@ class UNet2DBackbone(Backbone):
             raise BackboneError("expected a U-Net with a middle block, plain skips and positional timesteps, got "
                            f"{config.down_block_types} with {config.time_embedding_type} timesteps; use a DDPM network")
         classes = config.num_class_embeds
+        if unet.class_embedding is not None and classes is None:
+            raise BackboneError("expected classes as a table of embeddings, got class_embed_type "
+                                f"{config.class_embed_type}; use an unconditional network")
+        if config.in_channels != 3:
+            raise BackboneError(f"expected a network for pictures of 3 channels, got {config.in_channels}; use a "
+                                "pixel-space RGB model")
         if unet.class_embedding is None and class_label is not None:
             raise BackboneError(f"class_label: expected none for an unconditional network, got {class_label}; "
                                 "leave it out")
@@ -55,9 +65,25 @@ class UNet2DBackbone(Backbone):
                            "use a model that predicts one of them")
         self.timestep_scale, self.class_label, self.prediction_type = timestep_scale, class_label, prediction_type
         size = config.sample_size
+        if size is None:
+            raise BackboneError("expected a network whose config has a sample_size, got none; give image_size")
         self.sample_size = size if isinstance(size, int) else size[0]
-        side = self.sample_size // 2 ** (len(unet.down_blocks) - 1)
+        halvings = 2 ** (len(unet.down_blocks) - 1)
+        if self.sample_size % halvings:
+            raise BackboneError(f"image_size: expected a multiple of {halvings}, which the network's "
+                                f"{len(unet.down_blocks)} levels ask for, got {self.sample_size}; correct it")
+        side = self.sample_size // halvings
         self.h_shape = (config.block_out_channels[-1], side, side)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """See Backbone.layout."""
+        names = ["conv_in"]
+        for i, block in enumerate(self.unet.down_blocks):
+            kind = "attentions" if hasattr(block, "attentions") else "resnets"  # the last layer before each push
+            names += [f"down_blocks.{i}.{kind}.{j}" for j in range(len(block.resnets))]
+            names += [f"down_blocks.{i}.downsamplers.0"] if block.downsamplers else []
+        return probe(self, "mid_block", names)
 
     def encode(self, x: Tensor, t: Tensor) -> Bottleneck:
         """E(x, t), see Backbone.encode."""
@@ -68,6 +94,8 @@ class UNet2DBackbone(Backbone):
     def decode(self, b: Bottleneck) -> Tensor:
         """D(h, skips, emb), see Backbone.decode."""
         predicted = decode(self.unet, b)[:, : self.unet.config.in_channels]  # learned variance: eps is the first half
+        if b.x is not None:
+            predicted = predicted.to(b.x.dtype)
         if self.prediction_type == "epsilon":
             return predicted
         if b.x is None or b.t is None:
@@ -76,6 +104,31 @@ class UNet2DBackbone(Backbone):
         if self.prediction_type == "v_prediction":  # v = sqrt(a) eps - sqrt(1 - a) x_0
             return a.sqrt().to(b.x) * predicted + (1 - a).sqrt().to(b.x) * b.x
         return (b.x - a.sqrt().to(b.x) * predicted) / (1 - a).sqrt().to(b.x)
+
+
+def make_unet(
+    config: dict[str, Any], weights: dict[str, Tensor], num_heads: int | None = None, time_width: int | None = None
+) -> UNet2DModel:
+    """A ``UNet2DModel`` with these weights, and two things that its config cannot say.
+
+    Args:
+        num_heads: so many heads in every attention layer, whatever its width (iDDPM).
+        time_width: sinusoids of the time embedding, where not the width of the first level (ADM 512).
+
+    Raises:
+        RuntimeError: for weights that are missing, too many or of another shape.
+    """
+    with torch.device("meta"):  # no memory, no random numbers: every weight is assigned below
+        unet = UNet2DModel(**config)
+        if time_width and time_width != config["block_out_channels"][0]:
+            unet.time_proj = Timesteps(time_width, config["flip_sin_to_cos"], config["freq_shift"])
+            unet.time_embedding = TimestepEmbedding(time_width, config["time_embedding_dim"])
+    own = {name: value.clone(memory_format=torch.contiguous_format) for name, value in weights.items()}
+    unet.load_state_dict(own, assign=True)  # clones are aligned alike, whatever file they come from: equal to the bit
+    for module in unet.modules():
+        if num_heads and isinstance(module, Attention):
+            module.heads = num_heads
+    return unet
 
 
 def encode(unet: UNet2DModel, x: Tensor, t: Tensor, label: Tensor | None = None) -> Bottleneck:

@@ -106,7 +106,7 @@ def test_options_are_asked_for_by_name(tmp_path, tiny_model):
         hsx.load_backbone(DDPM)
     with pytest.raises(hsx.BackboneError, match="expected one of the options num_head_channels"):
         hsx.load_backbone(FOLDER / "p2" / "base.pt", image_size=32)
-    with pytest.raises(hsx.BackboneError, match="got heads"):
+    with pytest.raises(hsx.BackboneError, match="did you mean num_heads"):
         hsx.load_backbone(DDPM, image_size=32, heads=3)
     with pytest.raises(hsx.BackboneError, match="leave them out"):
         hsx.load_backbone(tiny_model, image_size=32)

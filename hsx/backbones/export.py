@@ -1,0 +1,106 @@
+"""A Backbone as a folder: for diffusers where its configs can say what the network is, else for hsx alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
+from diffusers.models.attention_processor import Attention
+from safetensors.torch import save_file
+
+from hsx.backbones.base import Backbone
+from hsx.backbones.folder import HSX_FILE, HSX_WEIGHTS
+from hsx.backbones.unet2d import UNet2DBackbone
+from hsx.errors import BackboneError, HsxError
+from hsx.schedule import NoiseSchedule
+
+
+def export(backbone: Backbone, folder: Path, hsx_only: bool = False) -> None:
+    """Write a diffusers pipeline folder that ``DDPMPipeline.from_pretrained`` opens, and hsx reads again to the bit.
+
+    Args:
+        folder: where to; it must not exist, or be empty.  It appears whole or not at all.
+        hsx_only: write a folder that hsx alone reads: for networks that diffusers' configs cannot describe.
+
+    Raises:
+        BackboneError: for a network that cannot be written so, with the reason.
+        HsxError: for a folder that is not empty, or cannot be written.
+    """
+    if not isinstance(backbone, UNet2DBackbone):
+        raise BackboneError(f"expected a network that is a UNet2DModel, got family {backbone.family}; it cannot be "
+                            "converted")
+    reasons = unsayable(backbone)
+    if reasons and not hsx_only:
+        raise BackboneError(f"expected a network that diffusers' configs can describe, got one with {reasons[0]}: the "
+                            "folder would give wrong images; write one for hsx alone with --hsx_only true")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise HsxError(f"{folder}: expected an empty folder or none, got one that is taken; name another")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+        try:
+            part.chmod(0o755)
+            _write_hsx(backbone, part) if hsx_only else _write_diffusers(backbone, part)
+            part.replace(folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    except OSError as error:
+        raise HsxError(f"{folder}: expected a folder that can be written, got an error ({error.strerror}); "
+                       "name another") from None
+
+
+def unsayable(backbone: UNet2DBackbone) -> list[str]:
+    """What diffusers' configs cannot say of this network."""
+    with torch.device("meta"):
+        plain = UNet2DModel(**dict(backbone.unet.config))
+    heads = {name: m.heads for name, m in plain.named_modules() if isinstance(m, Attention)}
+    fixed = _fixed_heads(backbone.unet)
+    reasons = []
+    if any(m.heads != heads[name] for name, m in backbone.unet.named_modules() if isinstance(m, Attention)):
+        reasons.append(f"{fixed} attention heads at every width")
+    if plain.time_proj.num_channels != backbone.unet.time_proj.num_channels:
+        reasons.append(f"a time embedding of {backbone.unet.time_proj.num_channels} sinusoids")
+    if backbone.timestep_scale != 1:
+        reasons.append(f"timesteps rescaled by {backbone.timestep_scale}")
+    if backbone.class_label is not None:
+        reasons.append("a class label at every call")
+    return reasons
+
+
+def _write_diffusers(backbone: UNet2DBackbone, folder: Path) -> None:
+    learned = backbone.unet.config.out_channels == 2 * backbone.unet.config.in_channels
+    scheduler = DDPMScheduler(
+        len(backbone.schedule), **_betas(backbone.schedule), prediction_type=backbone.prediction_type,
+        variance_type="learned_range" if learned else "fixed_small")
+    DDPMPipeline(backbone.unet, scheduler).save_pretrained(folder)
+
+
+def _betas(schedule: NoiseSchedule) -> dict[str, Any]:
+    """The schedule as diffusers' schedulers name it, or its betas one by one."""
+    a, n = schedule.alphas_cumprod, len(schedule)
+    if torch.equal(a, NoiseSchedule.linear(n).alphas_cumprod):
+        return {"beta_schedule": "linear", "beta_start": 1e-4 * (1000 / n), "beta_end": 0.02 * (1000 / n)}
+    if torch.equal(a, NoiseSchedule.cosine(n).alphas_cumprod):
+        return {"beta_schedule": "squaredcos_cap_v2"}
+    return {"trained_betas": (1 - a / torch.cat([torch.ones(1, dtype=a.dtype), a[:-1]])).tolist()}
+
+
+def _write_hsx(backbone: UNet2DBackbone, folder: Path) -> None:
+    config = {k: v for k, v in backbone.unet.config.items() if not k.startswith("_")}
+    told: dict[str, Any] = {
+        "unet": config, "num_heads": _fixed_heads(backbone.unet), "time_width": backbone.unet.time_proj.num_channels,
+        "alphas_cumprod": backbone.schedule.alphas_cumprod.tolist(), "timestep_scale": backbone.timestep_scale,
+        "class_label": backbone.class_label, "prediction_type": backbone.prediction_type}
+    save_file(backbone.unet.state_dict(), folder / HSX_WEIGHTS)
+    (folder / HSX_FILE).write_text(json.dumps(told, indent=1))
+
+
+def _fixed_heads(unet: UNet2DModel) -> int | None:
+    """The number of heads, where all attention layers have one and the same."""
+    heads = {m.heads for m in unet.modules() if isinstance(m, Attention)}
+    return heads.pop() if len(heads) == 1 else None

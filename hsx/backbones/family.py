@@ -1,0 +1,131 @@
+"""Families of checkpoint files: recognised by the names of their tensors, made into a Backbone."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from hsx.backbones.base import Backbone
+from hsx.backbones.options import Fact, Options
+from hsx.backbones.published import Architecture, recognise
+from hsx.backbones.unet2d import UNet2DBackbone, make_unet
+from hsx.errors import BackboneError, HsxError, first_line
+from hsx.schedule import NoiseSchedule
+
+State = dict[str, Tensor]
+USE = ("image_size", "schedule", "num_train_timesteps", "rescale_timesteps", "class_label")
+ASSUMED = {"attention_order": "legacy", "schedule": "linear", "num_train_timesteps": 1000, "rescale_timesteps": False}
+
+log = logging.getLogger("hsx")
+
+
+class Family(ABC):
+    """One world of checkpoint files.  A plugin adds one by the hook ``hsx_backbones``."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def recognises(self, state: State) -> bool:
+        """Whether the names of these tensors are this family's."""
+
+    @abstractmethod
+    def build(self, state: State, options: Options, path: Path) -> Backbone:
+        """The Backbone; raises BackboneError, with the file's name, for a state that is broken or an option missing."""
+
+
+class UNet2DFamily(Family):
+    """A family whose network is a ``UNet2DModel`` under other names."""
+
+    asks: ClassVar[tuple[str, ...]] = ()  # the options beside USE that a file of this family leaves open
+
+    @abstractmethod
+    def read(self, state: State) -> Architecture:
+        """What names and shapes tell."""
+
+    @abstractmethod
+    def convert(self, state: State, architecture: Architecture, facts: dict[str, Any]) -> tuple[dict[str, Any], State]:
+        """The configuration and the weights of the equal ``UNet2DModel``."""
+
+    def build(self, state: State, options: Options, path: Path) -> Backbone:
+        """See Family: what is read, then what is given, known or assumed, then the network."""
+        foreign = [name for name in options.given() if name in ("num_heads", "num_head_channels", "attention_order")
+                   and name not in self.asks]
+        if foreign:
+            raise BackboneError(f"{path}: expected no option {foreign[0]} for {self.name}, whose weights leave nothing "
+                                "open there; leave it out")
+        try:
+            architecture = self.read(state)
+            facts = self.settle(architecture, options, path)
+            values = {name: fact.value for name, fact in facts.items()}
+            config, weights = self.convert(state, architecture, values)
+            unet = make_unet(config, weights, values.get("num_heads"), values.get("time_width"))
+            schedule = make_schedule(values["schedule"], values["num_train_timesteps"])
+            scale = 1000 / len(schedule) if values["rescale_timesteps"] else 1.0
+            backbone = UNet2DBackbone(unet, schedule, self.name, scale, options.class_label)
+        except HsxError as error:
+            text = str(error)
+            raise BackboneError(text if text.startswith(str(path)) else f"{path}: {text}") from None
+        except (LookupError, ValueError, RuntimeError, StopIteration) as error:
+            raise BackboneError(f"{path}: expected the whole of a {self.name} U-Net that fits its options, got one "
+                                f"that does not fit ({first_line(error)}); check the options and the file") from None
+        backbone.facts = facts
+        return backbone
+
+    def settle(self, architecture: Architecture, options: Options, path: Path) -> dict[str, Fact]:
+        """Every fact with its origin: the options first, then the published model, then a stated assumption."""
+        facts = {name: Fact(value, "read") for name, value in architecture._asdict().items()
+                 if name != "family"}
+        published = recognise(architecture)
+        known, given = published.facts if published else {}, options.given()
+        for name in (*USE[:-1], *self.asks):
+            heads = name in ("num_heads", "num_head_channels")
+            if name in given:
+                facts[name] = Fact(given[name], "given")
+            elif heads and (options.num_heads or options.num_head_channels):
+                continue
+            elif name in known:
+                facts[name] = Fact(known[name], f"known ({published.source})" if published else "known")
+            elif name in ASSUMED:
+                facts[name] = Fact(ASSUMED[name], "assumed")
+            elif not heads:
+                raise BackboneError(f"{path}: expected the option {name}, which a {self.name} checkpoint's weights "
+                                    f"cannot tell; give {name}=…")
+        if "num_heads" in self.asks and not {"num_heads", "num_head_channels"} & set(facts):
+            raise BackboneError(f"{path}: expected one of the options num_head_channels (64 in most ADM and P2 models) "
+                                f"and num_heads (4 in most iDDPM models), which the weights cannot tell; give it")
+        if isinstance(given.get("schedule"), list):
+            facts["num_train_timesteps"] = Fact(len(given["schedule"]), "given")
+        tell(path, facts, published.files[0] if published else None)
+        return facts
+
+
+def make_schedule(schedule: str | list[float], num_timesteps: int) -> NoiseSchedule:
+    """linear and cosine by OpenAI's rules for any number of timesteps, or betas as they are."""
+    if schedule == "linear":
+        return NoiseSchedule.linear(num_timesteps)
+    if schedule == "cosine":
+        return NoiseSchedule.cosine(num_timesteps)
+    if isinstance(schedule, str):
+        raise BackboneError(f"expected the option schedule as linear, cosine or a list of betas, got {schedule}; "
+                            "write the betas out")
+    betas = torch.as_tensor(schedule, dtype=torch.float64)
+    if len(betas) != num_timesteps:
+        raise BackboneError(f"num_train_timesteps: expected {len(betas)}, as many as there are betas, got "
+                            f"{num_timesteps}; leave it out")
+    return NoiseSchedule.from_betas(betas)
+
+
+def tell(path: Path, facts: dict[str, Fact], published: str | None) -> None:
+    """State in the log what was not read from the file: as a warning where it is only assumed."""
+    def those(origin: str) -> str:
+        return ", ".join(f"{n} {f.value}" for n, f in facts.items() if f.origin.startswith(origin))
+
+    if published:
+        log.info("%s: has the architecture of %s, so %s", path, published, those("known"))
+    if those("assumed"):
+        log.warning("%s: cannot tell all of its use, assumed: %s; give the options that differ", path, those("assumed"))

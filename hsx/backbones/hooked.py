@@ -1,0 +1,107 @@
+"""A Backbone for networks nobody foresaw: any U-Net, cut by a forward hook at a named module."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hsx.backbones.base import Backbone, Bottleneck, Layout, probe
+from hsx.errors import BackboneError
+from hsx.schedule import NoiseSchedule
+
+
+@dataclass(frozen=True)
+class HookedBottleneck(Bottleneck):
+    """A Bottleneck that remembers what the network made of it."""
+
+    eps: Tensor | None = None
+
+    def with_h(self, h: Tensor) -> HookedBottleneck:
+        """Another h, of which the network's output is not known yet."""
+        return replace(self, h=h, eps=None)
+
+
+class HookedBackbone(Backbone):
+    """Any network ``module(x, t) -> eps`` whose bottleneck is the output of one named module.
+
+    What it costs: ``encode`` runs the whole network once and ``decode`` of its result nothing; ``decode`` with a
+    changed h runs the *whole* network again, h put in by the hook, where a Backbone that is really cut runs D only.
+
+    Args:
+        module: takes (B, 3, R, R) and timesteps (B,); gives (B, 3 or more, R, R), alone, as the first of a tuple or as
+            ``.sample``.  It is set to evaluation and frozen.  It must run the named module just once a pass.
+        bottleneck: the name of that module, as ``module.named_modules()`` has it.
+        schedule: with which it was trained; DDPM's linear one by default.
+        sample_size: R.
+
+    Raises:
+        BackboneError: if there is no module of that name, or a pass does not run it just once.
+    """
+
+    family = "hooked"
+
+    def __init__(
+        self, module: nn.Module, bottleneck: str = "mid_block", *, sample_size: int,
+        schedule: NoiseSchedule | None = None,
+    ) -> None:
+        super().__init__()
+        names = [name for name, _ in module.named_modules() if name]
+        if bottleneck not in names:
+            near = ", ".join(difflib.get_close_matches(bottleneck, names, 3, 0.3)) or ", ".join(names[:3])
+            raise BackboneError(f"bottleneck: expected the name of a module inside the network, such as {near}, got "
+                                f"{bottleneck}; see named_modules()")
+        self.module, self.bottleneck = module.eval().requires_grad_(False), bottleneck
+        self.schedule, self.sample_size = schedule or NoiseSchedule.linear(), sample_size
+        self.facts = {}
+
+    @property
+    def h_shape(self) -> tuple[int, int, int]:  # type: ignore[override]
+        """(C, H, W) of the bottleneck."""
+        return self.layout.h  # type: ignore[return-value]
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The bottleneck; what runs past it is not known, so no skips are named, and E is a whole pass."""
+        return probe(self, self.bottleneck, ())
+
+    def encode(self, x: Tensor, t: Tensor) -> HookedBottleneck:
+        """One whole pass, of which h is kept."""
+        seen: list[Tensor] = []
+        eps = self._run(x, t, lambda output: seen.append(_first(output)) or output)  # type: ignore[func-returns-value]
+        return HookedBottleneck(seen[0], (), torch.empty(0), x, t, eps)
+
+    def decode(self, b: Bottleneck) -> Tensor:
+        """What the pass gave; for a changed h one more whole pass."""
+        if isinstance(b, HookedBottleneck) and b.eps is not None:
+            return b.eps
+        if b.x is None or b.t is None:
+            raise ValueError("expected a Bottleneck from this backbone's encode, which carries x and t, got another")
+        return self._run(b.x, b.t, lambda output: (b.h, *output[1:]) if isinstance(output, tuple) else b.h)
+
+    def _run(self, x: Tensor, t: Tensor, at_bottleneck: Callable[[Any], Any]) -> Tensor:
+        """A pass with the hook, which is taken off again whatever happens."""
+        calls = []
+
+        def hook(module: nn.Module, inputs: Any, output: Any) -> Any:
+            calls.append(module)
+            return at_bottleneck(output)
+
+        handle = self.module.get_submodule(self.bottleneck).register_forward_hook(hook)
+        try:
+            output = self.module(x, t.to(x.device))
+        finally:
+            handle.remove()
+        if len(calls) != 1:
+            raise BackboneError(f"bottleneck: expected a module that runs once a pass, got {self.bottleneck}, which "
+                                f"ran {len(calls)} times; name another")
+        return _first(getattr(output, "sample", output))[:, : x.shape[1]]
+
+
+def _first(output: Any) -> Tensor:
+    return output[0] if isinstance(output, tuple) else output

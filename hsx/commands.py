@@ -1,0 +1,100 @@
+"""``hsx inspect`` and ``hsx convert``: what a checkpoint is, and how it becomes a folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentError, ArgumentParser
+from rich.console import Console
+from rich.table import Table
+
+from hsx.backbones.base import Backbone
+from hsx.backbones.export import export
+from hsx.backbones.load import load_backbone
+from hsx.backbones.options import Options
+from hsx.errors import HsxError
+
+
+def inspect(argv: list[str]) -> int:
+    """``hsx inspect SOURCE``: what was read, known or assumed of a checkpoint, and where it is cut."""
+    parser = _parser("inspect", "What a checkpoint is: read from it, known of published models, or assumed.")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    given = _parse(parser, argv)
+    if given.json:
+        logging.getLogger("hsx").setLevel(logging.ERROR)  # the answer holds what is assumed
+    found = describe(_load(given))
+    if given.json:
+        print(json.dumps(found, indent=1))
+        return 0
+    table = Table("", "", "", title=given.source, title_justify="left", show_header=False)
+    table.columns[0].no_wrap = True
+    table.add_row("family", found["family"], "read")
+    for name, fact in found["facts"].items():
+        table.add_row(name, str(fact["value"]), fact["origin"])
+    table.add_section()
+    table.add_row("parameters", f"{found['parameters']:,}", "")
+    table.add_row("prediction", found["prediction_type"], "")
+    table.add_row("multiply-adds of E", f"{found['encode_macs']:,}", "one picture")
+    table.add_row("multiply-adds of D", f"{found['decode_macs']:,}", "one picture")
+    table.add_section()
+    table.add_row(found["bottleneck"], _times(found["h"]), "h, the bottleneck")
+    for skip in found["skips"]:
+        table.add_row(skip["module"], _times(skip["shape"]), "skip")
+    Console().print(table)
+    return 0
+
+
+def describe(backbone: Backbone) -> dict[str, Any]:
+    """All that ``hsx inspect`` shows, as plain data."""
+    layout = backbone.layout
+    return {
+        "family": backbone.family,
+        "facts": {name: {"value": fact.value, "origin": fact.origin} for name, fact in backbone.facts.items()},
+        "parameters": sum(p.numel() for p in backbone.parameters()),
+        "image_size": backbone.sample_size,
+        "timesteps": len(backbone.schedule),
+        "prediction_type": getattr(backbone, "prediction_type", "epsilon"),
+        "encode_macs": layout.encode_macs, "decode_macs": layout.decode_macs,
+        "bottleneck": layout.bottleneck, "h": list(layout.h),
+        "skips": [{"module": name, "shape": list(shape)} for name, shape in layout.skips],
+    }
+
+
+def convert(argv: list[str]) -> int:
+    """``hsx convert SOURCE FOLDER``: a checkpoint as a diffusers pipeline folder."""
+    parser = _parser("convert", "Write a checkpoint as a folder that diffusers.DDPMPipeline and hsx open.")
+    parser.add_argument("folder", type=str, help="where to: a new or empty folder")
+    parser.add_argument("--hsx_only", type=bool, default=False,
+                        help="write what hsx alone reads, for a network that diffusers' configs cannot describe")
+    given = _parse(parser, argv)
+    export(_load(given), Path(given.folder).expanduser(), given.hsx_only)
+    opens = "hsx" if given.hsx_only else "hsx and diffusers.DDPMPipeline.from_pretrained"
+    print(f"written: {given.folder}, which {opens} can open")
+    return 0
+
+
+def _parser(name: str, what: str) -> ArgumentParser:
+    parser = ArgumentParser(prog=f"hsx {name}", description=what, exit_on_error=False)
+    parser.add_argument("source", type=str, help="a checkpoint file, a folder, a Hub id or a URL")
+    parser.add_class_arguments(Options, as_group=True)
+    return parser
+
+
+def _parse(parser: ArgumentParser, argv: list[str]) -> Any:
+    try:
+        return parser.parse_args(argv)
+    except ArgumentError as error:
+        text = " ".join(str(error).split()).rstrip(".")
+        raise HsxError(f"{text}; see {parser.prog} --help") from None
+
+
+def _load(given: Any) -> Backbone:
+    options = Options(**{name: given[name] for name in Options.__dataclass_fields__})
+    return load_backbone(given.source, **options.given())
+
+
+def _times(shape: list[int]) -> str:
+    return " x ".join(map(str, shape))
