@@ -83,7 +83,7 @@ def _write_diffusers(backbone: UNet2DBackbone, folder: Path) -> None:
 def _betas(schedule: NoiseSchedule) -> dict[str, Any]:
     """The schedule as diffusers' schedulers name it, or its betas one by one."""
     a, n = schedule.alphas_cumprod, len(schedule)
-    if torch.equal(a, NoiseSchedule.linear(n).alphas_cumprod):
+    if n > 20 and torch.equal(a, NoiseSchedule.linear(n).alphas_cumprod):  # of fewer OpenAI's rule makes betas above 1
         return {"beta_schedule": "linear", "beta_start": 1e-4 * (1000 / n), "beta_end": 0.02 * (1000 / n)}
     if torch.equal(a, NoiseSchedule.cosine(n).alphas_cumprod):
         return {"beta_schedule": "squaredcos_cap_v2"}

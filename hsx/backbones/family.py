@@ -71,8 +71,9 @@ class UNet2DFamily(Family):
             text = str(error)
             raise BackboneError(text if text.startswith(str(path)) else f"{path}: {text}") from None
         except (LookupError, ValueError, RuntimeError, StopIteration) as error:
-            raise BackboneError(f"{path}: expected the whole of a {self.name} U-Net that fits its options, got one "
-                                f"that does not fit ({first_line(error)}); check the options and the file") from None
+            raise BackboneError(f"{path}: expected the whole of a U-Net of family {self.name} that fits its options, "
+                                f"got one that does not fit ({first_line(error)}); check the options and the file"
+                                ) from None
         backbone.facts = facts
         return backbone
 
@@ -98,7 +99,7 @@ class UNet2DFamily(Family):
         if "num_heads" in self.asks and not {"num_heads", "num_head_channels"} & set(facts):
             raise BackboneError(f"{path}: expected one of the options num_head_channels (64 in most ADM and P2 models) "
                                 f"and num_heads (4 in most iDDPM models), which the weights cannot tell; give it")
-        if isinstance(given.get("schedule"), list):
+        if isinstance(given.get("schedule"), list) and "num_train_timesteps" not in given:
             facts["num_train_timesteps"] = Fact(len(given["schedule"]), "given")
         tell(path, facts, published.files[0] if published else None)
         return facts

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from hsx import plugins
 from hsx.assets import resolve
 from hsx.backbones.base import Backbone
 from hsx.backbones.ddpm import DDPM
@@ -68,7 +69,7 @@ def _load(source: str, options: Options) -> Backbone:
 
 def _family(path: Path, state: dict[str, torch.Tensor], options: Options) -> Family:
     """The family that the option names, or that recognises these names."""
-    families = {family.name: family() for family in FAMILIES}
+    families = {family.name: family() for family in plugins.classes("hsx_backbones", FAMILIES)}
     if options.family is not None:
         if options.family not in families:
             raise BackboneError(f"family: expected one of {', '.join(families)}, got {options.family}; take one")

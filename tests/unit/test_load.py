@@ -108,8 +108,8 @@ def test_options_are_asked_for_by_name(tmp_path, tiny_model):
         hsx.load_backbone(FOLDER / "p2" / "base.pt", image_size=32)
     with pytest.raises(hsx.BackboneError, match="did you mean num_heads"):
         hsx.load_backbone(DDPM, image_size=32, heads=3)
-    with pytest.raises(hsx.BackboneError, match="leave them out"):
-        hsx.load_backbone(tiny_model, image_size=32)
+    with pytest.raises(hsx.BackboneError, match="no option num_heads for a diffusers folder"):
+        hsx.load_backbone(tiny_model, num_heads=4)
     with pytest.raises(hsx.BackboneError, match="found nothing there"):
         hsx.load_backbone(tmp_path / "absent.pt")
     (tmp_path / "a.zip").write_bytes(b"x")
