@@ -1,4 +1,4 @@
-"""What a plugin may supply.  A plugin is a module named by an entry point of the group ``hsx``; its hooks return classes.
+"""What a plugin may supply: a module named by an entry point of the group ``hsx``, whose hooks return classes.
 
 In it: ``from hsx.hookspecs import hookimpl``, and functions of these names marked with ``@hookimpl``.
 """
