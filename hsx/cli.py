@@ -29,6 +29,7 @@ SAID = [  # what jsonargparse says of a value, and the same in this house's word
     (r"Not of type (\w+): (.*?) does not conform to restriction (.*)", r"expected \1 (\3), got \2"),
     (r"<class '([\w.]+)'>", r"\1"),
     (r"typing\.Literal\[(.*?)\]", r"one of \1"),
+    (r", NoneType", ""),
 ]
 
 
@@ -103,12 +104,12 @@ def predict(argv: list[str]) -> int:
                config)
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: Exception, program: str = "hsx predict") -> str:
     """What a parser or Lightning says of an option, on one line, with what to do."""
     text = " ".join(str(error).split()) or type(error).__name__
     key = re.search(r'Parser key "([\w.]+)":? ?', text)
     if not key:
-        return f"{text.rstrip('.')}; see hsx predict --help"
+        return f"{text.rstrip('.')}; see {program} --help"
     kind, rest = key[1].removeprefix("model."), text[key.end() :].removeprefix("- ").rstrip(".")
     wrong = re.search(r"dot import path string: (\S+)", rest)
     if kind in DEFAULTS and wrong:
@@ -118,7 +119,7 @@ def one_line(error: Exception) -> str:
         return f"{key[1]}: expected one of {', '.join(known)}, got {wrong[1]}; {hint}"
     for pattern, told in SAID:
         rest = re.sub(pattern, told, rest)
-    return f"{key[1]}: {rest}; see hsx predict --help"
+    return f"{key[1]}: {rest}; see {program} --help"
 
 
 def known_strategies(kind: str) -> list[str]:

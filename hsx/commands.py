@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from diffusers.models.attention_processor import Attention
 from jsonargparse import ArgumentError, ArgumentParser
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +16,7 @@ from hsx.backbones.base import Backbone
 from hsx.backbones.export import export
 from hsx.backbones.load import load_backbone
 from hsx.backbones.options import Options
+from hsx.cli import one_line
 from hsx.errors import HsxError
 
 
@@ -36,6 +38,7 @@ def inspect(argv: list[str]) -> int:
         table.add_row(name, str(fact["value"]), fact["origin"])
     table.add_section()
     table.add_row("parameters", f"{found['parameters']:,}", "")
+    table.add_row("attention heads", ", ".join(map(str, found["heads"])), "")
     table.add_row("prediction", found["prediction_type"], "")
     table.add_row("multiply-adds of E", f"{found['encode_macs']:,}", "one picture")
     table.add_row("multiply-adds of D", f"{found['decode_macs']:,}", "one picture")
@@ -54,6 +57,7 @@ def describe(backbone: Backbone) -> dict[str, Any]:
         "family": backbone.family,
         "facts": {name: {"value": fact.value, "origin": fact.origin} for name, fact in backbone.facts.items()},
         "parameters": sum(p.numel() for p in backbone.parameters()),
+        "heads": sorted({m.heads for m in backbone.modules() if isinstance(m, Attention)}),
         "image_size": backbone.sample_size,
         "timesteps": len(backbone.schedule),
         "prediction_type": getattr(backbone, "prediction_type", "epsilon"),
@@ -87,8 +91,7 @@ def _parse(parser: ArgumentParser, argv: list[str]) -> Any:
     try:
         return parser.parse_args(argv)
     except ArgumentError as error:
-        text = " ".join(str(error).split()).rstrip(".")
-        raise HsxError(f"{text}; see {parser.prog} --help") from None
+        raise HsxError(one_line(error, parser.prog)) from None
 
 
 def _load(given: Any) -> Backbone:

@@ -51,7 +51,7 @@ class HookedBackbone(Backbone):
         schedule: NoiseSchedule | None = None,
     ) -> None:
         super().__init__()
-        names = [name for name, _ in module.named_modules() if name]
+        names = [name for name, _ in module.named_modules(remove_duplicate=False) if name]
         if bottleneck not in names:
             near = ", ".join(difflib.get_close_matches(bottleneck, names, 3, 0.3)) or ", ".join(names[:3])
             raise BackboneError(f"bottleneck: expected the name of a module inside the network, such as {near}, got "

@@ -50,6 +50,9 @@ def load_backbone(source: str | Path, **options: Any) -> Backbone:
 
 def _load(source: str, options: Options) -> Backbone:
     path = resolve(source)
+    if not source.strip():
+        raise BackboneError("source: expected a checkpoint file, a folder, a Hub id or a URL, got an empty name; name "
+                            "one")
     if is_url(source):
         path = from_url(source, options.sha256)
     elif not path.exists() and is_hub_id(source):

@@ -28,6 +28,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         BackboneError: for a file that is broken, would run code, or holds no state dict, and for weights that are not
             finite.
     """
+    if path.stat().st_size == 0:
+        raise BackboneError(f"{path}: expected a checkpoint, got an empty file; fetch it again")
     try:
         loaded = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except pickle.UnpicklingError as error:

@@ -1,0 +1,31 @@
+"""What docs/checkpoints.md says is so."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import torch
+
+from hsx.backbones.load import FAMILIES, FILES
+from hsx.backbones.options import Options
+from hsx.backbones.published import PUBLISHED
+
+from .test_unet2d import tiny
+
+PAGE = (Path(__file__).parents[2] / "docs" / "checkpoints.md").read_text()
+
+
+def test_every_option_family_and_kind_of_file_is_named():
+    names = [field.name for field in fields(Options)] + [family.name for family in FAMILIES] + list(FILES)
+    assert [name for name in names if name not in PAGE] == []
+    assert [row.files[0] for row in PUBLISHED if row.files[0].split("_")[0] not in PAGE] == []
+
+
+def test_the_code_runs_as_it_stands():
+    unet = tiny()
+    unet.middle_block = unet.mid_block
+    unet.forward = lambda x, t, forward=unet.forward: forward(x, t)
+    code = re.search(r"```python\n(.*?)```", PAGE, re.S)[1].replace("sample_size=64", "sample_size=16")
+    space = {"my_unet": unet}
+    exec(code, space)
+    assert space["backbone"](torch.randn(1, 3, 16, 16), torch.tensor([5])).shape == (1, 3, 16, 16)
