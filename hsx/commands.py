@@ -25,9 +25,12 @@ def inspect(argv: list[str]) -> int:
     parser = _parser("inspect", "What a checkpoint is: read from it, known of published models, or assumed.")
     parser.add_argument("--json", action="store_true", help="for programs")
     given = _parse(parser, argv)
-    if given.json:
-        logging.getLogger("hsx").setLevel(logging.ERROR)  # the answer holds what is assumed
-    found = describe(_load(given))
+    log = logging.getLogger("hsx")
+    log.disabled = given.json  # its answer holds what is assumed
+    try:
+        found = describe(_load(given))
+    finally:
+        log.disabled = False
     if given.json:
         print(json.dumps(found, indent=1))
         return 0
@@ -71,7 +74,7 @@ def convert(argv: list[str]) -> int:
     """``hsx convert SOURCE FOLDER``: a checkpoint as a diffusers pipeline folder."""
     parser = _parser("convert", "Write a checkpoint as a folder that diffusers.DDPMPipeline and hsx open.")
     parser.add_argument("folder", type=str, help="where to: a new or empty folder")
-    parser.add_argument("--hsx_only", type=bool, default=False,
+    parser.add_argument("--hsx-only", action="store_true",
                         help="write what hsx alone reads, for a network that diffusers' configs cannot describe")
     given = _parse(parser, argv)
     export(_load(given), Path(given.folder).expanduser(), given.hsx_only)

@@ -39,14 +39,14 @@ class Trajectory:
 
 
 @torch.no_grad()
-def invert(backbone: Backbone, images: Tensor, steps: int = 50, t_start: int = 999) -> Trajectory:
+def invert(backbone: Backbone, images: Tensor, steps: int = 50, t_start: int | None = None) -> Trajectory:
     """Deterministic DDIM run forward in time (paper, section 3; Song et al. 2021, eq. 12 with sigma = 0).
 
     The picture is taken as x at t = 0, so that ``steps`` timesteps make ``steps - 1`` evaluations (the authors' code).
 
     Args:
         images: (B, 3, R, R) in [-1, 1], R the backbone's ``sample_size``.
-        steps: how many timesteps, evenly spaced from 0 to ``t_start``.
+        steps: how many timesteps, evenly spaced from 0 to ``t_start``, which is the model's last timestep by default.
 
     Raises:
         HsxError: for pictures of another size, or steps and t_start that do not fit the backbone's schedule.
@@ -55,6 +55,7 @@ def invert(backbone: Backbone, images: Tensor, steps: int = 50, t_start: int = 9
     if images.ndim != 4 or images.shape[1:] != (3, size, size):
         raise HsxError(f"expected images of shape (B, 3, {size}, {size}), got {tuple(images.shape)}; "
                        f"crop and resize them to {size} x {size}")
+    t_start = len(backbone.schedule) - 1 if t_start is None else t_start
     if t_start >= len(backbone.schedule):
         raise HsxError(f"t_start: expected at most {len(backbone.schedule) - 1}, the model's last timestep, "
                        f"got {t_start}")

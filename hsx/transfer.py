@@ -39,12 +39,13 @@ class Transfer:
         inversion_steps, generation_steps: timesteps of inversion and generation, evenly spaced from 0 to ``t_start``.
         injection_steps: how many generation steps inject, spread evenly over them, or a list of the timesteps at which
             to; by default all, at most 50, so that the same gamma means the same strength for any number of steps.
-        t_start: where inversion ends and generation starts, up to the model's last timestep.
-        t_edit: inject while t >= t_edit.
-        t_boost: injection steps at t <= t_boost add noise (eta = 1), which cleans the picture; 0: never.
+        t_start: where inversion ends and generation starts; by default the model's last timestep.
+        t_edit: inject while t >= t_edit; by default 400 of 1000 timesteps, scaled to the model's number of them.
+        t_boost: injection steps at t <= t_boost add noise (eta = 1), which cleans the picture; 0: never; by default 200
+            of 1000, scaled.
         seed: of that noise.
         dt_lambda, dt_end: the direction term is scaled by dt_lambda at injection steps with t >= dt_end (the authors'
-            0.9985 for in-domain mixing); not together with latent calibration.
+            0.9985 for in-domain mixing; 950 of 1000, scaled); not together with latent calibration.
 
     Raises:
         HsxError: for a value out of range.
@@ -60,14 +61,19 @@ class Transfer:
         inversion_steps: int = 50,
         generation_steps: int = 50,
         injection_steps: int | Sequence[int] | None = None,
-        t_start: int = 999,
-        t_edit: int = 400,
-        t_boost: int = 200,
+        t_start: int | None = None,
+        t_edit: int | None = None,
+        t_boost: int | None = None,
         seed: int = 0,
         dt_lambda: float = 1.0,
-        dt_end: int = 950,
+        dt_end: int | None = None,
     ) -> None:
-        last = len(backbone.schedule) - 1
+        length = len(backbone.schedule)
+        last = length - 1
+        t_start = last if t_start is None else t_start
+        t_edit, t_boost, dt_end = (
+            default * length // 1000 if given is None else given
+            for given, default in ((t_edit, 400), (t_boost, 200), (dt_end, 950)))
         _check("t_start", t_start, 1, last, "the model's last timestep")
         _check("inversion_steps", inversion_steps, 2, t_start + 1, "as many as there are timesteps up to t_start")
         _check("generation_steps", generation_steps, 2, t_start + 1, "as many as there are timesteps up to t_start")
@@ -116,6 +122,7 @@ class Transfer:
             inversion_steps,
             generation_steps,
             every if content_replace_step == -1 else timesteps(content_replace_step),
+            t_start=999,
             t_edit=t_edit,
             t_boost=t_boost,
             seed=seed,

@@ -32,7 +32,7 @@ ATTENTION = {"norm": "group_norm", "q": "to_q", "k": "to_k", "v": "to_v", "proj_
 class DDPM(UNet2DFamily):
     """Channels, depth and attention are read off the shapes; the image size and the schedule cannot be."""
 
-    name = "ddpm"
+    name, heads = "ddpm", 1
 
     def recognises(self, state: State) -> bool:
         """See Family."""

@@ -41,6 +41,7 @@ class Family(ABC):
 class UNet2DFamily(Family):
     """A family whose network is a ``UNet2DModel`` under other names."""
 
+    heads: ClassVar[int | None] = None  # the number of attention heads, where it is always the same
     asks: ClassVar[tuple[str, ...]] = ()  # the options beside USE that a file of this family leaves open
 
     @abstractmethod
@@ -54,7 +55,7 @@ class UNet2DFamily(Family):
     def build(self, state: State, options: Options, path: Path) -> Backbone:
         """See Family: what is read, then what is given, known or assumed, then the network."""
         foreign = [name for name in options.given() if name in ("num_heads", "num_head_channels", "attention_order")
-                   and name not in self.asks]
+                   and name not in self.asks and (name, options.num_heads) != ("num_heads", self.heads)]
         if foreign:
             raise BackboneError(f"{path}: expected no option {foreign[0]} for {self.name}, whose weights leave nothing "
                                 "open there; leave it out")

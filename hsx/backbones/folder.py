@@ -22,7 +22,7 @@ HSX_FILE, HSX_WEIGHTS = "hsx.json", "hsx.safetensors"  # what diffusers does not
 
 
 def read_folder(path: Path, options: Options | None = None) -> Backbone:
-    """A UNet2DModel folder, a pipeline folder with ``unet/`` and ``scheduler/``, or one of ``hsx convert --hsx_only``.
+    """A UNet2DModel folder, a pipeline folder with ``unet/`` and ``scheduler/``, or one of ``hsx convert --hsx-only``.
 
     Args:
         options: image_size, schedule, num_train_timesteps, rescale_timesteps and class_label override the folder.

@@ -31,11 +31,12 @@ class TransferModule(lightning.LightningModule):
         inversion_steps: timesteps from picture to noise.
         generation_steps: timesteps from noise to picture.
         injection_steps: how many generation steps inject; by default all, at most 50.
-        t_start: the timestep at which inversion ends and generation starts.
-        t_edit: inject while t >= t_edit.
-        t_boost: add noise at injection steps with t <= t_boost, which cleans the picture; 0 is never.
+        t_start: the timestep at which inversion ends and generation starts; the model's last by default.
+        t_edit: inject while t >= t_edit; by default 400 of 1000, scaled to the model's timesteps.
+        t_boost: add noise at injection steps with t <= t_boost, which cleans the picture; 0 is never; by default 200 of
+            1000, scaled.
         dt_lambda: scales the direction term while t >= dt_end (the authors' 0.9985 for in-domain mixing).
-        dt_end: see dt_lambda.
+        dt_end: see dt_lambda; by default 950 of 1000, scaled.
         seed: of the noise; that of seed_everything by default.
     """
 
@@ -49,11 +50,11 @@ class TransferModule(lightning.LightningModule):
         inversion_steps: int = 50,
         generation_steps: int = 50,
         injection_steps: int | None = None,
-        t_start: int = 999,
-        t_edit: int = 400,
-        t_boost: int = 200,
+        t_start: int | None = None,
+        t_edit: int | None = None,
+        t_boost: int | None = None,
         dt_lambda: float = 1.0,
-        dt_end: int = 950,
+        dt_end: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -65,14 +66,14 @@ class TransferModule(lightning.LightningModule):
             self.backbone, schedule, blend, normalizer, calibrator, inversion_steps, generation_steps, injection_steps,
             t_start, t_edit, t_boost, seed, dt_lambda, dt_end)
         weights = weights_digest(self.backbone)
-        self.inversion_settings = {"weights": weights, "steps": inversion_steps, "t_start": t_start}
+        self.inversion_settings = {"weights": weights, "steps": inversion_steps, "t_start": self.transfer.t_start}
         strategies = {"schedule": schedule, "blend": blend, "normalizer": normalizer, "calibrator": calibrator}
         self.settings = {
             "backbone": str(options["source"]), "weights": weights,
             **{kind: _describe(strategy) for kind, strategy in strategies.items()},
             "inversion_steps": inversion_steps, "generation_steps": generation_steps,
-            "injection_steps": injection_steps, "t_start": t_start, "t_edit": t_edit, "t_boost": t_boost,
-            "dt_lambda": dt_lambda, "dt_end": dt_end, "seed": seed,
+            "injection_steps": injection_steps, "dt_lambda": dt_lambda, "seed": seed,
+            **{name: getattr(self.transfer, name) for name in ("t_start", "t_edit", "t_boost", "dt_end")},
         }
 
     def predict_step(self, batch: dict[str, Any]) -> Trajectory | Tensor | None:

@@ -82,6 +82,12 @@ def test_convert_from_the_command_line(tmp_path, capsys):
             "--num_head_channels", "32"]
     assert main(argv) == 0
     assert DDPMPipeline.from_pretrained(tmp_path / "p2").unet.config.sample_size == 32
+    rescaled = ["convert", str(FOLDER / "iddpm" / "plain.pt"), str(tmp_path / "iddpm"), "--image_size", "16",
+                "--num_heads", "4", "--num_train_timesteps", "4000", "--rescale_timesteps", "true"]
+    assert main(rescaled) == 2 and "--hsx-only" in capsys.readouterr().err
+    assert main([*rescaled, "--hsx-only"]) == 0 and main(["inspect", str(tmp_path / "iddpm")]) == 0
+    assert hsx.load_backbone(tmp_path / "iddpm").timestep_scale == 0.25
+    capsys.readouterr()
     assert main(argv) == 2
     assert "expected an empty folder or none" in capsys.readouterr().err
 

@@ -12,6 +12,7 @@ from hsx.noise import SampleNoise
 from hsx.step import transfer_step
 from hsx.strategies import ChannelMoments, Constant, Frobenius, Latent, Slerp, Unchanged
 
+from ..golden import FOLDER
 from ..reference import naive
 
 BASE = dict(inversion_steps=8, generation_steps=8, t_boost=0)
@@ -211,3 +212,11 @@ def test_what_does_not_fit_together_is_refused(net, images):
         transfer.invert(images[0][:2, :, 1:])
     with pytest.raises(hsx.HsxError, match="t_start: expected at most 999"):
         hsx.invert(net, images[0], 8, 1000)
+
+
+def test_defaults_scale_with_the_models_timesteps():
+    net = hsx.load_backbone(FOLDER / "iddpm" / "plain.pt", image_size=16, num_heads=4, schedule="cosine",
+                            num_train_timesteps=4000, rescale_timesteps=True)
+    transfer = hsx.Transfer(net, inversion_steps=5, generation_steps=5)
+    assert (transfer.t_start, transfer.t_edit, transfer.t_boost, transfer.dt_end) == (3999, 1600, 800, 3800)
+    assert hsx.invert(net, torch.zeros(1, 3, 16, 16), steps=3).timesteps == (0, 1999)
