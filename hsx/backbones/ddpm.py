@@ -52,22 +52,13 @@ class DDPM(UNet2DFamily):
 
     def convert(self, state: State, architecture: Architecture, facts: dict[str, Any]) -> tuple[dict[str, Any], State]:
         """See UNet2DFamily."""
-        attention, levels = architecture.attention, len(architecture.widths)
-        config = dict(
-            sample_size=facts["image_size"],
-            block_out_channels=architecture.widths,
-            layers_per_block=architecture.layers,
-            down_block_types=tuple("AttnDownBlock2D" if a else "DownBlock2D" for a in attention),
-            up_block_types=tuple("AttnUpBlock2D" if a else "UpBlock2D" for a in reversed(attention)),
-            out_channels=len(state["conv_out.weight"]),
-            attention_head_dim=None,  # a single head
-            norm_num_groups=32,
-            attn_norm_num_groups=32,
+        config = self.config(architecture, facts) | dict(
             norm_eps=1e-6,
             downsample_padding=0,
             flip_sin_to_cos=False,
             freq_shift=1,
         )
+        levels = len(architecture.widths)
         return config, {_rename(k, levels): _linear(k, v) for k, v in state.items()}
 
 

@@ -40,20 +40,5 @@ class Unet2D(UNet2DFamily):
 
     def convert(self, state: State, architecture: Architecture, facts: dict[str, Any]) -> tuple[dict[str, Any], State]:
         """See UNet2DFamily."""
-        resnet, attention, heads = architecture.resblock_updown, architecture.attention, facts.get("num_heads")
-        kinds = ("ResnetDownsampleBlock2D", "ResnetUpsampleBlock2D") if resnet else ("DownBlock2D", "UpBlock2D")
-        return dict(
-            sample_size=facts["image_size"],
-            block_out_channels=architecture.widths,
-            layers_per_block=architecture.layers,
-            down_block_types=tuple("AttnDownBlock2D" if a else kinds[0] for a in attention),
-            up_block_types=tuple("AttnUpBlock2D" if a else kinds[1] for a in reversed(attention)),
-            downsample_type="resnet" if resnet else "conv",
-            upsample_type="resnet" if resnet else "conv",
-            out_channels=len(state["conv_out.weight"]),
-            attention_head_dim=facts.get("num_head_channels") or architecture.widths[-1] // (heads or 1),
-            add_attention="mid_block.attentions.0.to_q.weight" in state,
-            num_class_embeds=architecture.classes,
-            resnet_time_scale_shift="scale_shift" if architecture.scale_shift else "default",
-            attn_norm_num_groups=32,
-        ), state
+        middle = "mid_block.attentions.0.to_q.weight" in state
+        return self.config(architecture, facts) | dict(add_attention=middle), state

@@ -93,7 +93,7 @@ def _betas(schedule: NoiseSchedule) -> dict[str, Any]:
 def _write_hsx(backbone: UNet2DBackbone, folder: Path) -> None:
     config = {k: v for k, v in backbone.unet.config.items() if not k.startswith("_")}
     told: dict[str, Any] = {
-        "unet": config, "num_heads": _fixed_heads(backbone.unet), "time_width": backbone.unet.time_proj.num_channels,
+        "unet": config, "num_heads": _fixed_heads(backbone.unet),
         "alphas_cumprod": backbone.schedule.alphas_cumprod.tolist(), "timestep_scale": backbone.timestep_scale,
         "class_label": backbone.class_label, "prediction_type": backbone.prediction_type}
     save_file(backbone.unet.state_dict(), folder / HSX_WEIGHTS)

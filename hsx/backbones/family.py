@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
@@ -64,7 +65,7 @@ class UNet2DFamily(Family):
             facts = self.settle(architecture, options, path)
             values = {name: fact.value for name, fact in facts.items()}
             config, weights = self.convert(state, architecture, values)
-            unet = make_unet(config, weights, values.get("num_heads"), values.get("time_width"))
+            unet = make_unet(config, weights, values.get("num_heads"))
             schedule = make_schedule(values["schedule"], values["num_train_timesteps"])
             scale = 1000 / len(schedule) if values["rescale_timesteps"] else 1.0
             backbone = UNet2DBackbone(unet, schedule, self.name, scale, options.class_label)
@@ -77,6 +78,39 @@ class UNet2DFamily(Family):
                                 ) from None
         backbone.facts = facts
         return backbone
+
+    def config(self, architecture: Architecture, facts: dict[str, Any]) -> dict[str, Any]:
+        """What every family's ``UNet2DModel`` configuration says alike."""
+        resnet, attention = architecture.resblock_updown, architecture.attention
+        down, up = ("ResnetDownsampleBlock2D", "ResnetUpsampleBlock2D") if resnet else ("DownBlock2D", "UpBlock2D")
+        return dict(
+            sample_size=facts["image_size"],
+            block_out_channels=architecture.widths,
+            layers_per_block=architecture.layers,
+            down_block_types=tuple("AttnDownBlock2D" if a else down for a in attention),
+            up_block_types=tuple("AttnUpBlock2D" if a else up for a in reversed(attention)),
+            downsample_type="resnet" if resnet else "conv",
+            upsample_type="resnet" if resnet else "conv",
+            out_channels=6 if architecture.learned_variance else 3,
+            attention_head_dim=self._head_dim(architecture, facts),
+            num_class_embeds=architecture.classes,
+            resnet_time_scale_shift="scale_shift" if architecture.scale_shift else "default",
+            norm_num_groups=32,
+            attn_norm_num_groups=32,
+        )
+
+    def _head_dim(self, architecture: Architecture, facts: dict[str, Any]) -> int | None:
+        """Channels of a head: None is all of them; a fixed number of heads at several widths is set by make_unet."""
+        heads, channels = facts.get("num_heads", self.heads), facts.get("num_head_channels")
+        with_attention = {w for w, a in zip(architecture.widths, architecture.attention, strict=True) if a}
+        widths = {architecture.widths[-1], *with_attention}  # the middle block's too
+        for width in widths:
+            if width % (heads or channels or 1):
+                raise BackboneError(f"expected heads that divide the {width} channels of an attention layer, got "
+                                    f"{f'num_heads {heads}' if heads else f'num_head_channels {channels}'}; correct it")
+        if heads == 1:
+            return None
+        return math.gcd(*widths) // heads if heads else channels
 
     def settle(self, architecture: Architecture, options: Options, path: Path) -> dict[str, Fact]:
         """Every fact with its origin: the options first, then the published model, then a stated assumption."""

@@ -71,7 +71,7 @@ def _read_diffusers(path: Path, options: Options) -> Backbone:
 def _read_hsx(path: Path, options: Options) -> Backbone:
     try:
         told = json.loads((path / HSX_FILE).read_text())
-        unet = make_unet(told["unet"], load_file(path / HSX_WEIGHTS), told["num_heads"], told["time_width"])
+        unet = make_unet(told["unet"], load_file(path / HSX_WEIGHTS), told["num_heads"])
         schedule = NoiseSchedule(torch.tensor(told["alphas_cumprod"], dtype=torch.float64))
         backbone = _backbone(unet, schedule, "alphas_cumprod", "read", told["prediction_type"], options,
                              told["timestep_scale"], told["class_label"])

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from hsx.backbones.family import State, UNet2DFamily
 from hsx.backbones.published import Architecture
-from hsx.errors import BackboneError
 
 RESNET = {
     "in_layers.0": "norm1", "in_layers.2": "conv1", "emb_layers.1": "time_emb_proj", "out_layers.0": "norm2",
@@ -56,29 +55,8 @@ class OpenAI(UNet2DFamily):
         """See UNet2DFamily."""
         blocks, layers, first = _levels(state)
         heads, channels = facts.get("num_heads"), facts.get("num_head_channels")
-        resnet, attention = architecture.resblock_updown, architecture.attention
-        kinds = ("ResnetDownsampleBlock2D", "ResnetUpsampleBlock2D") if resnet else ("DownBlock2D", "UpBlock2D")
-        inner = architecture.widths[-1]
-        for width in {inner, *(w for w, a in zip(architecture.widths, attention, strict=True) if a)}:
-            if width % (heads or channels or 1):
-                raise BackboneError(f"expected heads that divide the {width} channels of an attention layer, got "
-                                    f"{f'num_heads {heads}' if heads else f'num_head_channels {channels}'}; correct it")
-        facts["time_width"] = len(state["time_embed.0.weight"].T)
-        config = dict(
-            sample_size=facts["image_size"],
-            block_out_channels=architecture.widths,
-            layers_per_block=layers,
-            down_block_types=tuple("AttnDownBlock2D" if a else kinds[0] for a in attention),
-            up_block_types=tuple("AttnUpBlock2D" if a else kinds[1] for a in reversed(attention)),
-            downsample_type="resnet" if resnet else "conv",
-            upsample_type="resnet" if resnet else "conv",
-            out_channels=len(state["out.2.weight"]),
-            attention_head_dim=None if heads == 1 else channels or inner // (heads or 1),  # see make_unet for the rest
-            num_class_embeds=architecture.classes,
-            resnet_time_scale_shift="scale_shift" if architecture.scale_shift else "default",
+        config = self.config(architecture, facts) | dict(
             time_embedding_dim=len(state["time_embed.0.weight"]),
-            norm_num_groups=32,
-            attn_norm_num_groups=32,
             norm_eps=1e-5,
             downsample_padding=1,
             flip_sin_to_cos=True,

@@ -107,22 +107,25 @@ class UNet2DBackbone(Backbone):
 
 
 def make_unet(
-    config: dict[str, Any], weights: dict[str, Tensor], num_heads: int | None = None, time_width: int | None = None
+    config: dict[str, Any], weights: dict[str, Tensor], num_heads: int | None = None
 ) -> UNet2DModel:
     """A ``UNet2DModel`` with these weights, and two things that its config cannot say.
 
     Args:
         num_heads: so many heads in every attention layer, whatever its width (iDDPM).
-        time_width: sinusoids of the time embedding, where not the width of the first level (ADM 512).
+
+    The other, which the weights tell, is the time embedding's width where it is not the first level's (ADM 512).
 
     Raises:
+        KeyError: for weights without a time embedding.
         RuntimeError: for weights that are missing, too many or of another shape.
     """
+    embedding, time_width = weights["time_embedding.linear_1.weight"].shape
     with torch.device("meta"):  # no memory, no random numbers: every weight is assigned below
         unet = UNet2DModel(**config)
-        if time_width and time_width != config["block_out_channels"][0]:
+        if time_width != config["block_out_channels"][0]:
             unet.time_proj = Timesteps(time_width, config["flip_sin_to_cos"], config["freq_shift"])
-            unet.time_embedding = TimestepEmbedding(time_width, config["time_embedding_dim"])
+            unet.time_embedding = TimestepEmbedding(time_width, embedding)
     own = {name: value.clone(memory_format=torch.contiguous_format) for name, value in weights.items()}
     unet.load_state_dict(own, assign=True)  # clones are aligned alike, whatever file they come from: equal to the bit
     for module in unet.modules():

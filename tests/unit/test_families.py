@@ -4,10 +4,12 @@ import json
 
 import pytest
 import torch
+from diffusers.models.attention_processor import Attention
 from safetensors.torch import load_file
 
 import hsx
 
+from .. import original_names
 from ..golden import FOLDER, difference
 
 CHECKPOINTS = sorted(f"{p.parent.name}/{p.stem}" for p in FOLDER.glob("*/*.pt"))
@@ -76,3 +78,18 @@ def test_classes_and_schedules_are_asked_for():
     with pytest.raises(hsx.BackboneError, match="schedule as linear, cosine or a list of betas, got wavy"):
         hsx.load_backbone(file, class_label=1, schedule="wavy", **given)
     assert len(hsx.load_backbone(file, class_label=1, schedule=[0.1, 0.2], **given).schedule) == 2
+
+
+@pytest.mark.parametrize("heads", [1, 4])
+@torch.no_grad()
+def test_a_fixed_number_of_heads_at_very_different_widths(heads, tmp_path):
+    """A first level narrower than one head of the deepest's share: every width has its own head size."""
+    shapes = original_names.openai(32, (1, 8), 1, 16, (16, 8), resblock_updown=False)
+    torch.save({name: torch.randn(shape) * 0.1 for name, shape in shapes.items()}, tmp_path / "a.pt")
+    net = hsx.load_backbone(tmp_path / "a.pt", image_size=16, num_heads=heads)
+    found = {m.heads for m in net.modules() if isinstance(m, Attention)}
+    assert found == {heads} and net(torch.randn(1, 3, 16, 16), torch.tensor([5])).isfinite().all()
+    torch.save(net.unet.state_dict(), tmp_path / "b.pt")  # the same under diffusers' own names
+    again = hsx.load_backbone(tmp_path / "b.pt", image_size=16, num_heads=heads)
+    x, t = torch.randn(2, 3, 16, 16), torch.tensor([5, 900])
+    assert torch.equal(net(x, t), again(x, t))
