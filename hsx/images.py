@@ -69,6 +69,17 @@ def read_image(path: Path, size: int) -> Tensor:
     return torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1).float() / 127.5 - 1  # (3, R, R)
 
 
+def file_digest(path: Path) -> str:
+    """A hash of a file's bytes.  Raises ImageError for one that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else (
+                hashlib.sha256(file.read()).hexdigest())
+    except OSError as error:
+        raise ImageError(f"{path}: expected a picture, could not read it ({error.strerror}); replace it or take it "
+                         "away") from None
+
+
 def _rgb(picture: Image.Image) -> Image.Image:
     """Any mode as RGB: 16 bits scaled to 8, transparency over white."""
     if picture.mode.startswith("I"):  # 16-bit grey, also as read into 32 bits

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hsx.backbones.base import Backbone
+from hsx.backbones.base import Backbone, Bottleneck
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class StepState:
     a: Tensor  # (B, 1, 1, 1), float64
     eps: Tensor
     eps_injected: Tensor
+    b: Bottleneck  # E(x, t), with the style's own h
+    h: Tensor  # (B, C, H, W), the injected one
 
 
 def predict_x0(x: Tensor, eps: Tensor, a: Tensor) -> Tensor:
@@ -77,7 +79,7 @@ def transfer_step(
         eps_injected = torch.where(injected, backbone.decode(b.with_h(h)), eps)
 
         # 3. Calibrate: move x so that the skips computed from it agree with what was injected (section 4.2).
-        moved = calibrator(StepState(backbone, x, t, a, eps, eps_injected))
+        moved = calibrator(StepState(backbone, x, t, a, eps, eps_injected, b, h))
         if moved is not None:
             x = torch.where(injected, moved, x)
             eps = eps_injected = torch.where(injected, backbone(x, t), eps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 
 import torch
 import torch.nn.functional as F
@@ -81,13 +82,13 @@ class Transfer:
         _check("t_boost", t_boost, 0, last, "the model's last timestep")
         _check("dt_lambda", dt_lambda, 0.5, 1.0, "which leaves the direction as it is")
         self.backbone = backbone
-        self.schedule = schedule or Constant()
-        self.blend, self.normalizer = blend or Slerp(), normalizer or Frobenius()
-        self.calibrator = calibrator or Latent()
+        self.schedule, self.blend = copy(schedule or Constant()), copy(blend or Slerp())  # which keep what is prepared
+        self.normalizer, self.calibrator = normalizer or Frobenius(), calibrator or Latent()
         self.inversion_steps, self.t_start, self.seed = inversion_steps, t_start, seed
         self.timesteps = timesteps(generation_steps, t_start)
         self.injection_timesteps = _injections(self.timesteps, injection_steps)
         self.t_edit, self.t_boost, self.dt_lambda, self.dt_end = t_edit, t_boost, dt_lambda, dt_end
+        self._prepare_schedule()
 
     @classmethod
     def paper(
@@ -162,6 +163,8 @@ class Transfer:
             raise HsxError(f"expected styles inverted up to t_start {self.t_start}, got {style.t_start}; "
                            "invert them with this transfer's own invert()")
         noise = noise or SampleNoise(self.seed, range(len(style)))
+        self._prepare_schedule()
+        content = self.blend.prepare(content, self.invert)
         x, cells = style.x_T, self._cells(mask, len(style))
         for t, t_next in zip(reversed(self.timesteps), [*self.timesteps[-2::-1], -1], strict=True):
             injects = t in self.injection_timesteps
@@ -175,6 +178,11 @@ class Transfer:
                 eta=float(boost), noise=noise(x) if boost else None, direction=direction,
             )
         return x
+
+    def _prepare_schedule(self) -> None:
+        """Tell the schedule at which timesteps it will be asked."""
+        injects = [t for t in reversed(self.timesteps) if t in self.injection_timesteps and t >= self.t_edit]
+        self.schedule.prepare(injects, self.backbone.schedule)
 
     def _cells(self, mask: Tensor | None, rows: int) -> Tensor | None:
         """A mask at image size on the grid of h, by area."""

@@ -14,7 +14,7 @@ from hsx.errors import HsxError
 from hsx.inversion import Trajectory
 from hsx.noise import SampleNoise
 from hsx.schedule import timesteps
-from hsx.strategies import Blend, BlendingSchedule, Calibrator, Normalizer, Strategy
+from hsx.strategies import Blend, BlendingSchedule, Calibrator, Normalizer
 from hsx.transfer import Transfer
 
 
@@ -70,7 +70,7 @@ class TransferModule(lightning.LightningModule):
         strategies = {"schedule": schedule, "blend": blend, "normalizer": normalizer, "calibrator": calibrator}
         self.settings = {
             "backbone": str(options["source"]), "weights": weights,
-            **{kind: _describe(strategy) for kind, strategy in strategies.items()},
+            **{kind: strategy.record() for kind, strategy in strategies.items()},
             "inversion_steps": inversion_steps, "generation_steps": generation_steps,
             "injection_steps": injection_steps, "dt_lambda": dt_lambda, "seed": seed,
             **{name: getattr(self.transfer, name) for name in ("t_start", "t_edit", "t_boost", "dt_end")},
@@ -88,9 +88,3 @@ class TransferModule(lightning.LightningModule):
         style = Trajectory(batch["style_x_T"], no_h, (), self.transfer.t_start)
         noise = SampleNoise(self.transfer.seed, batch["name"])
         return self.transfer.inject(content, style, noise=noise).clamp(-1, 1)
-
-
-def _describe(strategy: Strategy) -> dict[str, Any]:
-    """A strategy's class and its values, as plain data."""
-    kind = type(strategy)
-    return {"class_path": f"{kind.__module__}.{kind.__qualname__}", **vars(strategy)}

@@ -17,10 +17,10 @@ import hsx
 from hsx.engine.datamodule import Pair, Pairs, Pictures, Trajectories
 from hsx.engine.modules import TransferModule
 from hsx.engine.progress import PassProgress
-from hsx.engine.store import TrajectoryStore, digest, file_digest
+from hsx.engine.store import TrajectoryStore, digest
 from hsx.engine.writer import RECORD, ResultWriter
 from hsx.errors import HsxError, ImageError
-from hsx.images import atomic, grid, png_text, read_image, to_picture, write_png
+from hsx.images import atomic, file_digest, grid, png_text, read_image, to_picture, write_png
 
 GRID_SIDE = 24  # at most so many rows and columns of the grid
 

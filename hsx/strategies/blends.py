@@ -38,7 +38,7 @@ class Slerp(Blend):
 class AuthorsMask(Slerp):
     """Slerp inside the authors' hard-coded mask (eyes of an aligned face): rows 4 .. H-2, columns 3 and 4 of h.
 
-    Meant with no normaliser, as in their ``use_mask``.  A mask given per pair is not looked at.
+    Meant with no normaliser, as in their ``use_mask`` (InjectFusion_official).  A mask given per pair is not looked at.
     """
 
     def __call__(self, h: Tensor, content_h: Tensor, gamma: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -46,3 +46,15 @@ class AuthorsMask(Slerp):
         eyes = torch.zeros_like(h[:, :1])
         eyes[:, :, 4:-1, 3:5] = 1
         return super().__call__(h, content_h, gamma, eyes)
+
+
+class Lerp(Blend):
+    """A straight line: (1 - gamma) h + gamma content_h (what the paper compares slerp with, section 4.1).
+
+    Between features that are not parallel it is shorter than either, which dulls the picture.
+    """
+
+    def __call__(self, h: Tensor, content_h: Tensor, gamma: Tensor, mask: Tensor | None = None) -> Tensor:
+        """See ``Blend``."""
+        weight = gamma.to(h) if mask is None else gamma.to(h) * mask.to(h)
+        return (1 - weight) * h + weight * content_h

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from hsx.errors import HsxError
 from hsx.step import StepState, predict_x0
 from hsx.strategies.base import Calibrator
+
+
+class Uncalibrated(Calibrator):
+    """No calibration: the asymmetric step alone (Asyrp: Kwon et al. 2023, arXiv 2210.10960, eq. 6)."""
+
+    def __call__(self, state: StepState) -> Tensor | None:
+        """None."""
+        return None
 
 
 class Latent(Calibrator):
@@ -22,18 +31,77 @@ class Latent(Calibrator):
     """
 
     def __init__(self, omega: float = 0.0) -> None:
-        if not 0 <= omega < float("inf"):
-            raise HsxError(f"omega: expected a number of 0 or more, got {omega}; 0.3 is the authors', 0 is off")
-        self.omega = omega
+        self.omega = _strength(omega)
 
     def __call__(self, state: StepState) -> Tensor | None:
         """x + dx, or None with omega = 0."""
         if self.omega == 0:
             return None
-        x, a = state.x, state.a
-        x0, injected = predict_x0(x, state.eps, a), predict_x0(x, state.eps_injected, a)
-        mean = injected.mean((1, 2, 3), keepdim=True)
-        ratio = x0.std((1, 2, 3), keepdim=True) / injected.std((1, 2, 3), keepdim=True).clamp_min(1e-12)
-        target = mean + (injected - mean) * ratio
-        dx = a.sqrt().to(x) * (target - x0) + self.omega * (1 - a).sqrt().to(x) * (state.eps_injected - state.eps)
-        return x + dx
+        return state.x + shift(state, state.x, state.eps, target(state), self.omega)
+
+
+class IteratedLatent(Calibrator):
+    """Latent calibration applied until the skips no longer change: x <- x + dx, with P and eps computed anew.
+
+    The aim, P~ and eps~ of the paper's eq. 8 and 9, stays; with ``most`` 1 it is ``Latent``.  Each further application
+    costs one evaluation of the network a step (E and D), and the last look at the skips half a one (E).
+
+    Args:
+        omega: as in ``Latent``; 0 keeps the first term alone.
+        tolerance: a sample is done when its skips changed by less than this part of their norm.
+        most: applications at most.
+
+    Raises:
+        HsxError: for a negative omega or tolerance, or fewer than one application.
+    """
+
+    def __init__(self, omega: float = 0.3, tolerance: float = 0.05, most: int = 4) -> None:
+        if not 0 <= tolerance < float("inf"):
+            raise HsxError(f"tolerance: expected a number of 0 or more, got {tolerance}; 0.05 is five per cent")
+        if most < 1:
+            raise HsxError(f"most: expected 1 or more applications, got {most}; 1 is Latent")
+        self.omega, self.tolerance, self.most = _strength(omega), tolerance, most
+
+    def __call__(self, state: StepState) -> Tensor | None:
+        """x after the last application; each sample stops for itself."""
+        aim, x, eps, b = target(state), state.x, state.eps, state.b
+        going = torch.ones_like(x[:, :1, :1, :1], dtype=torch.bool)
+        for further in reversed(range(self.most)):
+            x = torch.where(going, x + shift(state, x, eps, aim, self.omega), x)
+            if further:
+                before, b = b.skips, state.backbone.encode(x, state.t)
+                going = going & (_change(before, b.skips) > self.tolerance)
+                if not bool(going.any()):
+                    break
+                eps = state.backbone.decode(b)
+        return x
+
+
+def target(state: StepState) -> Tensor:
+    """P~: the injected x_0, (B, 3, R, R), with the standard deviation of the style's own, its mean kept."""
+    x0, injected = predict_x0(state.x, state.eps, state.a), predict_x0(state.x, state.eps_injected, state.a)
+    mean = injected.mean((1, 2, 3), keepdim=True)
+    ratio = x0.std((1, 2, 3), keepdim=True) / injected.std((1, 2, 3), keepdim=True).clamp_min(1e-12)
+    return mean + (injected - mean) * ratio
+
+
+def shift(state: StepState, x: Tensor, eps: Tensor, aim: Tensor, omega: float) -> Tensor:
+    """dx of the paper's eq. 9, (B, 3, R, R), from ``x`` with its prediction ``eps`` towards the x_0 ``aim``."""
+    a = state.a
+    drawn = a.sqrt().to(x) * (aim - predict_x0(x, eps, a))
+    return drawn + omega * (1 - a).sqrt().to(x) * (state.eps_injected - eps)
+
+
+def _change(before: tuple[Tensor, ...], after: tuple[Tensor, ...]) -> Tensor:
+    """How much the skips of each sample changed, as a part of their norm, (B, 1, 1, 1)."""
+    def square(skips: list[Tensor]) -> Tensor:
+        return torch.stack([s.flatten(1).double().square().sum(1) for s in skips]).sum(0)
+
+    moved = square([new - old for old, new in zip(before, after, strict=True)])
+    return (moved / square(list(before)).clamp_min(1e-24)).sqrt().reshape(-1, 1, 1, 1)
+
+
+def _strength(omega: float) -> float:
+    if not 0 <= omega < float("inf"):
+        raise HsxError(f"omega: expected a number of 0 or more, got {omega}; 0.3 is the authors', 0 is off")
+    return omega

@@ -1,0 +1,57 @@
+"""A blend inside one mask for all pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import ImageFilter
+from torch import Tensor
+
+from hsx.errors import HsxError
+from hsx.images import read_image, to_picture
+from hsx.strategies.base import Blend
+from hsx.strategies.blends import Slerp
+
+if TYPE_CHECKING:
+    from hsx.inversion import Trajectory
+
+SIDE = 256  # pixels at which the mask is kept; h has at most 16 or 32
+
+
+class Masked(Blend):
+    """Another blend inside a mask, h outside: local injection (the paper, section 5; method of its appendix).
+
+    The mask is a picture, white where to inject; it is cropped as the pictures are and resized to the grid of h by area.
+    A mask that comes with a pair is multiplied with it.
+
+    Args:
+        mask: the picture of the mask, grey values between.
+        blend: what is done inside; Slerp by default.
+        feather: the softness of its edges, the deviation of a Gaussian as a fraction of the picture's side.
+        invert: inject where the mask is black instead.
+
+    Raises:
+        HsxError: for a mask that cannot be read, or a feather outside [0, 0.5].
+    """
+
+    def __init__(self, mask: str, blend: Blend | None = None, feather: float = 0.0, invert: bool = False) -> None:
+        if not 0 <= feather <= 0.5:
+            raise HsxError(f"feather: expected a number from 0 to 0.5, got {feather}; 0.05 is soft")
+        picture = to_picture(read_image(Path(mask).expanduser(), SIDE)).convert("L")
+        soft = np.asarray(picture.filter(ImageFilter.GaussianBlur(feather * SIDE)), dtype=np.float32) / 255
+        area = torch.from_numpy(soft)[None, None]  # (1, 1, SIDE, SIDE)
+        self.area, self.blend = 1 - area if invert else area, blend or Slerp()
+
+    def prepare(self, content: Trajectory, invert: Callable[[Tensor], Trajectory]) -> Trajectory:
+        """That of the blend inside."""
+        return self.blend.prepare(content, invert)
+
+    def __call__(self, h: Tensor, content_h: Tensor, gamma: Tensor, mask: Tensor | None = None) -> Tensor:
+        """See ``Blend``."""
+        cells = F.adaptive_avg_pool2d(self.area, h.shape[2:]).to(h)  # (1, 1, H, W)
+        return self.blend(h, content_h, gamma, cells if mask is None else cells * mask.to(h))

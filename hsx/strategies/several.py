@@ -1,0 +1,85 @@
+"""Several contents at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from hsx.errors import HsxError
+from hsx.images import file_digest, read_image
+from hsx.strategies.blends import PARALLEL, Slerp
+
+if TYPE_CHECKING:
+    from hsx.inversion import Trajectory
+
+ITERATIONS = 20  # of the mean; it has converged to rounding long before
+
+
+class SphericalMean(Slerp):
+    """Slerp towards the weighted mean, on the sphere, of the pair's content and further contents.
+
+    The mean m is where sum w_k log_m(h_k) = 0 (Buss and Fillmore 2001, section 3), at every recorded timestep; of two it
+    is their slerp (the paper, eq. 5).  The further pictures are inverted once, with the steps of the transfer.
+
+    Args:
+        contents: further pictures.
+        weights: of the pair's own content, then of each of these; equal by default.
+
+    Raises:
+        HsxError: for weights of another number, or negative, or all zero; for a picture that cannot be read.
+    """
+
+    def __init__(self, contents: list[str], weights: list[float] | None = None) -> None:
+        weights = [1.0] * (len(contents) + 1) if weights is None else weights
+        if len(weights) != len(contents) + 1 or not contents:
+            raise HsxError(f"weights: expected one for the pair's content and one for each of {len(contents)} further "
+                           f"contents, got {len(weights)}; give {len(contents) + 1} weights and at least one content")
+        if not all(0 <= w < float("inf") for w in weights) or sum(weights) == 0:
+            raise HsxError(f"weights: expected numbers of 0 or more, not all zero, got {weights}; correct them")
+        self.contents, self.weights = contents, weights
+        self.digests = [file_digest(Path(path).expanduser()) for path in contents]
+        self._further: Trajectory | None = None
+
+    def prepare(self, content: Trajectory, invert: Callable[[Tensor], Trajectory]) -> Trajectory:
+        """The contents with the mean's h."""
+        if self._further is None:
+            size = content.x_T.shape[-1]
+            images = [read_image(Path(path).expanduser(), size) for path in self.contents]
+            self._further = invert(torch.stack(images).to(content.x_T))
+        further = torch.stack([self._further.h_at(t) for t in content.timesteps], 1).to(content.h)  # (K, S, C, H, W)
+        features = [content.h, *(h.expand_as(content.h) for h in further)]
+        return replace(content, h=spherical_mean(features, self.weights))
+
+
+def spherical_mean(features: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """The weighted mean on the sphere of K features, each (..., C, H, W); of that shape.
+
+    It is a combination of the features, found in their Gram matrix (K, K), so that of two it is slerp, lengths and all.
+    """
+    v = torch.stack([f.flatten(-3).float() for f in features], -2)  # (..., K, C*H*W)
+    u = v / v.norm(dim=-1, keepdim=True).clamp_min(1e-12)
+    gram = (u @ u.mT).double().cpu()  # (..., K, K): cosines
+    w = torch.tensor(weights, dtype=torch.float64)
+    w = w / w.sum()
+    c = w.expand(gram.shape[:-1])  # (..., K): the mean is sum c_k u_k
+    c = c / _length(c, gram).clamp_min(PARALLEL)
+    for _ in range(ITERATIONS):
+        cos = (gram @ c[..., None])[..., 0].clamp(-1, 1)
+        theta = cos.acos()
+        stretch = torch.where(theta.sin() < PARALLEL, 1.0, theta / theta.sin().clamp_min(PARALLEL))
+        step = w * stretch
+        step = step - (step * cos).sum(-1, keepdim=True) * c  # the mean of log_m, tangent to the sphere at m
+        length = _length(step, gram)
+        c = length.cos() * c + torch.sinc(length / torch.pi) * step
+    mean = (c.to(v)[..., None, :] @ v)[..., 0, :]
+    return mean.reshape(features[0].shape).to(features[0])
+
+
+def _length(c: Tensor, gram: Tensor) -> Tensor:
+    """The norm of sum c_k u_k, (..., 1)."""
+    return (c[..., None, :] @ gram @ c[..., None])[..., 0].clamp_min(0).sqrt()
