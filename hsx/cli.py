@@ -18,8 +18,10 @@ USAGE = """usage: hsx predict --config configs/demo.yaml [options]
   predict    contents in the styles of others; `hsx predict --help` lists the options
   inspect    what a checkpoint is: hsx inspect SOURCE [--json]
   convert    a checkpoint as a diffusers folder: hsx convert SOURCE FOLDER
+  plugins    all strategies, backbone families and metrics: hsx plugins [NAME] [--json]
 
-hsx --version prints the version.  Exit codes: 0 done, 2 a mistake in what was asked, 3 some pairs failed."""
+hsx --version prints the version.  Exit codes: 0 done, 1 a plugin is broken (hsx plugins),
+2 a mistake in what was asked, 3 some pairs failed."""
 DEFAULTS = {"schedule": "Constant", "blend": "Slerp", "normalizer": "Frobenius", "calibrator": "Latent"}
 
 SAID = [  # what jsonargparse says of a value, and the same in this house's words
@@ -51,7 +53,11 @@ def main(argv: list[str] | None = None) -> int:
             from hsx import commands
 
             return getattr(commands, argv[0])(argv[1:])
-        raise HsxError(f"expected a command (predict, inspect, convert), got '{argv[0]}'; see hsx --help")
+        if argv[0] == "plugins":
+            from hsx.catalogue import plugins
+
+            return plugins(argv[1:])
+        raise HsxError(f"expected a command (predict, inspect, convert, plugins), got '{argv[0]}'; see hsx --help")
     except HsxError as error:
         print(f"hsx: error: {error}", file=sys.stderr)
         return 2
@@ -67,7 +73,7 @@ def predict(argv: list[str]) -> int:
     from jsonargparse import set_parsing_settings
     from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-    import hsx.strategies  # noqa: F401  (so that class names in a config are found)
+    from hsx import plugins
     from hsx.engine.datamodule import Pairs
     from hsx.engine.modules import TransferModule
     from hsx.engine.run import run
@@ -82,6 +88,7 @@ def predict(argv: list[str]) -> int:
             parser.link_arguments("seed_everything", "model.seed", compute_fn=int)
             parser.set_defaults({f"model.{kind}": {"class_path": name} for kind, name in DEFAULTS.items()})
 
+    plugins.load()  # so that short names in a config are found
     _quiet()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends a run as Ctrl-C does
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
@@ -113,10 +120,8 @@ def one_line(error: Exception, program: str = "hsx predict") -> str:
     kind, rest = key[1].removeprefix("model."), text[key.end() :].removeprefix("- ").rstrip(".")
     wrong = re.search(r"dot import path string: (\S+)", rest)
     if kind in DEFAULTS and wrong:
-        known = known_strategies(kind)
-        near = difflib.get_close_matches(wrong[1], known, 1, 0.4)
-        hint = f"did you mean {near[0]}?" if near else "use one of them"
-        return f"{key[1]}: expected one of {', '.join(known)}, got {wrong[1]}; {hint}"
+        known = closest(wrong[1], known_strategies(kind))
+        return f"{key[1]}: expected one of {', '.join(known)}, got {wrong[1]}; see hsx plugins"
     for pattern, told in SAID:
         rest = re.sub(pattern, told, rest)
     return f"{key[1]}: {rest}; see {program} --help"
@@ -124,13 +129,14 @@ def one_line(error: Exception, program: str = "hsx predict") -> str:
 
 def known_strategies(kind: str) -> list[str]:
     """The short names of all strategies of a kind, such as ``schedule``."""
-    from hsx.strategies import base
+    from hsx import plugins
 
-    found = [{"schedule": base.BlendingSchedule, "blend": base.Blend, "normalizer": base.Normalizer,
-              "calibrator": base.Calibrator}[kind]]
-    for known in found:
-        found += known.__subclasses__()
-    return sorted(c.__name__ for c in found[1:])
+    return list(plugins.load().of(kind))
+
+
+def closest(name: str, known: list[str]) -> list[str]:
+    """The names that exist, those most like ``name`` first."""
+    return sorted(known, key=lambda other: -difflib.SequenceMatcher(None, name.lower(), other.lower()).ratio())
 
 
 def _quiet() -> None:

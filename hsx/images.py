@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 import warnings
@@ -73,8 +74,7 @@ def file_digest(path: Path) -> str:
     """A hash of a file's bytes.  Raises ImageError for one that cannot be read."""
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else (
-                hashlib.sha256(file.read()).hexdigest())
+            return hashlib.sha256(file.read()).hexdigest()
     except OSError as error:
         raise ImageError(f"{path}: expected a picture, could not read it ({error.strerror}); replace it or take it "
                          "away") from None

@@ -30,7 +30,10 @@ ATTENTION = {"norm": "group_norm", "q": "to_q", "k": "to_k", "v": "to_v", "proj_
 
 
 class DDPM(UNet2DFamily):
-    """Channels, depth and attention are read off the shapes; the image size and the schedule cannot be."""
+    """Ho et al.'s DDPM in PyTorch (pesser, ermongroup/ddim, SDEdit), whose middle is ``mid.block_1``.
+
+    Channels, depth and attention are read off the shapes; the image size and the schedule cannot be.
+    """
 
     name, heads = "ddpm", 1
 

@@ -10,9 +10,9 @@ from hsx.backbones.published import Architecture
 
 
 class Unet2D(UNet2DFamily):
-    """Shapes tell the architecture, except the heads; the rest is assumed to be ``UNet2DModel``'s defaults.
+    """A bare file with the weights of diffusers' ``UNet2DModel``.
 
-    A folder written by ``save_pretrained`` tells all, and is the better source.
+    Shapes tell the architecture, except the heads; the rest is assumed to be that class's defaults.  A folder written by ``save_pretrained`` tells all, and is the better source.
     """
 
     name = "unet2d"

@@ -10,18 +10,14 @@ import torch
 from hsx import plugins
 from hsx.assets import resolve
 from hsx.backbones.base import Backbone
-from hsx.backbones.ddpm import DDPM
-from hsx.backbones.diffusers_names import Unet2D
 from hsx.backbones.family import Family
 from hsx.backbones.fetch import from_hub, from_url, is_hub_id, is_url
 from hsx.backbones.folder import read_folder
-from hsx.backbones.openai import ADM, IDDPM
 from hsx.backbones.options import DTYPES, Options
 from hsx.backbones.published import home
 from hsx.backbones.tensors import read_tensors
 from hsx.errors import BackboneError, first_line
 
-FAMILIES: tuple[type[Family], ...] = (DDPM, ADM, IDDPM, Unet2D)
 FILES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 
 
@@ -72,7 +68,7 @@ def _load(source: str, options: Options) -> Backbone:
 
 def _family(path: Path, state: dict[str, torch.Tensor], options: Options) -> Family:
     """The family that the option names, or that recognises these names."""
-    families = {family.name: family() for family in plugins.classes("hsx_backbones", FAMILIES)}
+    families = {name: family() for name, family in plugins.load().of("backbone").items()}
     if options.family is not None:
         if options.family not in families:
             raise BackboneError(f"family: expected one of {', '.join(families)}, got {options.family}; take one")

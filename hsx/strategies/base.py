@@ -31,8 +31,9 @@ class Strategy(ABC):  # noqa: B024  (the common name of the kinds; each kind add
 
     @classmethod
     def __subclasses__(cls) -> list[Any]:  # type: ignore[override]
-        """Those whose short name is their own: jsonargparse looks names up here, and refuses one that two share."""
-        return [c for c in type.__subclasses__(cls) if Strategy.listed.get(c.__name__, c) is c]
+        """Those that are listed and what they derive from: jsonargparse looks short names up here."""
+        listed = Strategy.listed.values()
+        return [c for c in type.__subclasses__(cls) if not listed or any(issubclass(known, c) for known in listed)]
 
     def record(self) -> dict[str, Any]:
         """The class and its attributes as plain data: what is kept in each result, and tells settings apart."""

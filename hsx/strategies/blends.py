@@ -38,14 +38,14 @@ class Slerp(Blend):
 class AuthorsMask(Slerp):
     """Slerp inside the authors' hard-coded mask (eyes of an aligned face): rows 4 .. H-2, columns 3 and 4 of h.
 
-    Meant with no normaliser, as in their ``use_mask`` (InjectFusion_official).  A mask given per pair is not looked at.
+    Meant with no normaliser, as in their ``use_mask`` (InjectFusion_official).  A mask given per pair is multiplied.
     """
 
     def __call__(self, h: Tensor, content_h: Tensor, gamma: Tensor, mask: Tensor | None = None) -> Tensor:
         """See ``Blend``."""
         eyes = torch.zeros_like(h[:, :1])
         eyes[:, :, 4:-1, 3:5] = 1
-        return super().__call__(h, content_h, gamma, eyes)
+        return super().__call__(h, content_h, gamma, eyes if mask is None else eyes * mask)
 
 
 class Lerp(Blend):

@@ -24,10 +24,10 @@ SIDE = 256  # pixels at which the mask is kept; h has at most 16 or 32
 
 
 class Masked(Blend):
-    """Another blend inside a mask, h outside: local injection (the paper, section 5; method of its appendix).
+    """Another blend inside a mask, h outside: local injection (the paper's local injection).
 
-    The mask is a picture, white where to inject; it is cropped as the pictures are and resized to the grid of h by area.
-    A mask that comes with a pair is multiplied with it.
+    The mask is a picture, white where to inject; it is cropped as the pictures are, and resized to the grid of h by
+    area.  A mask that comes with a pair is multiplied with it.
 
     Args:
         mask: the picture of the mask, grey values between.
@@ -53,5 +53,5 @@ class Masked(Blend):
 
     def __call__(self, h: Tensor, content_h: Tensor, gamma: Tensor, mask: Tensor | None = None) -> Tensor:
         """See ``Blend``."""
-        cells = F.adaptive_avg_pool2d(self.area, h.shape[2:]).to(h)  # (1, 1, H, W)
+        cells = F.adaptive_avg_pool2d(self.area, (h.shape[2], h.shape[3])).to(h)  # (1, 1, H, W)
         return self.blend(h, content_h, gamma, cells if mask is None else cells * mask.to(h))

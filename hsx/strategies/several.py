@@ -23,8 +23,8 @@ ITERATIONS = 20  # of the mean; it has converged to rounding long before
 class SphericalMean(Slerp):
     """Slerp towards the weighted mean, on the sphere, of the pair's content and further contents.
 
-    The mean m is where sum w_k log_m(h_k) = 0 (Buss and Fillmore 2001, section 3), at every recorded timestep; of two it
-    is their slerp (the paper, eq. 5).  The further pictures are inverted once, with the steps of the transfer.
+    The mean m is where sum w_k log_m(h_k) = 0 (Buss and Fillmore 2001, section 3), at every recorded timestep; of two
+    it is their slerp (the paper, eq. 5).  The further pictures are inverted once, with the steps of the transfer.
 
     Args:
         contents: further pictures.

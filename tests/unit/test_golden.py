@@ -8,7 +8,7 @@ import torch
 import hsx
 from hsx.inversion import Trajectory
 from hsx.step import transfer_step
-from hsx.strategies import AuthorsMask, Frobenius, Latent, Slerp, Unchanged
+from hsx.strategies import AuthorsMask, Frobenius, Latent, Lerp, Slerp, Unchanged
 
 from ..golden import MODELS, backbone, difference, facts, tensors
 
@@ -120,10 +120,6 @@ def test_transfers(model, name, monkeypatch):
 
 
 # ------------------------------------------------------------------- deliberately wrong variants must be caught
-def lerp(h, content_h, gamma, mask=None):
-    return h + gamma * (content_h - h)
-
-
 def tie_to_the_smaller(self, t):
     return self.h[:, self.timesteps.index(min(self.timesteps, key=lambda s: (abs(s - t), s)))]
 
@@ -142,7 +138,7 @@ def step_with(change):
 
 
 WRONG = {
-    "lerp for slerp": ("g0.6", lambda tr, mp: setattr(tr, "blend", lerp)),
+    "lerp for slerp": ("g0.6", lambda tr, mp: setattr(tr, "blend", Lerp())),
     "no norm matching": ("g0.6", lambda tr, mp: setattr(tr, "normalizer", Unchanged())),
     "norm matching inside the mask": ("mask", lambda tr, mp: setattr(tr, "normalizer", Frobenius())),
     "> for >= at t_edit": ("t_edit444_omega", lambda tr, mp: setattr(tr, "t_edit", 445)),
