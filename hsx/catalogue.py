@@ -16,7 +16,6 @@ from hsx.cli import closest
 from hsx.errors import HsxError
 from hsx.plugins import DISABLED, Item, Registry, load
 
-
 KINDS = ("schedule", "blend", "normalizer", "calibrator", "backbone", "metric")
 
 
@@ -38,6 +37,11 @@ def plugins(argv: list[str]) -> int:
         print(json.dumps(found, indent=1)) if given.json else _table(found)
         return 1 if registry.broken else 0
     items = {item.name: item for item in registry.items}
+    for broken in registry.broken:
+        if given.name in (broken.plugin, broken.package) and given.name not in items:
+            print(json.dumps(vars(broken), indent=1) if given.json else
+                  f"{broken.plugin} is BROKEN ({broken.package} {broken.version}): {broken.cause}")
+            return 1
     if given.name not in items:
         raise HsxError(f"expected one of {', '.join(closest(given.name, list(items)))}, got {given.name}; "
                        "see hsx plugins")
@@ -73,7 +77,8 @@ def details(item: Item) -> dict[str, Any]:
     return {
         "kind": item.kind, "name": item.name, "class_path": f"{item.cls.__module__}.{item.cls.__qualname__}",
         "package": item.package, "version": item.version, "line": item.line,
-        "description": "\n\n".join(" ".join(part.split()) for part in (page.long_description or "").split("\n\n")), "options": options,
+        "description": "\n\n".join(" ".join(part.split()) for part in (page.long_description or "").split("\n\n")),
+        "options": options,
     }
 
 

@@ -142,12 +142,13 @@ def _kinds(hook: str) -> dict[str, type[Any]]:
     from hsx import metrics, strategies
     from hsx.backbones.family import Family
 
-    return {
+    kinds: dict[str, dict[str, type[Any]]] = {
         "hsx_strategies": {"schedule": strategies.BlendingSchedule, "blend": strategies.Blend,
                            "normalizer": strategies.Normalizer, "calibrator": strategies.Calibrator},
         "hsx_backbones": {"backbone": Family},
         "hsx_metrics": {"metric": metrics.Metric},
-    }[hook]
+    }
+    return kinds[hook]
 
 
 def _kind(cls: Any, kinds: dict[str, type[Any]]) -> str:
@@ -163,7 +164,8 @@ def _kind(cls: Any, kinds: dict[str, type[Any]]) -> str:
     parts = cls.__module__.split(".")
     homes = [sys.modules.get(".".join(parts[:n])) for n in range(1, len(parts) + 1) if parts[n - 1][0] != "_"]
     if "." in cls.__qualname__ or not any(getattr(home, cls.__name__, None) is cls for home in homes):
-        raise PluginError(f"{cls.__name__} cannot be imported from {cls.__module__}; put it at the top of a public module")
+        raise PluginError(f"{cls.__name__} cannot be imported from {cls.__module__}; "
+                          "put it at the top of a public module")
     return of[0]
 
 

@@ -8,6 +8,9 @@ import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 from PIL import Image
 
+CORES = torch.get_num_threads()
+torch.set_num_threads(1)  # tiny networks are slower on several, and processes do not fight over the cores
+
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from hsx.backbones.tensors import read_tensors
 from hsx.errors import BackboneError, first_line
 
 FILES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
+
+log = logging.getLogger("hsx")
 
 
 def load_backbone(source: str | Path, **options: Any) -> Backbone:
@@ -73,9 +76,12 @@ def _family(path: Path, state: dict[str, torch.Tensor], options: Options) -> Fam
         if options.family not in families:
             raise BackboneError(f"family: expected one of {', '.join(families)}, got {options.family}; take one")
         return families[options.family]
-    for family in families.values():
-        if family.recognises(state):
-            return family
+    for name, family in families.items():
+        try:
+            if family.recognises(state):
+                return family
+        except Exception as error:  # a plugin's
+            log.warning("the backbone family %s is left out (%s: %s)", name, type(error).__name__, first_line(error))
     some = ", ".join(list(state)[:3])
     raise BackboneError(f"{path}: expected the weights of a DDPM, iDDPM, ADM or diffusers UNet2DModel network, got "
                         f"tensors such as {some}; give an unconditional pixel-space diffusion model")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from torch import Tensor
+
 from hsx.backbones.base import Bottleneck
 from hsx.errors import HsxError
 from hsx.hookspecs import hookimpl
 from hsx.step import StepState
 from hsx.strategies import Calibrator, Strategy
 from hsx.strategies.calibrators import shift, target
-from torch import Tensor
 
 
 class SkipDamping(Calibrator):

@@ -1,8 +1,9 @@
 import pytest
 import torch
+from hsx_freeu import SkipDamping, damp
+
 from hsx.errors import HsxError
 from hsx.testing import check_strategy
-from hsx_freeu import SkipDamping, damp
 
 
 @pytest.mark.parametrize("options", [{}, {"scale": 0, "radius": 0}, {"resolution": 16, "omega": 0.3}])

@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from sklearn.cluster import KMeans
+from torch import Tensor
+
 from hsx.errors import HsxError
 from hsx.hookspecs import hookimpl
 from hsx.inversion import Trajectory
 from hsx.strategies import Blend, Slerp, Strategy
-from sklearn.cluster import KMeans
-from torch import Tensor
 
 
 class ObjectMask(Blend):

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from hsx_masks import ObjectMask, find_object
+
 from hsx.errors import HsxError
 from hsx.inversion import Trajectory
 from hsx.strategies import Lerp
 from hsx.testing import check_strategy
-from hsx_masks import ObjectMask, find_object
 
 
 @pytest.mark.parametrize("options", [{}, {"clusters": 3, "invert": True}, {"blend": Lerp()}])

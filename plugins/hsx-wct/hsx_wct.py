@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
+
 from hsx.errors import HsxError
 from hsx.hookspecs import hookimpl
 from hsx.strategies import Normalizer, Strategy
-from torch import Tensor
 
 SMALLEST = 1e-6  # part of the largest eigenvalue below which a direction counts as empty
 

@@ -1,9 +1,10 @@
 import pytest
 import torch
+from hsx_wct import WhiteningColouring
+
 from hsx.errors import HsxError
 from hsx.strategies import ChannelMoments
 from hsx.testing import check_strategy
-from hsx_wct import WhiteningColouring
 
 
 @pytest.mark.parametrize("group", [0, 1, 8])

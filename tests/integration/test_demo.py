@@ -15,7 +15,7 @@ from PIL import Image
 import hsx
 from hsx.cli import main
 
-from ..conftest import picture
+from ..conftest import CORES, picture
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -23,8 +23,11 @@ sys.path.insert(0, str(ROOT / "examples" / "demo_faces"))
 
 
 @pytest.fixture(autouse=True)
-def at_the_root(monkeypatch):
+def at_the_root_on_all_cores(monkeypatch):
     monkeypatch.chdir(ROOT)
+    torch.set_num_threads(CORES)
+    yield
+    torch.set_num_threads(1)
 
 
 def test_the_readme_has_exactly_two_one_line_commands():
@@ -106,12 +109,11 @@ def test_the_shipped_pictures_come_from_their_script(tmp_path):
 
 def test_training_goes_on_where_it_stopped(tmp_path, monkeypatch):
     import train
-    from poster_faces import make
 
     monkeypatch.setattr(train, "CHUNK", 2)
     for name in ("whole", "stopped"):
         (tmp_path / name).mkdir()
-        np.save(tmp_path / name / "pictures.npy", make(8, 1)[0])
+        np.save(tmp_path / name / "pictures.npy", train.twice(8, 1, 32))
 
     def run(name, iterations, last):
         monkeypatch.setattr(sys, "argv", ["train.py", str(tmp_path / name), "--iterations", str(iterations), "--stop",

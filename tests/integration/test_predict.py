@@ -187,8 +187,8 @@ def test_configs_are_composed_printed_and_read_back(tiny_model, pictures, capsys
     (["--model.schedule.init_args.gamma", "1.5"], "gamma: expected a number from 0 to 1, got 1.5"),
     (["--model.schedule.init_args.gamma", "nan"], "got nan"),
     (["--model.calibrator.init_args.omega", "-1"], "omega: expected a number of 0 or more, got -1"),
-    (["--model.schedule", "Nope"], "model.schedule: expected one of Constant"),
-    (["--model.normalizer", "Frobenus"], "got Frobenus; did you mean Frobenius?"),
+    (["--model.schedule", "Cosin"], "model.schedule: expected one of Cosine, Constant, "),
+    (["--model.normalizer", "Frobenus"], "expected one of Frobenius, ChannelMoments, Unchanged, got Frobenus; see hsx"),
     (["--model.schedule.init_args.gama", "1"], "Option 'gama' is not accepted"),
     (["--model.backbone", "/nowhere"], "/nowhere: expected a checkpoint file or a diffusers folder, found nothing"),
     (["--data.contents", "/nowhere"], "data.contents: expected a picture or a folder of pictures, found nothing"),
@@ -235,10 +235,3 @@ def test_import_is_light():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.fixture(autouse=True)
-def threads():
-    """One thread a process, so that processes do not fight over the cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)

@@ -204,8 +204,7 @@ def test_what_does_not_fit_together_is_refused(net, images):
     with pytest.raises(hsx.HsxError, match="injection_steps: expected some of the generation's timesteps"):
         hsx.Transfer(net, injection_steps=[500], **BASE)
     wild = hsx.Transfer(net, **BASE)
-    wild.schedule = lambda: None
-    wild.schedule.gamma = lambda t: 1.2
+    wild.schedule.value = 1.2
     with pytest.raises(hsx.HsxError, match="schedule: expected 0 to 1 .*got 1.2"):
         wild.inject(content, content)
     with pytest.raises(hsx.HsxError, match=r"expected images of shape \(B, 3, 16, 16\), got \(2, 3, 15, 16\)"):
