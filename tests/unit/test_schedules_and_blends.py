@@ -1,0 +1,140 @@
+"""The catalogue beyond the paper: the formulas, and options out of range."""
+
+import math
+
+import pytest
+import torch
+from PIL import Image
+
+from hsx import strategies
+from hsx.errors import HsxError
+from hsx.inversion import Trajectory, invert
+from hsx.schedule import NoiseSchedule, timesteps
+from hsx.step import StepState
+from hsx.strategies import (
+    Cosine,
+    Interval,
+    IteratedLatent,
+    Latent,
+    Lerp,
+    Linear,
+    Masked,
+    SignalToNoise,
+    Slerp,
+    SphericalMean,
+    Table,
+)
+from hsx.strategies.several import spherical_mean
+from hsx.testing import _backbone, _images
+
+from .test_strategies import column, features
+
+TIMES = [900, 600, 300, 0]
+
+
+def gammas(schedule, times=TIMES):
+    schedule.prepare(times, NoiseSchedule.linear())
+    return [schedule.gamma(t) for t in times]
+
+
+def test_ramps_run_over_the_injections_whatever_their_timesteps():
+    assert gammas(Linear(0.6, 0.0)) == pytest.approx([0.6, 0.4, 0.2, 0.0])
+    assert gammas(Linear(0.0, 1.0), [999, 990, 5]) == pytest.approx([0.0, 0.5, 1.0])
+    assert gammas(Cosine(1.0, 0.0)) == pytest.approx([1.0, 0.75, 0.25, 0.0])
+    assert gammas(Table([0.2, 0.8])) == pytest.approx([0.2, 0.4, 0.6, 0.8])
+    assert gammas(Table([0.1, 0.2, 0.3, 0.4])) == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    assert gammas(Table([0.5])) == [0.5] * 4
+    assert gammas(Linear(0.7, 0.1), [500]) == [0.7]
+
+
+def test_an_interval_and_a_signal_to_noise_ratio():
+    assert gammas(Interval(0.3, 600, 300)) == [0.0, 0.3, 0.3, 0.0]
+    noise = NoiseSchedule.linear()
+    a = noise.alphas_cumprod[[900, 0]].tolist()
+    snr = [v / (1 - v) for v in a]
+    high, low = gammas(SignalToNoise(0.6, 2.0), [900, 0])
+    assert (high, low) == pytest.approx([0.6 * 2 / (2 + s) for s in snr])
+    half = next(t for t in timesteps(1000) if noise.alphas_cumprod[t] < 0.5)
+    assert gammas(SignalToNoise(1.0, 1.0), [half])[0] == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("name, options, said", [
+    ("Linear", {"start": 1.2}, "start: expected a number from 0 to 1, got 1.2"),
+    ("Cosine", {"end": -0.1}, "end: expected a number from 0 to 1, got -0.1"),
+    ("Interval", {"t_hi": 3, "t_lo": 4}, "t_hi, t_lo: expected t_hi >= t_lo >= 0, got t_hi 3 and t_lo 4"),
+    ("Interval", {"gamma": math.nan}, "gamma: expected a number from 0 to 1, got nan"),
+    ("Table", {"values": []}, "values: expected at least one number from 0 to 1, got an empty list"),
+    ("Table", {"values": [0.1, 2]}, "values: expected a number from 0 to 1, got 2"),
+    ("SignalToNoise", {"k": 0}, "k: expected a number above 0, got 0"),
+    ("IteratedLatent", {"most": 0}, "most: expected 1 or more applications, got 0"),
+    ("IteratedLatent", {"tolerance": -1}, "tolerance: expected a number of 0 or more, got -1"),
+    ("Masked", {"mask": "nowhere.png"}, "nowhere.png: expected a picture"),
+    ("Masked", {"mask": "nowhere.png", "feather": 2}, "feather: expected a number from 0 to 0.5, got 2"),
+    ("SphericalMean", {"contents": []}, "at least one content"),
+    ("SphericalMean", {"contents": ["a.png"], "weights": [1.0]}, "give 2 weights"),
+    ("SphericalMean", {"contents": ["a.png"], "weights": [-1.0, 1.0]}, "not all zero, got"),
+    ("SphericalMean", {"contents": ["nowhere.png"]}, "nowhere.png: expected a picture"),
+])
+def test_options_out_of_range_in_one_line(name, options, said):
+    with pytest.raises(HsxError) as raised:
+        getattr(strategies, name)(**options)
+    assert said in str(raised.value) and "\n" not in str(raised.value) and "; " in str(raised.value)
+
+
+def test_lerp_is_a_line():
+    h, c = features()
+    torch.testing.assert_close(Lerp()(h, c, column(0.0, 0.3, 1.0)), torch.lerp(h, c, column(0.0, 0.3, 1.0)))
+
+
+def test_a_mask_goes_to_the_grid_of_h_by_area_with_soft_edges(tmp_path):
+    half = Image.new("L", (256, 256))
+    half.paste(255, (0, 0, 80, 256))  # 2.5 of 8 columns
+    half.save(tmp_path / "half.png")
+    h, c = features()
+    gamma = column(1.0, 1.0, 1.0)
+
+    def share(**options):
+        out = Masked(str(tmp_path / "half.png"), Lerp(), **options)(h, c, gamma)
+        return ((out - h) / (c - h)).mean((0, 1, 2))
+
+    torch.testing.assert_close(share(), torch.tensor([1.0, 1, 0.5, 0, 0, 0, 0, 0]), atol=1e-3, rtol=0)
+    torch.testing.assert_close(share(invert=True), torch.tensor([0.0, 0, 0.5, 1, 1, 1, 1, 1]), atol=1e-3, rtol=0)
+    soft = share(feather=0.1)
+    assert (soft.diff() <= 0).all() and soft[0] < 1 and soft[-1] < 0.01
+    assert torch.equal(Masked(str(tmp_path / "half.png"))(h, c, gamma, torch.zeros(3, 1, 8, 8)), h)
+
+
+def test_the_spherical_mean_of_two_is_slerp_and_of_three_is_central():
+    h, c = features()
+    for w in (0.0, 0.3, 1.0):
+        torch.testing.assert_close(spherical_mean([h, c], [1 - w, w]), Slerp()(h, c, column(w, w, w)), rtol=1e-3,
+                                   atol=1e-3)
+    axes = list(torch.eye(3).reshape(3, 3, 1, 1))
+    torch.testing.assert_close(spherical_mean(axes, [1, 1, 1]).flatten(), torch.full((3,), 3**-0.5), rtol=1e-4,
+                               atol=1e-4)
+    torch.testing.assert_close(spherical_mean([h, h, h], [1, 2, 3]), h, rtol=1e-4, atol=1e-4)
+
+
+def test_several_contents_by_weight(tmp_path):
+    """All the weight on the pair's own changes nothing; all of it on another is that other."""
+    images, net = _images("cpu"), _backbone("cpu")
+    picture = (images[2].permute(1, 2, 0) * 127.5 + 127.5).byte().numpy()
+    Image.fromarray(picture).save(tmp_path / "c.png")
+    own: Trajectory = invert(net, images[:2], 5)
+    other = invert(net, torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1, 5)
+    for weights, expected in (([1.0, 0.0], own.h), ([0.0, 1.0], other.h.expand_as(own.h))):
+        blend = SphericalMean([str(tmp_path / "c.png")], weights)
+        mean = blend.prepare(own, lambda x: invert(net, x, 5))
+        torch.testing.assert_close(mean.h, expected, rtol=1e-3, atol=1e-3)
+        assert torch.equal(mean.x_T, own.x_T)
+
+
+def test_calibration_once_is_latent_and_more_changes_the_skips_less_each_time():
+    net, x, t = _backbone("cpu"), _images("cpu"), torch.tensor([200, 500, 800])
+    b = net.encode(x, t)
+    h = 0.5 * (b.h + b.h.flip(0))
+    state = StepState(net, x, t, net.schedule.at(t), net.decode(b), net.decode(b.with_h(h)), b, h)
+    assert torch.equal(IteratedLatent(0.3, most=1)(state), Latent(0.3)(state))
+    many = [IteratedLatent(0.3, 0.0, n)(state) for n in (1, 2, 3)]
+    assert not torch.equal(many[0], many[1]) and not torch.equal(many[1], many[2])
+    assert torch.equal(IteratedLatent(0.3, 1e9, 4)(state), many[0])  # any change is small enough
