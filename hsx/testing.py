@@ -189,7 +189,7 @@ def _rows(
     for i in range(len(like)):
         alone = call(slice(i, i + 1), *arguments)
         same = isinstance(alone, Tensor) and _near(alone, out[i : i + 1], tolerance)
-        _say(strategy, same, f"gives row {i} another result when it is alone; work on each sample of the batch by itself")
+        _say(strategy, same, f"gives row {i} another result when it is alone; work on each sample by itself")
 
 
 def _extremes(content_h: Tensor, h: Tensor) -> Iterator[tuple[str, Tensor, Tensor]]:

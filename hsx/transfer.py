@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import copy
+from copy import deepcopy
 
 import torch
 import torch.nn.functional as F
@@ -82,7 +82,7 @@ class Transfer:
         _check("t_boost", t_boost, 0, last, "the model's last timestep")
         _check("dt_lambda", dt_lambda, 0.5, 1.0, "which leaves the direction as it is")
         self.backbone = backbone
-        self.schedule, self.blend = copy(schedule or Constant()), copy(blend or Slerp())  # which keep what is prepared
+        self.schedule, self.blend = deepcopy(schedule or Constant()), deepcopy(blend or Slerp())  # their state is ours
         self.normalizer, self.calibrator = normalizer or Frobenius(), calibrator or Latent()
         self.inversion_steps, self.t_start, self.seed = inversion_steps, t_start, seed
         self.timesteps = timesteps(generation_steps, t_start)

@@ -12,8 +12,8 @@ from hsx.backbones.published import Architecture
 class Unet2D(UNet2DFamily):
     """A bare file with the weights of diffusers' ``UNet2DModel``.
 
-    Shapes tell the architecture, except the heads; the rest is assumed to be that class's defaults.  A folder written by
-    ``save_pretrained`` tells all, and is the better source.
+    Shapes tell the architecture, except the heads; the rest is assumed to be that class's defaults.  A folder written
+    by ``save_pretrained`` tells all, and is the better source.
     """
 
     name = "unet2d"

@@ -36,9 +36,9 @@ class Strategy(ABC):  # noqa: B024  (the common name of the kinds; each kind add
         return [c for c in type.__subclasses__(cls) if not listed or any(issubclass(known, c) for known in listed)]
 
     def record(self) -> dict[str, Any]:
-        """The class and its attributes as plain data: what is kept in each result, and tells settings apart."""
+        """The class and its public attributes as plain data: kept in each result, where it tells settings apart."""
         return {"class_path": f"{type(self).__module__}.{type(self).__qualname__}",
-                **{name: _plain(value) for name, value in vars(self).items()}}
+                **{name: _plain(value) for name, value in vars(self).items() if name[0] != "_"}}
 
 
 class BlendingSchedule(Strategy):

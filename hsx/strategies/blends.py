@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hsx.errors import HsxError
 from hsx.strategies.base import Blend
 
 PARALLEL = 1e-4  # below this sine of the angle a great circle is not defined, or no different from a line
@@ -36,22 +37,26 @@ class Slerp(Blend):
 
 
 class AuthorsMask(Slerp):
-    """Slerp inside the authors' hard-coded mask (eyes of an aligned face): rows 4 .. H-2, columns 3 and 4 of h.
+    """Slerp inside the authors' hard-coded mask (nose to chin of an aligned face): rows 4 .. H-2, columns 3 and 4 of h.
 
     Meant with no normaliser, as in their ``use_mask`` (InjectFusion_official).  A mask given per pair is multiplied.
+    Raises HsxError for an h of fewer than 6 x 4 cells, where that mask is empty.
     """
 
     def __call__(self, h: Tensor, content_h: Tensor, gamma: Tensor, mask: Tensor | None = None) -> Tensor:
         """See ``Blend``."""
-        eyes = torch.zeros_like(h[:, :1])
-        eyes[:, :, 4:-1, 3:5] = 1
-        return super().__call__(h, content_h, gamma, eyes if mask is None else eyes * mask)
+        if h.shape[2] < 6 or h.shape[3] < 4:
+            raise HsxError(f"AuthorsMask: expected an h of at least 6 x 4 cells, got {h.shape[2]} x {h.shape[3]}; "
+                           "use Masked with a mask of your own")
+        face = torch.zeros_like(h[:, :1])
+        face[:, :, 4:-1, 3:5] = 1
+        return super().__call__(h, content_h, gamma, face if mask is None else face * mask)
 
 
 class Lerp(Blend):
     """A straight line: (1 - gamma) h + gamma content_h (what the paper compares slerp with, section 4.1).
 
-    Between features that are not parallel it is shorter than either, which dulls the picture.
+    Between features of one length that are not parallel it is shorter than they are, which dulls the picture.
     """
 
     def __call__(self, h: Tensor, content_h: Tensor, gamma: Tensor, mask: Tensor | None = None) -> Tensor:

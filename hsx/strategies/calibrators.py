@@ -24,7 +24,8 @@ class Latent(Calibrator):
     dx = sqrt(a) (P~ - P) + omega sqrt(1 - a) (eps~ - eps), with P~ re-standardised to the deviation of P.
 
     Args:
-        omega: its strength, 0 or more; 0 leaves calibration out, as the authors' code does.
+        omega: weight of the second term, 0 or more; 0 leaves calibration out, as the authors' code does, and towards 1
+            the two terms cancel but for the re-standardisation, so that the style picture comes back.
 
     Raises:
         HsxError: for a negative omega.

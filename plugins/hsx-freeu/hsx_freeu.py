@@ -24,9 +24,9 @@ class SkipDamping(Calibrator):
 
     Args:
         scale: of the low frequencies (FreeU's s, eq. 6); 1 leaves the skips as they are.
-        radius: frequencies up to this many periods a side are low (FreeU's r_thresh); 0 is the mean alone.
+        radius: frequencies up to this many periods a side are low (after FreeU's r_thresh); 0 is the mean alone.
         resolution: skips up to this size are damped, the deep ones; 0 is a quarter of the picture.
-        omega: as in Latent, with the damped prediction.
+        omega: weight of the second term, as in Latent, with the damped prediction; 0 keeps the first alone.
 
     Raises:
         HsxError: for a scale outside [0, 1], a negative radius or a negative omega.
@@ -36,7 +36,7 @@ class SkipDamping(Calibrator):
         if not 0 <= scale <= 1:
             raise HsxError(f"scale: expected a number from 0 to 1, got {scale}; 0.6 is usual")
         if radius < 0:
-            raise HsxError(f"radius: expected 0 or more periods, got {radius}; 1 is FreeU's")
+            raise HsxError(f"radius: expected 0 or more periods, got {radius}; 1 is usual")
         if not 0 <= omega < float("inf"):
             raise HsxError(f"omega: expected a number of 0 or more, got {omega}; 0.3 is the authors'")
         self.scale, self.radius, self.resolution, self.omega = scale, radius, resolution, omega

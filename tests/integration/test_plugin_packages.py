@@ -33,7 +33,8 @@ def test_all_are_listed_with_package_and_version(installed):
     ended = subprocess.run([sys.executable, "-m", "hsx", "plugins", "--json"], env=env, capture_output=True, text=True,
                            cwd=folder, check=False)
     assert ended.returncode == 0, ended.stderr
-    theirs = {(p["package"], p["kind"], p["name"]) for p in json.loads(ended.stdout)["plugins"] if p["package"] != "hsx"}
+    listed = json.loads(ended.stdout)["plugins"]
+    theirs = {(p["package"], p["kind"], p["name"]) for p in listed if p["package"] != "hsx"}
     assert theirs == {("hsx-freeu", "calibrator", "SkipDamping"), ("hsx-wct", "normalizer", "WhiteningColouring"),
                       ("hsx-masks", "blend", "ObjectMask")}
 
@@ -46,6 +47,6 @@ def test_the_commands_of_its_readme(installed, name):
     for line in lines:
         few = ["--data.contents", "hsx://demo_faces/contents/bald_1.png", "--data.styles",
                "hsx://demo_faces/styles/none_4.png", "--model.generation_steps", "20", "--model.inversion_steps", "20"]
-        ended = subprocess.run([sys.executable, "-m", "hsx", *line.split(), *few], capture_output=True, text=True, env=env,
-                               cwd=folder / "plugins" / name, check=False)
+        ended = subprocess.run([sys.executable, "-m", "hsx", *line.split(), *few], capture_output=True, text=True,
+                               env=env, cwd=folder / "plugins" / name, check=False)
         assert ended.returncode == 0 and "1 picture made" in ended.stdout, ended.stderr

@@ -9,7 +9,6 @@ import time
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from PIL import Image
 

@@ -12,6 +12,7 @@ from hsx.inversion import Trajectory, invert
 from hsx.schedule import NoiseSchedule, timesteps
 from hsx.step import StepState
 from hsx.strategies import (
+    Constant,
     Cosine,
     Interval,
     IteratedLatent,
@@ -26,6 +27,7 @@ from hsx.strategies import (
 )
 from hsx.strategies.several import spherical_mean
 from hsx.testing import _backbone, _images
+from hsx.transfer import Transfer
 
 from .test_strategies import column, features
 
@@ -138,3 +140,21 @@ def test_calibration_once_is_latent_and_more_changes_the_skips_less_each_time():
     many = [IteratedLatent(0.3, 0.0, n)(state) for n in (1, 2, 3)]
     assert not torch.equal(many[0], many[1]) and not torch.equal(many[1], many[2])
     assert torch.equal(IteratedLatent(0.3, 1e9, 4)(state), many[0])  # any change is small enough
+
+
+def test_a_blend_inside_another_belongs_to_one_transfer(tmp_path):
+    """What the inner one keeps is not shared between transfers of other steps, nor in the record."""
+    Image.radial_gradient("L").convert("RGB").save(tmp_path / "p.png")
+    images, net = _images("cpu"), _backbone("cpu")
+
+    def make(steps, blend):
+        return Transfer(net, Constant(0.8), blend, inversion_steps=steps, generation_steps=5, t_boost=0)
+
+    def blend():
+        return Masked(str(tmp_path / "p.png"), SphericalMean([str(tmp_path / "p.png")]))
+
+    shared = blend()
+    record = shared.record()
+    make(4, shared)(images, images.flip(0))
+    assert torch.equal(make(9, shared)(images, images.flip(0)), make(9, blend())(images, images.flip(0)))
+    assert shared.record() == record

@@ -117,3 +117,9 @@ def test_latent_is_the_formula():
         q = q.mean() + (q - q.mean()) * p.std() / q.std()
         dx = math.sqrt(naive.abar(ti)) * (q - p) + 0.3 * math.sqrt(1 - naive.abar(ti)) * (mixed[i] - eps[i])
         torch.testing.assert_close(moved[i], x[i] + dx, rtol=1e-4, atol=1e-4)
+
+
+def test_the_authors_mask_needs_its_cells():
+    h, c = features()
+    with pytest.raises(HsxError, match="AuthorsMask: expected an h of at least 6 x 4 cells, got 4 x 4; use Masked"):
+        AuthorsMask()(h[..., :4, :4], c[..., :4, :4], column(0.5, 0.5, 0.5))

@@ -1,0 +1,198 @@
+"""Make the pictures and measure the table of docs/strategies.md, with the demo model and the settings of its config.
+
+    python examples/strategies/pictures.py                       # to docs/images; the table is printed
+
+Strategies of the packages in plugins/ take part where they are installed (``pip install ./plugins/hsx-freeu`` …).
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import tempfile
+import time
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+import hsx
+from hsx import strategies
+from hsx.images import find_images, read_image, to_picture
+from hsx.inversion import Trajectory
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "demo_faces"))
+from evaluate import held_out, psnr  # noqa: E402
+
+KINDS = {"schedule": "schedules", "blend": "blends", "normalizer": "normalizers", "calibrator": "calibrators"}
+SEED = 20261  # of the measured pairs; evaluate.py measures the shipped settings on 20262
+PAIRS = ((6, 5), (3, 4), (4, 2), (0, 3))  # content, style: places in the demo model's folders
+CELL, LABEL, GAP = 96, 176, 4  # pixels
+Row = tuple[str, Any, Image.Image | None]  # label, strategy, a picture beside the label
+
+
+def transfer(backbone: Any, **moves: Any) -> hsx.Transfer:
+    """The settings of configs/demo.yaml, but for ``moves``."""
+    shipped = {"schedule": strategies.Constant(0.8), "blend": strategies.Slerp(),
+               "normalizer": strategies.ChannelMoments(), "calibrator": strategies.Latent(0.3)}
+    return hsx.Transfer(backbone, **{**shipped, **moves}, inversion_steps=60, generation_steps=60, injection_steps=20,
+                        t_start=700, t_edit=0, t_boost=0)
+
+
+def plugin(module: str, name: str, label: str, **options: Any) -> list[Row]:
+    """A row for a plugin's strategy; none where it is not installed."""
+    try:
+        return [(label, getattr(importlib.import_module(module), name)(**options), None)]
+    except ImportError:
+        print(f"{name}: {module} is not installed and is left out")
+        return []
+
+
+def catalogue(folder: Path) -> dict[str, list[Row]]:
+    """Every strategy of each kind, with options at which its effect can be seen; ``folder`` is for a drawn mask."""
+    mask = Image.new("L", (256, 256))
+    ImageDraw.Draw(mask).rectangle((0, 0, 255, 127), fill=255)
+    mask.save(folder / "mask.png")
+    masked = partial(strategies.Masked, str(folder / "mask.png"))
+    further = str(find_images("hsx://demo_faces/contents")[5])
+    return {
+        "schedule": [
+            ("Constant\n0.8", strategies.Constant(0.8), None), ("Constant\n0.2", strategies.Constant(0.2), None),
+            ("Linear\n0.8 to 0", strategies.Linear(0.8), None), ("Linear\n0 to 0.8", strategies.Linear(0, 0.8), None),
+            ("Cosine\n0.8 to 0", strategies.Cosine(0.8), None),
+            ("Interval\n0.8, t 700 to 500", strategies.Interval(0.8, 700, 500), None),
+            ("Interval\n0.8, t 200 to 0", strategies.Interval(0.8, 200, 0), None),
+            ("Table\n0, 0, 0.8, 0, 0", strategies.Table([0, 0, 0.8, 0, 0]), None),
+            ("SignalToNoise\n0.8, k 1", strategies.SignalToNoise(0.8, 1), None),
+        ],
+        "blend": [
+            ("Slerp", strategies.Slerp(), None), ("Lerp", strategies.Lerp(), None),
+            ("Masked\nby this mask", masked(), mask),
+            ("Masked, invert\noutside this mask", masked(invert=True), mask),
+            ("SphericalMean\nwith this, 1 : 1", strategies.SphericalMean([further]), Image.open(further)),
+            *plugin("hsx_masks", "ObjectMask", "ObjectMask\n(hsx-masks)"),
+        ],
+        "normalizer": [
+            ("ChannelMoments", strategies.ChannelMoments(), None), ("Frobenius", strategies.Frobenius(), None),
+            ("Unchanged", strategies.Unchanged(), None),
+            *plugin("hsx_wct", "WhiteningColouring", "WhiteningColouring\ngroup 4 (hsx-wct)", group=4),
+        ],
+        "calibrator": [
+            ("Uncalibrated", strategies.Uncalibrated(), None), ("Latent\nomega 0.3", strategies.Latent(0.3), None),
+            ("Latent\nomega 1", strategies.Latent(1.0), None),
+            ("IteratedLatent\nomega 0.3", strategies.IteratedLatent(0.3), None),
+            *plugin("hsx_freeu", "SkipDamping", "SkipDamping\nscale 0.6 (hsx-freeu)", scale=0.6),
+        ],
+    }
+
+
+def curve(job: hsx.Transfer) -> Image.Image:
+    """A bar for gamma at each injection, from the most noise at the left to the least at the right; 1 is the top."""
+    picture, font = Image.new("RGB", (CELL, CELL), "white"), ImageFont.load_default(11)
+    draw, low, high = ImageDraw.Draw(picture), CELL - 18, 6
+    for t in job.injection_timesteps:
+        x = 4 + (1 - t / job.t_start) * (CELL - 10)
+        draw.rectangle((x, low - job.schedule.gamma(t) * (low - high), x + 1, low), fill="black")
+    draw.text((3, low + 3), f"t {job.t_start}", fill="dimgrey", font=font)
+    draw.text((CELL - 4, low + 3), "0", fill="dimgrey", font=font, anchor="ra")
+    return picture
+
+
+def sheet(rows: list[tuple[str, Image.Image | None, torch.Tensor]]) -> Image.Image:
+    """Rows of a label, a picture beside it or None, and pictures (N, 3, R, R)."""
+    step = CELL + GAP
+    left = LABEL + step * any(beside for _, beside, _ in rows)
+    page = Image.new("RGB", (left + len(rows[0][2]) * step, len(rows) * step + 4 * GAP), "white")
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(15)
+    for i, (label, beside, images) in enumerate(rows):
+        y = GAP + i * step + 3 * GAP * (i > 1)
+        draw.multiline_text((6, y + CELL // 2), label, fill="black", font=font, anchor="lm", spacing=6)
+        if beside:
+            page.paste(beside.convert("RGB").resize((CELL, CELL), Image.Resampling.NEAREST), (LABEL, y))
+            draw.rectangle((LABEL, y, LABEL + CELL - 1, y + CELL - 1), outline="lightgrey")
+        for j, image in enumerate(images):
+            page.paste(to_picture(image).resize((CELL, CELL), Image.Resampling.NEAREST), (left + j * step, y))
+    return page
+
+
+def draw_all(backbone: Any, rows: dict[str, list[Row]], folder: Path) -> None:
+    """One picture for each kind."""
+    contents, styles = (torch.stack([read_image(find_images(f"hsx://demo_faces/{name}")[pair[k]], backbone.sample_size)
+                                     for pair in PAIRS]) for k, name in enumerate(("contents", "styles")))
+    plain = transfer(backbone)
+    content, style = plain.invert(contents), plain.invert(styles)
+    for kind, listed in rows.items():
+        made: list[Any] = [("content", None, contents), ("style", None, styles)]
+        for label, strategy, beside in listed:
+            job = transfer(backbone, **{kind: strategy})
+            made.append((label, curve(job) if kind == "schedule" else beside, job.inject(content, style)))
+        page = sheet(made).point([v & 0xF8 | v >> 5 for v in range(256)] * 3)  # 5 bits a colour: a smaller file
+        page.save(folder / f"strategies_{KINDS[kind]}.png", optimize=True)
+
+
+def measure(backbone: Any, rows: dict[str, list[Row]], pairs: int, batch: int = 16) -> None:
+    """Print the table: PSNR to the true answer, its difference to the shipped settings', and evaluations."""
+    contents, styles, truth = held_out(pairs, backbone.sample_size, SEED)
+    plain, calls = transfer(backbone), count(backbone)
+    inverted = plain.invert(contents), plain.invert(styles)
+
+    def run(job: hsx.Transfer, n: int) -> tuple[torch.Tensor, float, float, float]:
+        """PSNR of each pair, E and D for each injected step, CPU seconds; with ``n`` pairs at a time."""
+        calls.clear()
+        out, begin = [], time.process_time()
+        for i in range(0, pairs, n):
+            out.append(job.inject(*(Trajectory(w.x_T[i:i + n], w.h[i:i + n], w.timesteps, w.t_start)
+                                    for w in inverted)).clamp(-1, 1))
+        seconds, injected = time.process_time() - begin, len(job.injection_timesteps)
+        encodes, decodes = ((calls[half] / len(out) - len(job.timesteps) + injected) / injected
+                            for half in ("encode", "decode"))
+        return psnr(torch.cat(out), truth), encodes, decodes, seconds
+
+    shipped = run(plain, batch)[0]
+    print("| kind | strategy | PSNR, dB | difference | E, D |\n|---|---|---|---|---|")
+    for kind, listed in rows.items():
+        for label, strategy, beside in listed:
+            if kind == "schedule" or beside:
+                continue  # a matter of gamma, or aims at another picture than the truth
+            values, encodes, decodes, _ = run(transfer(backbone, **{kind: strategy}), batch)
+            apart = values - shipped
+            print(f"| {kind} | {' '.join(label.split())} | {values.mean():.2f} | {apart.mean():+.2f} ± "
+                  f"{apart.std() / pairs**0.5:.2f} | {encodes:.1f}, {decodes:.1f} |", flush=True)
+    _, _, decodes, seconds = run(transfer(backbone, calibrator=strategies.IteratedLatent(0.3)), 1)
+    print(f"IteratedLatent, pair by pair: {decodes - 2:.2f} applications a step, "
+          f"{seconds / run(plain, 1)[3]:.2f} times the time of Latent")
+
+
+def count(backbone: Any) -> Counter[str]:
+    """How often E and D are called from now on."""
+    calls: Counter[str] = Counter()
+
+    def counted(name: str, half: Any, *given: Any) -> Any:
+        calls[name] += 1
+        return half(*given)
+
+    for name in ("encode", "decode"):
+        setattr(backbone, name, partial(counted, name, getattr(backbone, name)))
+    return calls
+
+
+def main() -> None:
+    """Write the pictures, print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("docs/images"))
+    parser.add_argument("--pairs", type=int, default=48, help="of the table; 0 leaves it out")
+    args = parser.parse_args()
+    backbone = hsx.load_backbone("hsx://demo_faces")
+    with tempfile.TemporaryDirectory() as folder:
+        rows = catalogue(Path(folder))
+        draw_all(backbone, rows, args.folder)
+        if args.pairs:
+            measure(backbone, rows, args.pairs)
+
+
+if __name__ == "__main__":
+    main()
