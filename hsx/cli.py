@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import logging
+import os
 import re
 import signal
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hsx.errors import HsxError
 
@@ -19,9 +21,14 @@ USAGE = """usage: hsx predict --config configs/demo.yaml [options]
   inspect    what a checkpoint is: hsx inspect SOURCE [--json]
   convert    a checkpoint as a diffusers folder: hsx convert SOURCE FOLDER
   plugins    all strategies, backbone families and metrics: hsx plugins [NAME] [--json]
+  show       how a picture was made: hsx show PICTURE
+  store      the trajectories that are kept: hsx store ls|prune|verify FOLDER
 
-hsx --version prints the version.  Exit codes: 0 done, 1 a plugin is broken (hsx plugins),
-2 a mistake in what was asked, 3 some pairs failed."""
+hsx --version prints the version.  Exit codes: 0 done, 1 a plugin is broken (hsx plugins)
+or a trajectory corrupt (hsx store verify), 2 a mistake in what was asked, 3 some pairs failed."""
+COMMANDS = {"inspect": "hsx.commands", "convert": "hsx.commands", "plugins": "hsx.catalogue",
+            "show": "hsx.show_command", "store": "hsx.store_command"}  # beside predict, and where each is
+_asked_to_stop: list[int] = []  # by which signals
 DEFAULTS = {"schedule": "Constant", "blend": "Slerp", "normalizer": "Frobenius", "calibrator": "Latent"}
 
 SAID = [  # what jsonargparse says of a value, and the same in this house's words
@@ -49,23 +56,27 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         if argv[0] == "predict":
             return predict(argv[1:])
-        if argv[0] in ("inspect", "convert"):
-            from hsx import commands
-
-            return getattr(commands, argv[0])(argv[1:])
-        if argv[0] == "plugins":
-            from hsx.catalogue import plugins
-
-            return plugins(argv[1:])
-        raise HsxError(f"expected a command (predict, inspect, convert, plugins), got '{argv[0]}'; see hsx --help")
+        if argv[0] in COMMANDS:
+            home = importlib.import_module(COMMANDS[argv[0]])
+            return int(getattr(home, argv[0])(argv[1:]))
+        raise HsxError(f"expected a command (predict, {', '.join(COMMANDS)}), got '{argv[0]}'; see hsx --help")
     except HsxError as error:
         print(f"hsx: error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # the reader of the output, such as head, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (KeyboardInterrupt, SystemExit) as stop:
-        if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
+        if isinstance(stop, SystemExit) and not _asked_to_stop:
             return int(stop.code or 0)  # jsonargparse's way to end --help and --print_config
         print("hsx: stopped; what is finished is kept, start again to go on", file=sys.stderr)
         return 130
+
+
+def _stop(number: int, frame: Any) -> None:
+    """Ctrl-C and SIGTERM end a run alike; Lightning makes another exception of it."""
+    _asked_to_stop.append(number)
+    raise KeyboardInterrupt
 
 
 def predict(argv: list[str]) -> int:
@@ -78,6 +89,7 @@ def predict(argv: list[str]) -> int:
     from hsx.engine.modules import TransferModule
     from hsx.engine.run import run
     from hsx.engine.trainer import make_trainer
+    from hsx.engine.trajectories import Store
 
     class Predict(LightningCLI):
         """Options of the run itself, and the seed handed to the model."""
@@ -85,12 +97,20 @@ def predict(argv: list[str]) -> int:
         def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
             parser.add_argument("--output_dir", type=str, default="outputs", help="where all results go")
             parser.add_argument("--overwrite", type=bool, default=False, help="replace results of other settings")
+            parser.add_argument("--store.path", type=str | None, default=None,
+                                help="where trajectories are kept, for other runs too; by default in output_dir")
+            parser.add_argument("--store.dtype", type=Literal["float16", "float32"], default="float16",
+                                help="what their h is kept in")
+            parser.add_argument("--store.max_gb", type=float | None, default=None,
+                                help="how many gigabytes of them may stay after the run, those used last")
             parser.link_arguments("seed_everything", "model.seed", compute_fn=int)
             parser.set_defaults({f"model.{kind}": {"class_path": name} for kind, name in DEFAULTS.items()})
 
     plugins.load()  # so that short names in a config are found
     _quiet()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends a run as Ctrl-C does
+    _asked_to_stop.clear()
+    for asked in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(asked, _stop)
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
     options: dict[str, Any] = {
         "parser_mode": "omegaconf+", "exit_on_error": False, "prog": "hsx predict",
@@ -107,8 +127,9 @@ def predict(argv: list[str]) -> int:
     if not cli.config.output_dir.strip():
         raise HsxError("output_dir: expected a folder, got an empty name; name one with --output_dir")
     config = cli.parser.dump(cli.config, skip_none=False)
-    return run(cli.model, cli.datamodule, cli.trainer, Path(cli.config.output_dir).expanduser(), cli.config.overwrite,
-               config)
+    folder, kept = Path(cli.config.output_dir).expanduser(), cli.config.store
+    store = Store(kept.path or folder / "trajectories", kept.dtype, kept.max_gb)
+    return run(cli.model, cli.datamodule, cli.trainer, store, folder, cli.config.overwrite, config)
 
 
 def one_line(error: Exception, program: str = "hsx predict") -> str:

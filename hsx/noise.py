@@ -17,13 +17,15 @@ class SampleNoise:
     """Standard normal noise with one generator per sample.
 
     Args:
-        seed: the seed of the run.
+        seed: the seed of the run, or one for each sample.
         samples: one name per row of the batch; rows of equal name get equal noise.  Names are compared by their
             ``repr``, so use strings, integers or tuples of them.
     """
 
-    def __init__(self, seed: int, samples: Sequence[Hashable]) -> None:
-        self.generators = [torch.Generator().manual_seed(_key(seed, sample)) for sample in samples]
+    def __init__(self, seed: int | Sequence[int], samples: Sequence[Hashable]) -> None:
+        seeds = [seed] * len(samples) if isinstance(seed, int) else seed
+        keys = [_key(*each) for each in zip(seeds, samples, strict=True)]
+        self.generators = [torch.Generator().manual_seed(key) for key in keys]
 
     def __call__(self, like: Tensor) -> Tensor:
         """The next draw: (B, ...) as ``like`` in shape, device and dtype.  Drawn in float32 on the CPU, on any device.

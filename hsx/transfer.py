@@ -143,7 +143,8 @@ class Transfer:
 
     @torch.no_grad()
     def inject(
-        self, content: Trajectory, style: Trajectory, mask: Tensor | None = None, noise: Noise | None = None
+        self, content: Trajectory, style: Trajectory, mask: Tensor | None = None, noise: Noise | None = None,
+        gamma: Tensor | None = None,
     ) -> Tensor:
         """The content's h injected into the style's generative process; (B, 3, R, R), not clamped.
 
@@ -151,6 +152,7 @@ class Transfer:
             content, style: inverted images, pairs row by row.
             mask: (B or 1, 1, R, R) in [0, 1], where to inject; resized to the grid of h by area.
             noise: what draws the quality boost's noise; by default ``SampleNoise(seed, row numbers)``.
+            gamma: (B,) in [0, 1], in place of the schedule's at every injection; nan keeps the schedule's.
 
         Raises:
             HsxError: for unequal numbers of rows, styles inverted to another t_start, a mask of another shape or
@@ -168,13 +170,17 @@ class Transfer:
         x, cells = style.x_T, self._cells(mask, len(style))
         for t, t_next in zip(reversed(self.timesteps), [*self.timesteps[-2::-1], -1], strict=True):
             injects = t in self.injection_timesteps
-            gamma = self.schedule.gamma(t) if injects and t >= self.t_edit else 0.0
-            _check("schedule", gamma, 0, 1, f"gamma at timestep {t}")
+            edits = injects and t >= self.t_edit
+            weight = self.schedule.gamma(t) if edits else 0.0
+            _check("schedule", weight, 0, 1, f"gamma at timestep {t}")
+            weights = torch.full((len(x),), float(weight))
+            if gamma is not None and edits:
+                weights = torch.where(gamma.isnan().cpu(), weights, gamma.float().cpu())
             direction = self.dt_lambda if injects and t >= self.dt_end else 1.0
             boost = injects and 0 < t <= self.t_boost and direction == 1
             x = transfer_step(
                 self.backbone, x, torch.full((len(x),), t), torch.full((len(x),), t_next), content.h_at(t),
-                torch.full((len(x),), float(gamma)), self.blend, self.normalizer, self.calibrator, cells,
+                weights, self.blend, self.normalizer, self.calibrator, cells,
                 eta=float(boost), noise=noise(x) if boost else None, direction=direction,
             )
         return x

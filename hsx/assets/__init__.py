@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 SCHEME = "hsx://"
@@ -12,4 +13,4 @@ def resolve(path: str | Path) -> Path:
     text = str(path)
     if text.startswith(SCHEME):
         return Path(__file__).parent / text.removeprefix(SCHEME)
-    return Path(text).expanduser()
+    return Path(os.path.expanduser(text))  # which leaves an unknown ~user as it is

@@ -1,111 +1,169 @@
-"""Contents, styles and their pairs, as what ``trainer.predict`` walks through."""
+"""What ``trainer.predict`` walks through: distinct pictures first, then pairs of their trajectories."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import lightning
+import numpy as np
+import torch
 from jsonargparse.typing import NonNegativeInt, PositiveInt
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset
 
-from hsx.engine.store import TrajectoryStore
-from hsx.errors import HsxError, ImageError
-from hsx.images import find_images, read_image
-
-
-class Pair(NamedTuple):
-    """A content and a style, and the name of their picture."""
-
-    name: str
-    content: Path
-    style: Path
+from hsx.assets import resolve
+from hsx.engine.pairing import PairList, Row, product, random_pairs, zipped
+from hsx.engine.record import to_json
+from hsx.engine.table import read_table
+from hsx.engine.trajectories import Store, StoreError
+from hsx.errors import HsxError, first_line
+from hsx.images import find_images, pixels_digest, read_image, read_mask
 
 
 class Pairs(lightning.LightningDataModule):
     """Which contents go with which styles.
 
     Args:
-        contents: a picture or a folder of pictures whose content is kept.
-        styles: a picture or a folder of pictures whose style is taken.
-        pairing: product (each content with each style) or zip (the first with the first, and so on).
+        contents: whose content is kept: a picture, a folder of pictures, a glob, or a text file with a path a line.
+        styles: whose style is taken, likewise.
+        pairs: instead of both, a CSV, JSONL or Parquet table with the columns content and style, and optionally mask,
+            gamma, seed and output, a row a pair; paths are relative to the table.
+        pairing: product (each content with each style), zip (the first with the first, and so on) or random.
+        per_content: how many styles each content is given at random.
+        pairing_seed: of the random pairing.
+        fit: how pictures become square: crop (the middle), pad (with white) or stretch.
         batch_size: how many pictures go through the network at once; results do not depend on it.
         num_workers: processes that read pictures ahead.
     """
 
     def __init__(
         self,
-        contents: str,
-        styles: str,
-        pairing: Literal["product", "zip"] = "product",
+        contents: str | None = None,
+        styles: str | None = None,
+        pairs: str | None = None,
+        pairing: Literal["product", "zip", "random"] = "product",
+        per_content: PositiveInt = 1,  # type: ignore[valid-type]
+        pairing_seed: NonNegativeInt = 0,  # type: ignore[valid-type]
+        fit: Literal["crop", "pad", "stretch"] = "crop",
         batch_size: PositiveInt = 4,  # type: ignore[valid-type]
         num_workers: NonNegativeInt = 0,  # type: ignore[valid-type]
     ) -> None:
         super().__init__()
-        self.batch_size, self.num_workers, self.pairing = batch_size, num_workers, pairing
-        self.contents = find_images(contents, "data.contents")
-        self.styles = find_images(styles, "data.styles")
-        rows, columns = _names(self.contents), _names(self.styles)
-        if pairing == "zip" and len(rows) != len(columns):
-            raise HsxError(f"data.pairing: expected as many contents as styles to zip, got {len(rows)} and "
-                           f"{len(columns)}; use product, or folders of equal length")
-        each = [(i, j) for i in range(len(rows)) for j in range(len(columns)) if pairing == "product" or i == j]
-        self.pairs = [Pair(f"{rows[i]}__{columns[j]}", self.contents[i], self.styles[j]) for i, j in each]
+        self.batch_size, self.num_workers, self.fit = batch_size, num_workers, fit
+        self.pairs = self._pairs(contents, styles, pairs, pairing, per_content, pairing_seed)
+
+    @staticmethod
+    def _pairs(contents: str | None, styles: str | None, pairs: str | None, pairing: str, per_content: int,
+               seed: int) -> PairList:
+        if pairs is not None:
+            if contents is not None or styles is not None:
+                raise HsxError("data: expected either data.pairs or data.contents and data.styles, got both; "
+                               "leave one out")
+            return read_table(resolve(pairs))
+        if contents is None or styles is None:
+            given = {"contents": contents, "styles": styles}
+            lacking = " and ".join(name for name, value in given.items() if value is None)
+            raise HsxError(f"data: expected data.contents and data.styles, or a table data.pairs, got no {lacking}; "
+                           "name a folder of pictures")
+        rows, columns = find_images(contents, "data.contents"), find_images(styles, "data.styles")
+        if pairing == "random":
+            return random_pairs(rows, columns, per_content, seed)
+        return zipped(rows, columns) if pairing == "zip" else product(rows, columns)
 
     def loader(self, items: Dataset) -> DataLoader:
         """Batches of ``items`` in order, the failed ones apart."""
         return DataLoader(items, self.batch_size, num_workers=self.num_workers, collate_fn=_collate)
 
 
-class Pictures(Dataset):
-    """Distinct pictures to invert: (key, path) items as ``image`` (3, R, R)."""
+class _Items(Dataset):
+    """Numbers to work on, with empty items up to one a process, as Lightning asks; a failure belongs to its item."""
 
-    def __init__(self, items: list[tuple[str, Path]], size: int) -> None:
-        self.items, self.size = items, size
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        key, path = self.items[index]
-        try:
-            return {"name": key, "image": read_image(path, self.size)}
-        except ImageError as error:
-            return {"name": key, "failed": str(error)}
-
-
-class Trajectories(Dataset):
-    """Pairs to make: (name, content's key, style's key) items as the tensors of their stored trajectories."""
-
-    def __init__(self, items: list[tuple[str, str, str]], store: TrajectoryStore) -> None:
-        self.items, self.store = items, store
+    def __init__(self, todo: Sequence[int] | np.ndarray, processes: int) -> None:
+        self.todo, self.processes = todo, processes
 
     def __len__(self) -> int:
-        return len(self.items)
+        return max(len(self.todo), self.processes)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        name, content, style = self.items[index]
+    def __getitem__(self, place: int) -> dict[str, Any]:
+        if place >= len(self.todo):
+            return {}
+        index = int(self.todo[place])
         try:
-            return {"name": name, "style_x_T": self.store.get(style, "x_T")["x_T"],
-                    **{f"content_{k}": v for k, v in self.store.get(content, "x_T", "h").items()}}
-        except ImageError as error:
-            return {"name": name, "failed": str(error)}
+            return {"index": index, **self.item(index)}
+        except StoreError:
+            return {"index": index, "failed": None}  # its trajectory has vanished
+        except HsxError as error:
+            return {"index": index, "failed": str(error)}
+        except Exception as error:  # a picture that breaks Pillow in a way nobody foresaw fails by itself too
+            return {"index": index, "failed": f"{type(error).__name__}: {first_line(error)}"}
+
+    def item(self, index: int) -> dict[str, Any]:
+        """All of one item but its number."""
+        raise NotImplementedError
+
+
+class Pictures(_Items):
+    """Distinct pictures to invert, contents first, then styles: ``image`` (3, R, R) and its ``digest``."""
+
+    def __init__(self, pairs: PairList, size: int, fit: str, processes: int) -> None:
+        super().__init__(range(len(pairs.contents) + len(pairs.styles)), processes)
+        self.pairs, self.size, self.fit = pairs, size, fit
+
+    def item(self, index: int) -> dict[str, Any]:
+        """The picture of that number."""
+        image = read_image(picture_path(self.pairs, index), self.size, self.fit)
+        return {"image": image, "digest": pixels_digest(image)}
+
+
+class Trajectories(_Items):
+    """Pairs to make, as the tensors of their stored trajectories.
+
+    Args:
+        todo: the numbers of the pairs.
+        store, key: where trajectories are, and the key of a picture's by its number.
+        record: all that a picture says of itself, by its pair.
+        seed: of rows without one.
+    """
+
+    def __init__(
+        self, pairs: PairList, todo: np.ndarray, store: Store, key: Callable[[int], str],
+        record: Callable[[Row], dict[str, Any]], size: int, fit: str, seed: int, processes: int,
+    ) -> None:
+        super().__init__(todo, processes)
+        self.pairs, self.store, self.key, self.record = pairs, store, key, record
+        self.size, self.fit, self.seed = size, fit, seed
+
+    def item(self, index: int) -> dict[str, Any]:
+        """The pair of that number."""
+        row = self.pairs[index]
+        record = self.record(row)
+        content = self.store.get(self.key(row.content), True)
+        return {
+            "name": row.name, "record": to_json(record), "sample": tuple(record["pixels"]),
+            "seed": self.seed if row.seed is None else row.seed,
+            "gamma": torch.tensor(torch.nan if row.gamma is None else row.gamma),
+            "mask": None if row.mask is None else read_mask(row.mask, self.size, self.fit),
+            "content_x_T": content["x_T"], "content_h": content["h"],
+            "style_x_T": self.store.get(self.key(len(self.pairs.contents) + row.style), False)["x_T"],
+        }
+
+
+def picture_path(pairs: PairList, index: int) -> Path:
+    """The picture of that number: contents first, then styles."""
+    return pairs.contents[index] if index < len(pairs.contents) else pairs.styles[index - len(pairs.contents)]
 
 
 def _collate(items: list[dict[str, Any]]) -> dict[str, Any]:
-    """Good items stacked, ``name`` a list; ``failed`` maps the names of the others to reasons."""
-    good = [item for item in items if "failed" not in item]
-    failed = {item["name"]: item["failed"] for item in items if "failed" in item}
-    return {"name": [], **(default_collate(good) if good else {}), "failed": failed}
-
-
-def _names(paths: list[Path]) -> list[str]:
-    """The paths' stems; where two are equal the later ones are numbered."""
-    names: list[str] = []
-    for path in paths:
-        name, n = path.stem, 1
-        while name in names:
-            n += 1
-            name = f"{path.stem}~{n}"
-        names.append(name)
-    return names
+    """Tensors stacked, the rest in lists; ``failed`` maps the numbers of the others to reasons."""
+    good = [item for item in items if item and "failed" not in item]
+    failed = {item["index"]: item["failed"] for item in items if "failed" in item}
+    batch: dict[str, Any] = {"index": [], **{name: [item[name] for item in good] for name in (good or [{}])[0]}}
+    masks = [mask for mask in batch.pop("mask", ()) if mask is not None]
+    if masks:
+        batch["mask"] = [torch.ones_like(masks[0]) if item["mask"] is None else item["mask"] for item in good]
+    for name, values in batch.items():
+        if values and isinstance(values[0], torch.Tensor):
+            widest = max((v.dtype for v in values), key=lambda dtype: dtype.itemsize)
+            batch[name] = torch.stack([v.to(widest) for v in values])
+    return {**batch, "failed": failed}

@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
-import json
-import sys
+import logging
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import lightning
-from PIL import Image
-from torch.utils.data import Dataset
+import numpy as np
+import torch
 
 import hsx
-from hsx.engine.datamodule import Pair, Pairs, Pictures, Trajectories
+from hsx.engine.datamodule import Pairs, Pictures, Trajectories
+from hsx.engine.digests import digest
+from hsx.engine.journal import Journal
 from hsx.engine.modules import TransferModule
+from hsx.engine.pairing import Row
 from hsx.engine.progress import PassProgress
-from hsx.engine.store import TrajectoryStore, digest
-from hsx.engine.writer import RECORD, ResultWriter
-from hsx.errors import HsxError, ImageError
-from hsx.images import atomic, file_digest, grid, png_text, read_image, to_picture, write_png
+from hsx.engine.record import record_of
+from hsx.engine.report import Counts, failed_reasons, summarise, write_results
+from hsx.engine.sheets import write_sheets
+from hsx.engine.trajectories import Store
+from hsx.engine.writer import ResultWriter
+from hsx.errors import HsxError
+from hsx.images import atomic, file_digest
 
-GRID_SIDE = 24  # at most so many rows and columns of the grid
+TRIES = 3  # as often trajectories may vanish, by another run's eviction or a bad disk, before their pairs have failed
+VANISHED = "its trajectory vanished from the store again and again; raise store.max_gb or check the disk"
+
+log = logging.getLogger("hsx")
 
 
 def run(
-    module: TransferModule, data: Pairs, trainer: lightning.Trainer, folder: Path, overwrite: bool = False,
-    config: str | None = None,
+    module: TransferModule, data: Pairs, trainer: lightning.Trainer, store: Store, folder: Path,
+    overwrite: bool = False, config: str | None = None,
 ) -> int:
     """Transfer every pair of ``data`` into ``folder``; what is already there is not made again.
 
-    Two passes of ``trainer.predict``: every distinct picture is inverted once, then the pairs are made.
+    Two passes of ``trainer.predict``: every distinct picture is read and, where it is needed, inverted once; then the
+    pairs are made from the stored trajectories.
 
     Args:
         config: the resolved config, kept beside the results.
@@ -42,33 +52,186 @@ def run(
     Raises:
         HsxError: if ``folder`` cannot be written, or holds pictures of other settings and ``overwrite`` is not given.
     """
-    begun = time.monotonic()
-    _writable(folder)
-    store = TrajectoryStore(folder / "trajectories")
-    keys = _keys(module, data, store)
-    records = {pair.name: _record(module, pair, keys) for pair in data.pairs}
-    missing = _missing(records, folder, overwrite)
-    if config and trainer.is_global_zero:
-        with atomic(folder / "config.yaml") as part:
-            part.write_text(config, encoding="utf-8")
-    writer, progress = ResultWriter(store, folder), PassProgress()
-    trainer.callbacks += [writer, progress]  # type: ignore[attr-defined]
-    writer.records = records
+    return _Run(module, data, trainer, store, folder, overwrite).whole(config)
 
-    wanted = dict.fromkeys(path for pair in missing for path in (records[pair]["content"], records[pair]["style"]))
-    distinct = {keys[Path(path)]: Path(path) for path in wanted}
-    images = [(key, path) for key, path in distinct.items() if key not in store]
-    pairs = [(pair.name, keys[pair.content], keys[pair.style]) for pair in data.pairs if pair.name in set(missing)]
-    passes: list[tuple[str, list[Any], Dataset]] = [
-        ("inverting pictures", images, Pictures(_spread(images, trainer), module.backbone.sample_size)),
-        ("making pairs", pairs, Trajectories(_spread(pairs, trainer), store)),
-    ]
-    for title, items, dataset in passes:
-        if items:
-            progress.title = title
-            trainer.predict(module, data.loader(dataset), return_predictions=False)
-    trainer.strategy.barrier()
-    return _finish(data, records, keys, store, folder, module, len(missing), begun) if trainer.is_global_zero else 0
+
+class _Run:
+    """One run of one process: all processes hold the same lists and do every so-manieth item of them."""
+
+    def __init__(
+        self, module: TransferModule, data: Pairs, trainer: lightning.Trainer, store: Store, folder: Path,
+        overwrite: bool,
+    ) -> None:
+        self.begun = time.monotonic()
+        self.module, self.data, self.trainer, self.store, self.folder = module, data, trainer, store, folder
+        self.pairs, self.overwrite = data.pairs, overwrite
+        self.settings = digest(module.settings_digest, store.dtype)
+        self.content, self.style = self.pairs.indices()
+        self.digests: dict[int, str] = {}  # of all pictures, by number: contents first, then styles
+        self.picture_failures: dict[int, str] = {}
+        self.failures: dict[int, str] = {}
+        self.made: dict[int, str] = {}  # of the pairs that were there: from what
+        self.inverted = self.corrupt = 0
+
+    def whole(self, config: str | None) -> int:
+        """Both passes, and the end."""
+        _writable(self.folder)
+        done = self._there()
+        self.journal = Journal(self.folder, self.trainer.global_rank)
+        if self.trainer.is_global_zero:
+            self._tidy()
+        self.progress = PassProgress(self.journal)
+        self.writer = ResultWriter(self.store, self._key, len(self.pairs.contents), self.folder, self.journal)
+        self.trainer.callbacks += [self.writer, self.progress]  # type: ignore[attr-defined]
+        for attempt in range(TRIES):
+            self._invert(done)
+            if attempt == 0:
+                self._same_pictures(done)
+                there = int(done.sum())
+            if config and self.trainer.is_global_zero:
+                with atomic(self.folder / "config.yaml") as part:
+                    part.write_text(config, encoding="utf-8")
+            vanished = self._transfer(done)
+            if not vanished:
+                break
+            log.warning("%d trajectories vanished from the store; inverting their pictures again", len(vanished))
+        self.failures.update(dict.fromkeys(vanished, VANISHED))
+        evaluations = sum(self._gather(self.module.evaluations))
+        if not self.trainer.is_global_zero:
+            return 0
+        failed = write_results(self.pairs, self.folder, self.failures, self.picture_failures, self.journal,
+                               self.module.transfer.seed, self.settings)
+        sheets = write_sheets(self.pairs, self.folder, self.module.backbone.sample_size, self.data.fit)
+        self.store.evict(set(map(self._key, self.digests.values())))
+        self.journal.close()
+        made = len(self.pairs) - there - failed
+        counts = Counts(made, there, self.inverted, self.corrupt, evaluations, time.monotonic() - self.begun)
+        summarise(counts, failed, self.folder, sheets, failed_reasons(self.folder))
+        return 3 if failed else 0
+
+    def _there(self) -> np.ndarray:
+        """Which pairs have a picture made with these settings, (len(pairs),) of bool."""
+        done, others = np.zeros(len(self.pairs), bool), []
+        files = {str(p.relative_to(self.folder)) for p in _pngs(self.folder)}
+        for i in range(len(self.pairs)) if files else ():
+            name = f"{self.pairs.name(i)}.png"
+            if name in files and self.content[i] >= 0:
+                record = record_of(self.folder / name)
+                done[i] = record.get("settings_digest") == self.settings
+                if done[i]:
+                    self.made[i] = record.get("made", "")
+                else:
+                    others.append(name)
+        self._refuse(others)
+        return done
+
+    def _refuse(self, others: list[str]) -> None:
+        """Pictures of other settings are never mixed with these, and only replaced when asked."""
+        if others and not self.overwrite:
+            raise HsxError(f"output_dir: expected an empty folder or one with results of the same settings and "
+                           f"pictures, got {len(others)} of others in {self.folder}, such as {others[0]}; name another "
+                           "with --output_dir, or replace them with --overwrite true")
+
+    def _invert(self, done: np.ndarray) -> None:
+        """The first pass: each distinct picture is read, and inverted where a pair needs it and the store lacks it."""
+        contents = len(self.pairs.contents)
+        needed = np.zeros(contents + len(self.pairs.styles), bool)
+        missing = (~done | self.overwrite) & (self.content >= 0)
+        needed[self.content[missing]] = True
+        needed[contents + self.style[missing]] = True
+        begun: set[tuple[str, bool]] = set()  # in this process, perhaps not yet in the store
+
+        def wanted(batch: dict[str, Any], place: int) -> bool:
+            """Whether a picture of a batch is to be inverted: once, whatever its names."""
+            index = batch["index"][place]
+            item = self._key(batch["digest"][place]), index < contents
+            if not needed[index] or item in begun or (item[0], True) in begun or self.store.has(*item):
+                return False
+            begun.add(item)
+            return True
+
+        self.module.wanted = wanted
+        self.writer.failures, self.writer.inverted = {}, 0
+        pictures = Pictures(self.pairs, self.module.backbone.sample_size, self.data.fit, self.trainer.world_size)
+        self.progress.announce("inverting pictures", len(pictures.todo))
+        self.trainer.predict(self.module, self.data.loader(pictures), return_predictions=False)
+        mine = self.writer.digests, self.writer.failures, self.writer.inverted, len(self.store.corrupt)
+        corrupt = 0
+        for digests, failures, inverted, bad in self._gather(mine):
+            self.digests |= digests
+            self.picture_failures |= failures
+            self.inverted += inverted
+            corrupt += bad
+        self.corrupt = corrupt
+
+    def _same_pictures(self, done: np.ndarray) -> None:
+        """Among the pairs that are there, those whose content, style or mask is another picture now are not done."""
+        others = []
+        for i, made in self.made.items():
+            row = self.pairs[i]
+            try:
+                done[i] = made == self._record(row)["made"]
+            except (KeyError, HsxError):  # a picture or a mask that cannot be read now: the pair fails, for that reason
+                done[i] = False
+                continue
+            if not done[i]:
+                others.append(f"{row.name}.png")
+        self._refuse(others)
+
+    def _transfer(self, done: np.ndarray) -> list[int]:
+        """The second pass: the pairs that are missing; those whose trajectory had vanished."""
+        bad = np.zeros(len(self.pairs.contents) + len(self.pairs.styles), bool)
+        bad[list(self.picture_failures)] = True
+        valid = self.content >= 0
+        good = valid & ~done
+        good[valid] &= ~(bad[self.content[valid]] | bad[len(self.pairs.contents) + self.style[valid]])
+        todo = np.flatnonzero(good)
+        self.writer.failures, self.writer.vanished = {}, []
+        if len(todo):
+            size = self.module.backbone.sample_size
+            items = Trajectories(
+                self.pairs, todo, self.store, lambda number: self._key(self.digests[number]), self._record, size,
+                self.data.fit, self.module.transfer.seed, self.trainer.world_size)
+            self.progress.announce("making pairs", len(todo))
+            self.trainer.predict(self.module, self.data.loader(items), return_predictions=False)
+        vanished: list[int] = []
+        for failures, gone in self._gather((self.writer.failures, self.writer.vanished)):
+            self.failures |= failures
+            vanished += gone
+        done[todo] = True
+        done[list(self.failures)] = True  # not to be tried again in this run
+        done[vanished] = False
+        return vanished
+
+    def _key(self, picture: str) -> str:
+        return self.store.key(picture, self.module.inversion_settings)
+
+    def _record(self, row: Row) -> dict[str, Any]:
+        """All that is needed to make a picture again, kept inside it."""
+        pixels = [self.digests[row.content], self.digests[len(self.pairs.contents) + row.style]]
+        own = {"mask": None if row.mask is None else file_digest(row.mask), "gamma": row.gamma, "seed": row.seed}
+        return {
+            "hsx": hsx.__version__, "name": row.name, "content": str(self.pairs.contents[row.content]),
+            "style": str(self.pairs.styles[row.style]), "mask": None if row.mask is None else str(row.mask),
+            "gamma": row.gamma, "seed": self.module.transfer.seed if row.seed is None else row.seed,
+            "backbone": self.module.source, "fit": self.data.fit, "h": self.store.dtype,
+            "settings": self.module.settings, "settings_digest": self.settings, "pixels": pixels,
+            "made": digest(self.settings, pixels, own),
+        }
+
+    def _gather(self, mine: Any) -> list[Any]:
+        """What every process has, in the order of their ranks."""
+        if self.trainer.world_size == 1:
+            return [mine]
+        everyone: list[Any] = [None] * self.trainer.world_size
+        torch.distributed.all_gather_object(everyone, mine)
+        return everyone
+
+    def _tidy(self) -> None:
+        """Take away the temporary files of writers that were killed."""
+        for part in self.folder.rglob(".*.part"):
+            part.unlink(missing_ok=True)
+        self.store.sweep()
 
 
 def _writable(folder: Path) -> None:
@@ -81,117 +244,6 @@ def _writable(folder: Path) -> None:
                        "name another with --output_dir") from None
 
 
-def _keys(module: TransferModule, data: Pairs, store: TrajectoryStore) -> dict[Path, str]:
-    """The store's key of each picture: its bytes, the network's weights and the inversion's settings."""
-    keys = {}
-    for path in dict.fromkeys([*data.contents, *data.styles]):
-        try:
-            keys[path] = digest(file_digest(path), module.inversion_settings)
-        except ImageError as error:
-            keys[path] = digest(str(path), "unreadable")
-            store.fail(keys[path], str(error))
-    return keys
-
-
-def _record(module: TransferModule, pair: Pair, keys: dict[Path, str]) -> dict[str, Any]:
-    """All that is needed to make a picture again, kept inside it."""
-    made = {"settings": module.settings, "content": keys[pair.content], "style": keys[pair.style]}
-    return {"hsx": hsx.__version__, "name": pair.name, "content": str(pair.content), "style": str(pair.style),
-            "settings": module.settings, "made": digest(made)}
-
-
-def _missing(records: dict[str, dict[str, Any]], folder: Path, overwrite: bool) -> list[str]:
-    """The names of the pairs still to be made."""
-    missing, other = [], []
-    for name, record in records.items():
-        path = folder / f"{name}.png"
-        if not path.exists():
-            missing.append(name)
-        elif json.loads(png_text(path, RECORD) or "{}").get("made") != record["made"]:
-            missing.append(name)
-            other.append(path)
-    if other and not overwrite:
-        raise HsxError(f"output_dir: expected an empty folder or one with results of the same settings and pictures, "
-                       f"got {len(other)} of others in {folder}, such as {other[0].name}; name another with "
-                       "--output_dir, or replace them with --overwrite true")
-    return missing
-
-
-def _spread(items: list[Any], trainer: lightning.Trainer) -> list[Any]:
-    """At least one item a process, as Lightning asks; the last is done again where there are too few."""
-    return items + items[-1:] * (trainer.world_size - len(items)) if items else items
-
-
-def _finish(
-    data: Pairs, records: dict[str, dict[str, Any]], keys: dict[Path, str], store: TrajectoryStore, folder: Path,
-    module: TransferModule, asked: int, begun: float,
-) -> int:
-    """Write results.jsonl and grid.png, and say where everything is."""
-    failed: dict[str, str] = {}
-    lines = []
-    for pair in data.pairs:
-        record = {"name": pair.name, "content": str(pair.content), "style": str(pair.style)}
-        if (folder / f"{pair.name}.png").exists():
-            record |= {"status": "done", "picture": f"{pair.name}.png", "made": records[pair.name]["made"]}
-        else:
-            failed[pair.name] = _reason(pair, keys, store)
-            record |= {"status": "failed", "reason": failed[pair.name]}
-        lines.append(json.dumps(record, ensure_ascii=False))
-    with atomic(folder / "results.jsonl") as part:
-        part.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    done = len(lines) - len(failed)
-    made = max(0, asked - len(failed))
-    if done:
-        _grid(data, folder, module.backbone.sample_size)
-    seconds = f"{time.monotonic() - begun:.0f} s"
-    print(f"{made} picture{'' if made == 1 else 's'} made in {seconds}, {done - made} were there already, "
-          f" {len(failed)} failed: {folder}" + (f" (all on one sheet: {folder / 'grid.png'})" if done else ""))
-    reasons: dict[str, int] = {}
-    for reason in failed.values():
-        reasons[reason] = reasons.get(reason, 0) + 1
-    for reason, pairs in reasons.items():
-        print(f"{pairs} pairs failed: {reason}", file=sys.stderr)
-    return 3 if failed else 0
-
-
-def _reason(pair: Pair, keys: dict[Path, str], store: TrajectoryStore) -> str:
-    """Why a pair has no picture."""
-    for path in (pair.content, pair.style):
-        try:
-            store.get(keys[path])
-        except ImageError as error:
-            return str(error)
-    return "the result is not finite; use --trainer.precision 32, fewer steps or a smaller gamma or omega"
-
-
-def _grid(data: Pairs, folder: Path, size: int) -> None:
-    """grid.png: rows contents, columns styles, the originals as headers (zip: content, style, result by rows)."""
-    cells: dict[tuple[int, int], Image.Image] = {}
-
-    def place(cell: tuple[int, int], path: Path, header: bool) -> None:
-        try:
-            if header:
-                cells[cell] = to_picture(read_image(path, size))
-            else:
-                with Image.open(path) as picture:
-                    cells[cell] = picture.convert("RGB")
-        except (ImageError, OSError):
-            pass  # left white
-
-    if data.pairing == "zip":
-        for row, pair in enumerate(data.pairs[:GRID_SIDE]):
-            place((row, 0), pair.content, True)
-            place((row, 1), pair.style, True)
-            place((row, 2), folder / f"{pair.name}.png", False)
-    else:
-        for i, path in enumerate(data.contents[:GRID_SIDE]):
-            place((i + 1, 0), path, True)
-        for j, path in enumerate(data.styles[:GRID_SIDE]):
-            place((0, j + 1), path, True)
-        for k, pair in enumerate(data.pairs):
-            i, j = divmod(k, len(data.styles))
-            if i < GRID_SIDE and j < GRID_SIDE:
-                place((i + 1, j + 1), folder / f"{pair.name}.png", False)
-    write_png(grid(cells, max(size, 96) if size < 256 else 256), folder / "grid.png")
-
+def _pngs(folder: Path) -> Iterator[Path]:
+    return (p for p in folder.rglob("*.png") if p.name[0] != ".")
 

@@ -2,49 +2,84 @@
 
 from __future__ import annotations
 
-import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch.callbacks import BasePredictionWriter
 
-from hsx.engine.datamodule import Pictures
-from hsx.engine.store import TrajectoryStore
+from hsx.engine.journal import Journal
+from hsx.engine.record import RECORD
+from hsx.engine.trajectories import Store
+from hsx.errors import HsxError
 from hsx.images import to_picture, write_png
 from hsx.inversion import Trajectory
 
-RECORD = "hsx"  # the PNG text chunk in which a picture says how it was made
+NOT_FINITE = "the result is not finite; use --trainer.precision 32, fewer steps or a smaller gamma or omega"
 
 
 class ResultWriter(BasePredictionWriter):
-    """Writes each batch as it is made.
+    """Writes each batch as it is made, and keeps count.
 
     Args:
-        store: where trajectories go.
+        store, key: where trajectories go, and the key of a picture's by its digest.
+        contents: how many of the pictures are contents, whose h is kept.
         folder: where pictures go.
+        journal: where each batch is noted.
     """
 
-    def __init__(self, store: TrajectoryStore, folder: Path) -> None:
+    def __init__(self, store: Store, key: Callable[[str], str], contents: int, folder: Path, journal: Journal) -> None:
         super().__init__(write_interval="batch")
-        self.store, self.folder = store, folder
-        self.records: dict[str, dict[str, Any]] = {}  # what is written into each picture, by its name
+        self.store, self.key, self.contents, self.folder, self.journal = store, key, contents, folder, journal
+        self.digests: dict[int, str] = {}  # of the pictures this process has read, by number
+        self.failures: dict[int, str] = {}  # of pictures in the first pass, of pairs in the second
+        self.vanished: list[int] = []  # pairs whose trajectory was gone
+        self.inverted = 0
+
+    def on_predict_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int, *_: int) -> None:
+        """The clock of a batch."""
+        self.begun = time.monotonic()
 
     def write_on_batch_end(
         self, trainer: Any, pl_module: Any, prediction: Any, batch_indices: Any, batch: dict[str, Any], *_: int
     ) -> None:
         """One batch, one file a row; rows that are not finite are left out and counted at the end."""
-        if isinstance(trainer.predict_dataloaders.dataset, Pictures):
-            for key, reason in batch["failed"].items():
-                self.store.fail(key, reason)
-        if isinstance(prediction, Trajectory):
-            for row, key in enumerate(batch["name"]):
+        for index, reason in batch["failed"].items():
+            if reason is None:
+                self.vanished.append(index)
+            else:
+                self.failures[index] = reason
+        try:
+            made = self._pictures(prediction, batch) if "name" in batch else self._trajectories(prediction, batch)
+        except OSError as error:
+            raise HsxError(f"output_dir: expected to write a picture into {self.folder}, could not ({error.strerror}); "
+                           "free some space or mend the mount, then start again to go on") from None
+        seconds = (time.monotonic() - self.begun) / max(1, len(batch["index"]))
+        rows = len(batch["index"]) + len(batch["failed"])
+        if rows:
+            self.journal.write(rows=rows, made=made, seconds=round(seconds, 4), device=str(pl_module.device))
+
+    def _trajectories(self, prediction: Trajectory | None, batch: dict[str, Any]) -> list[str]:
+        self.digests.update(zip(batch["index"], batch.get("digest", ()), strict=True))
+        if prediction is not None:
+            for row, place in enumerate(batch["chosen"]):
+                index, digest = batch["index"][place], batch["digest"][place]
                 if torch.isfinite(prediction.x_T[row]).all():
-                    self.store.put(key, prediction, row)
+                    h = prediction.h[row] if index < self.contents else None
+                    self.store.put(self.key(digest), prediction.x_T[row], h, prediction.timesteps)
+                    self.inverted += 1
                 else:
-                    self.store.fail(key, "its inversion is not finite; use --trainer.precision 32")
-        elif prediction is not None:
-            for image, name in zip(prediction, batch["name"], strict=True):
-                if torch.isfinite(image).all():
-                    record = json.dumps(self.records[name], ensure_ascii=False)
-                    write_png(to_picture(image), self.folder / f"{name}.png", {RECORD: record})
+                    self.failures[index] = "its inversion is not finite; use --trainer.precision 32"
+        return []
+
+    def _pictures(self, prediction: torch.Tensor, batch: dict[str, Any]) -> list[str]:
+        made = []
+        for image, index, name, record in zip(prediction, batch["index"], batch["name"], batch["record"], strict=True):
+            if torch.isfinite(image).all():
+                write_png(to_picture(image), self.folder / f"{name}.png", {RECORD: record})
+                made.append(name)
+            else:
+                self.failures[index] = NOT_FINITE
+        return made

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch.nn.functional as F
 from PIL import ImageFilter
 from torch import Tensor
 
+from hsx.assets import resolve
 from hsx.errors import HsxError
 from hsx.images import read_image, to_picture
 from hsx.strategies.base import Blend
@@ -42,7 +42,7 @@ class Masked(Blend):
     def __init__(self, mask: str, blend: Blend | None = None, feather: float = 0.0, invert: bool = False) -> None:
         if not 0 <= feather <= 0.5:
             raise HsxError(f"feather: expected a number from 0 to 0.5, got {feather}; 0.05 is soft")
-        picture = to_picture(read_image(Path(mask).expanduser(), SIDE)).convert("L")
+        picture = to_picture(read_image(resolve(mask), SIDE)).convert("L")
         soft = np.asarray(picture.filter(ImageFilter.GaussianBlur(feather * SIDE)), dtype=np.float32) / 255
         area = torch.from_numpy(soft)[None, None]  # (1, 1, SIDE, SIDE)
         self.area, self.blend = 1 - area if invert else area, blend or Slerp()

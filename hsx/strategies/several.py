@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from hsx.assets import resolve
 from hsx.errors import HsxError
 from hsx.images import file_digest, read_image
 from hsx.strategies.blends import PARALLEL, Slerp
@@ -42,14 +42,14 @@ class SphericalMean(Slerp):
         if not all(0 <= w < float("inf") for w in weights) or sum(weights) == 0:
             raise HsxError(f"weights: expected numbers of 0 or more, not all zero, got {weights}; correct them")
         self.contents, self.weights = contents, weights
-        self.digests = [file_digest(Path(path).expanduser()) for path in contents]
+        self.digests = [file_digest(resolve(path)) for path in contents]
         self._further: Trajectory | None = None
 
     def prepare(self, content: Trajectory, invert: Callable[[Tensor], Trajectory]) -> Trajectory:
         """The contents with the mean's h."""
         if self._further is None:
             size = content.x_T.shape[-1]
-            images = [read_image(Path(path).expanduser(), size) for path in self.contents]
+            images = [read_image(resolve(path), size) for path in self.contents]
             self._further = invert(torch.stack(images).to(content.x_T))
         further = torch.stack([self._further.h_at(t) for t in content.timesteps], 1).to(content.h)  # (K, S, C, H, W)
         features = [content.h, *(h.expand_as(content.h) for h in further)]

@@ -14,6 +14,7 @@ from PIL import Image
 
 import hsx
 from hsx.cli import main
+from hsx.engine.record import record_of
 from hsx.images import read_image
 from hsx.strategies import ChannelMoments, Constant, Latent
 
@@ -38,13 +39,13 @@ def same(a: dict, b: dict) -> bool:
 
 
 def test_every_content_in_every_style(tiny_model, pictures, capsys):
-    assert main(options(tiny_model, pictures)) == 0
+    assert main(options(tiny_model, pictures, "out", "--store.dtype", "float32")) == 0
     out = pictures / "out"
     assert "6 pictures made" in capsys.readouterr().out
     assert {p.name for p in out.iterdir()} == {
         *(f"c{i}__s{j}.png" for i in range(3) for j in range(2)), "config.yaml", "grid.png", "results.jsonl",
         "trajectories"}
-    assert len(list((out / "trajectories").iterdir())) == 5  # each distinct picture inverted once
+    assert len(list((out / "trajectories").rglob("*.safetensors"))) == 5  # each distinct picture inverted once
     lines = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
     assert [line["name"] for line in lines] == [f"c{i}__s{j}" for i in range(3) for j in range(2)]
     assert all(line["status"] == "done" for line in lines)
@@ -56,7 +57,7 @@ def test_every_content_in_every_style(tiny_model, pictures, capsys):
     transfer = hsx.Transfer(backbone, Constant(0.5), normalizer=ChannelMoments(), calibrator=Latent(0.1),
                             inversion_steps=6, generation_steps=8)
     image = transfer(*(read_image(pictures / p, 16)[None] for p in ("contents/c1.png", "styles/s0.png")),
-                     noise=hsx.noise.SampleNoise(0, ["c1__s0"]))[0]
+                     noise=hsx.noise.SampleNoise(0, [tuple(record_of(out / "c1__s0.png")["pixels"])]))[0]
     assert abs(read(out)["c1__s0.png"] - (image.permute(1, 2, 0).numpy() + 1) * 127.5).max() < 1
 
 
@@ -195,7 +196,7 @@ def test_configs_are_composed_printed_and_read_back(tiny_model, pictures, capsys
     (["--output_dir", ""], "output_dir: expected a folder, got an empty name"),
     (["--data.styles", __file__], "test_predict.py: expected a picture, could not read it"),
     (["--data.batch_size", "0"], "data.batch_size: expected PositiveInt (v>0), got 0"),
-    (["--data.pairing", "all"], "data.pairing: expected one of 'product', 'zip', got all"),
+    (["--data.pairing", "all"], "data.pairing: expected one of 'product', 'zip', 'random', got all"),
     (["--output_dir", "/proc/nowhere"], "output_dir: expected a folder that can be written"),
     (["--trainer.accelerator", "none"], "trainer: expected what this machine has, got trainer.accelerator none"),
     (["--trainer.devices", "many"], "trainer.devices many"),
@@ -226,7 +227,10 @@ def test_without_arguments_and_with_a_wrong_command(capsys):
     assert main(["predcit"]) == 2
     assert "got 'predcit'" in capsys.readouterr().err
     assert main(["predict"]) == 2
-    assert "model.backbone, data.contents, data.styles" in capsys.readouterr().err
+    assert "model.backbone" in capsys.readouterr().err
+    assert main(["predict", "--model.backbone", "hsx://demo_faces"]) == 2
+    assert "expected data.contents and data.styles, or a table data.pairs, got no contents and styles" in (
+        capsys.readouterr().err)
 
 
 def test_import_is_light():

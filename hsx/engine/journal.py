@@ -1,0 +1,67 @@
+"""What each process has done so far, one line a batch, so that nothing is forgotten when a run is killed.
+
+Every process appends to a file of its own in the output folder; the first one reads all of them, for the progress of
+the whole and for the seconds and the device of each picture.  The folder goes when the run ends.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+FOLDER = ".unfinished"
+
+
+class Journal:
+    """The journals of one output folder.
+
+    Args:
+        folder: the output folder.
+        rank: of this process.
+    """
+
+    def __init__(self, folder: Path, rank: int) -> None:
+        self.folder, self.own = folder / FOLDER, folder / FOLDER / f"{rank}.jsonl"
+        self.read = {path: path.stat().st_size for path in self._files()}  # earlier runs' lines are no progress
+
+    def write(self, **line: Any) -> None:
+        """Append a line, at once."""
+        self.folder.mkdir(exist_ok=True)
+        with self.own.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def news(self) -> Iterator[dict[str, Any]]:
+        """The lines that the other processes have added since the last call."""
+        for path in self._files():
+            if path != self.own:
+                with path.open("rb") as file:
+                    file.seek(self.read.get(path, 0))
+                    for raw in file:
+                        if raw.endswith(b"\n"):  # else half written
+                            self.read[path] = self.read.get(path, 0) + len(raw)
+                            yield from _line(raw)
+
+    def all(self) -> Iterator[dict[str, Any]]:
+        """All lines of all processes, of earlier runs that did not come to an end too."""
+        for path in self._files():
+            with path.open("rb") as file:
+                for raw in file:
+                    yield from _line(raw)
+
+    def close(self) -> None:
+        """Take the journals away: all of it is in the results."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob("*.jsonl"))
+
+
+def _line(raw: bytes) -> Iterator[dict[str, Any]]:
+    """A line, or nothing where a killed process left half of one."""
+    try:
+        yield json.loads(raw)
+    except ValueError:
+        return

@@ -1,0 +1,166 @@
+"""The rows of a CSV, JSONL or Parquet file, walked through once and then read one by one by their places."""
+
+from __future__ import annotations
+
+import csv
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from hsx.errors import HsxError
+
+Cells = dict | HsxError  # a row by column, or why it is none
+
+
+class Rows(ABC):
+    """A file of rows; a place is what finds a row again."""
+
+    columns: list[str]
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @abstractmethod
+    def scan(self) -> Iterator[tuple[int, Cells]]:
+        """Every row with its place."""
+
+    @abstractmethod
+    def at(self, place: int) -> Cells:
+        """The row at a place."""
+
+
+def open_rows(path: Path) -> Rows:
+    """The rows of a file, by its suffix.  Raises HsxError for another suffix, or a file that cannot be read."""
+    kinds: dict[str, type[Rows]] = {".csv": _CSV, ".tsv": _CSV, ".jsonl": _JSONL, ".ndjson": _JSONL,
+                                    ".parquet": _Parquet}
+    if path.suffix.lower() not in kinds:
+        raise HsxError(f"data.pairs: expected a table ending in {', '.join(kinds)}, got {path}; convert it")
+    try:
+        return kinds[path.suffix.lower()](path)
+    except OSError as error:
+        raise HsxError(f"data.pairs: expected a table, could not read {path} ({error.strerror}); check the path"
+                       ) from None
+
+
+class _Lines(Rows):
+    """Rows that begin at a byte of the file, opened once in each process."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._file: IO[bytes] | None = path.open("rb")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_file": None}
+
+    @property
+    def file(self) -> IO[bytes]:
+        """The open file."""
+        if self._file is None:
+            self._file = self.path.open("rb")
+        return self._file
+
+    def lines(self) -> Iterator[str]:
+        """Lines from where the file stands; ``self.place`` is behind the last one."""
+        for raw in self.file:
+            self.place += len(raw)
+            yield raw.decode("utf-8", "surrogateescape")
+
+    def from_(self, place: int) -> Iterator[str]:
+        """Lines from a place on."""
+        self.place = place
+        self.file.seek(place)
+        return self.lines()
+
+
+class _CSV(_Lines):
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+        header = next(self.read(self.from_(0)), [])
+        self.columns = [name.strip().lstrip("\ufeff") for name in header]
+        self.begin = self.place
+
+    def read(self, lines: Iterator[str]) -> Iterator[list[str]]:
+        """The cells of the rows in these lines."""
+        return csv.reader(lines, delimiter=self.delimiter)
+
+    def scan(self) -> Iterator[tuple[int, Cells]]:
+        place = self.begin
+        for row in self.read(self.from_(place)):
+            if row:
+                yield place, self._cells(row)
+            place = self.place
+
+    def at(self, place: int) -> Cells:
+        return self._cells(next(self.read(self.from_(place)), []))
+
+    def _cells(self, row: list[str]) -> Cells:
+        return dict(zip(self.columns, row, strict=False))
+
+
+class _JSONL(_Lines):
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        first = next((cells for _, cells in self.scan() if isinstance(cells, dict)), {})
+        self.columns = list(dict.fromkeys([*first, *(("content", "style") if first else ())]))
+
+    def scan(self) -> Iterator[tuple[int, Cells]]:
+        place = 0
+        for line in self.from_(0):
+            if line.strip("\ufeff \t\r\n"):
+                yield place, self._cells(line)
+            place = self.place
+
+    def at(self, place: int) -> Cells:
+        return self._cells(next(self.from_(place), ""))
+
+    def _cells(self, line: str) -> Cells:
+        try:
+            found = json.loads(line.lstrip("\ufeff"))
+        except ValueError as error:
+            return HsxError(f"expected a JSON object, got what is none ({error}); correct the line")
+        if isinstance(found, dict):
+            return found
+        return HsxError(f"expected a JSON object, got {line.strip()[:40]}; correct it")
+
+
+class _Parquet(Rows):
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        try:
+            from pyarrow import ArrowException, parquet
+        except ImportError:
+            raise HsxError(f"data.pairs: expected pyarrow to read {path}, got none; pip install pyarrow, or convert "
+                           "the table to CSV") from None
+        path.open("rb").close()
+        try:
+            self._open = lambda: parquet.ParquetFile(path)
+            file = self._open()
+        except ArrowException as error:
+            raise HsxError(f"data.pairs: expected a Parquet table, got {path} ({error}); write it again") from None
+        self.columns = list(file.schema_arrow.names)
+        self.ends = [0]
+        for group in range(file.num_row_groups):
+            self.ends.append(self.ends[-1] + file.metadata.row_group(group).num_rows)
+        self._group: tuple[int, list[dict]] = (-1, [])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["path"])  # type: ignore[misc]
+
+    def scan(self) -> Iterator[tuple[int, Cells]]:
+        place = 0
+        for batch in self._open().iter_batches():
+            for row in batch.to_pylist():
+                yield place, row
+                place += 1
+
+    def at(self, place: int) -> Cells:
+        group = next(g for g, end in enumerate(self.ends[1:]) if place < end)
+        if self._group[0] != group:
+            self._group = group, self._open().read_row_group(group).to_pylist()
+        return self._group[1][place - self.ends[group]]

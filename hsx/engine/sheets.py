@@ -1,0 +1,71 @@
+"""Contact sheets: all results of a run on one picture, or on pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image
+
+from hsx.engine.pairing import PairList
+from hsx.errors import HsxError, ImageError
+from hsx.images import grid, read_image, to_picture, write_png
+
+SIDE = 24  # at most so many rows and columns a page
+PAGES = 50  # at most so many pages
+
+
+def write_sheets(pairs: PairList, folder: Path, size: int, fit: str) -> list[Path]:
+    """Write ``grid.png``: rows contents, columns styles, the originals as headers; or content, style, result a row.
+
+    What is beyond SIDE rows or columns goes to pages ``grid-2.png``, ``grid-3.png``, …, at most PAGES in all.
+    """
+    pages = _product(pairs) if pairs.grid else _rows(pairs)
+    made = []
+    for number, cells in enumerate(pages[:PAGES], 1):
+        drawn: dict[tuple[int, int], Image.Image] = {}
+        for place, source in cells.items():
+            try:
+                if isinstance(source, str):
+                    with Image.open(folder / f"{source}.png") as picture:
+                        drawn[place] = picture.convert("RGB")
+                else:
+                    drawn[place] = to_picture(read_image(source, size, fit))
+            except (ImageError, OSError):
+                pass  # left white
+        if drawn:
+            made.append(folder / ("grid.png" if number == 1 else f"grid-{number}.png"))
+            write_png(grid(drawn, max(size, 96) if size < 256 else 256), made[-1])
+    return made
+
+
+Cells = dict[tuple[int, int], Path | str]  # by (row, column): an original's path, or a result's name
+
+
+def _product(pairs: PairList) -> list[Cells]:
+    """Pages of a product, in reading order."""
+    rows, columns = len(pairs.contents), len(pairs.styles)
+    corners = [(i, j) for i in range(0, rows, SIDE) for j in range(0, columns, SIDE)][:PAGES]
+    pages: list[Cells] = []
+    for top, left in corners:
+        down, across = range(top, min(rows, top + SIDE)), range(left, min(columns, left + SIDE))
+        pages.append({
+            **{(i - top + 1, 0): pairs.contents[i] for i in down},
+            **{(0, j - left + 1): pairs.styles[j] for j in across},
+            **{(i - top + 1, j - left + 1): pairs.name(i * columns + j) for i in down for j in across}})
+    return pages
+
+
+def _rows(pairs: PairList) -> list[Cells]:
+    """Pages of pairs a row; those whose row of the table is bad are left out."""
+    pages = []
+    for top in range(0, min(len(pairs), SIDE * PAGES), SIDE):
+        page: Cells = {}
+        for i in range(top, min(len(pairs), top + SIDE)):
+            try:
+                row = pairs[i]
+            except HsxError:
+                continue
+            page |= {(i - top, 0): pairs.contents[row.content], (i - top, 1): pairs.styles[row.style],
+                     (i - top, 2): row.name}
+        pages.append(page)
+    return pages

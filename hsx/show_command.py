@@ -1,0 +1,27 @@
+"""``hsx show``: how a picture was made, from the picture alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import yaml
+
+from hsx.engine.record import record_of
+from hsx.errors import HsxError
+
+
+def show(argv: list[str]) -> int:
+    """``hsx show PICTURE [--json]``: the pictures, the settings and the seed that it was made with."""
+    paths = [word for word in argv if word != "--json"]
+    if argv in (["-h"], ["--help"]):
+        print("usage: hsx show PICTURE [--json]\n\nHow a picture that hsx made was made.")
+        return 0
+    if len(paths) != 1 or paths[0].startswith("-"):
+        raise HsxError(f"expected one picture, got {' '.join(argv) or 'none'}; see hsx show --help")
+    record = record_of(Path(paths[0]).expanduser())
+    if not record:
+        raise HsxError(f"{paths[0]}: expected a picture that hsx made, found no record of it there; check the path")
+    print(json.dumps(record, indent=1, ensure_ascii=False) if "--json" in argv
+          else yaml.safe_dump(record, sort_keys=False, allow_unicode=True).rstrip())
+    return 0

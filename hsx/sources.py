@@ -1,0 +1,128 @@
+"""Which files a folder, a pattern or a text list names."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from unicodedata import category
+
+from hsx.errors import HsxError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+MAGIC = "*?["
+Scan = Callable[[Path], list[os.DirEntry[str]]]
+
+log = logging.getLogger("hsx")
+
+
+def shown(path: str | Path) -> str:
+    """A path on one line: line breaks, and bytes that are no UTF-8, are escaped."""
+    return "".join(c.encode("unicode_escape").decode() if category(c) in ("Cc", "Cs", "Zl", "Zp") else c
+                   for c in str(path))
+
+
+def in_folder(folder: Path, option: str) -> list[Path]:
+    """The pictures in ``folder`` and the folders in it, links followed, hidden ones left out; sorted by path.
+
+    Raises:
+        HsxError: naming ``option``, where it cannot be read or holds none.
+    """
+    try:
+        os.scandir(folder).close()
+    except OSError as error:
+        raise HsxError(f"{option}: expected a folder that can be read, got {shown(folder)} ({error.strerror}); "
+                       "check its permissions") from None
+    files = sorted(_pictures([folder], _scan))
+    if not files:
+        raise HsxError(f"{option}: expected pictures ({', '.join(SUFFIXES)}), found none in the folder "
+                       f"{shown(folder)}; put some there or name another folder")
+    return files
+
+
+def matching(pattern: Path, option: str) -> list[Path]:
+    """The pictures that match ``pattern``, and those in folders that do; ``**`` is any depth; sorted by path.
+
+    Raises:
+        HsxError: naming ``option``, where there are none.
+    """
+    scan, real = cache(_scan), cache(os.path.realpath)
+    parts = pattern.parts
+    fixed = next((i for i, part in enumerate(parts) if set(part) & set(MAGIC)), len(parts))
+    found = [Path(*parts[:fixed])]
+    for part in parts[fixed:]:
+        if part == "**":
+            found = [folder for folder, _ in _walk(found, scan)]
+        else:
+            found = [Path(e) for path in found for e in scan(path) if fnmatchcase(e.name, part)]
+    files = [path for path in found if path.suffix.lower() in SUFFIXES and not os.path.isdir(path)]
+    files += _pictures((path for path in found if os.path.isdir(path)), scan)
+    once: dict[tuple[str, str], Path] = {}
+    for path in sorted(files, key=lambda path: (len(path.parts), path)):
+        once.setdefault((real(path.parent), path.name), path)  # the shortest of the ways to it
+    if not once:
+        raise HsxError(f"{option}: expected pictures ({', '.join(SUFFIXES)}) that match {shown(pattern)}, found none; "
+                       "check the pattern")
+    return sorted(once.values())
+
+
+def listed(file: Path, option: str) -> list[Path]:
+    """The paths in the text ``file``, one a line, relative to its folder, in its order, each once.
+
+    Blank lines and lines that start with # are left out.  Whether the others exist is not asked.
+
+    Raises:
+        HsxError: naming ``option``, for a file that cannot be read, is not UTF-8 or names nothing.
+    """
+    try:
+        lines = file.read_text("utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise HsxError(f"{option}: expected a text file with a path a line, could not read {shown(file)} ({reason}); "
+                       "check it") from None
+    paths = dict.fromkeys(file.parent / line for line in lines if line.strip() and not line.startswith("#"))
+    if not paths:
+        raise HsxError(f"{option}: expected a path a line, found none in {shown(file)}; list some pictures there")
+    return list(paths)
+
+
+def _pictures(folders: Iterable[Path], scan: Scan) -> Iterator[Path]:
+    """The files with a picture's suffix in ``folders`` and below; what else is wrong with them shows when read."""
+    for _, entries in _walk(folders, scan):
+        for entry in entries:
+            if entry.name.lower().endswith(SUFFIXES) and not os.path.isdir(entry):
+                yield Path(entry)
+
+
+def _walk(roots: Iterable[Path], scan: Scan) -> Iterator[tuple[Path, list[os.DirEntry[str]]]]:
+    """The folders ``roots`` and those below with what is in them, each real one once: links come last."""
+    todo, seen = deque(sorted(roots, key=os.path.islink)), set()
+    while todo:
+        folder = todo.popleft()
+        real = os.path.realpath(folder)
+        entries = [] if real in seen else scan(folder)
+        if not entries:
+            continue
+        seen.add(real)
+        yield folder, entries
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                todo.appendleft(Path(entry))
+            elif entry.is_symlink() and os.path.isdir(entry):
+                todo.append(Path(entry))
+
+
+def _scan(folder: Path) -> list[os.DirEntry[str]]:
+    """What is in a folder and not hidden; a folder that cannot be read is skipped with a warning."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        log.warning("the folder %s is skipped: %s", shown(folder), error.strerror)
+        return []

@@ -1,0 +1,103 @@
+"""``hsx store``: what a folder of trajectories holds, and how it is kept small and whole."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, Namespace
+from collections.abc import Collection
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+
+from hsx.engine.trajectories import Entry, Store, StoreError, read, remove
+from hsx.errors import HsxError
+
+
+class _Parser(ArgumentParser):
+    """One whose complaints are HsxErrors."""
+
+    def error(self, message: str) -> NoReturn:
+        raise HsxError(f"{message}; see {self.prog} --help")
+
+
+def store(argv: list[str]) -> int:
+    """``hsx store ls|prune|verify FOLDER``: list the trajectories, remove old ones, or check them; 1: some corrupt."""
+    parser = _Parser("hsx store", description="The trajectories that runs have kept in a folder.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="ls|prune|verify")
+    about = {"ls": "list them, last used first", "prune": "remove those used longest ago",
+             "verify": "check each; exit code 1 if some are corrupt"}
+    parsers = {name: commands.add_parser(name, help=what, description=what) for name, what in about.items()}
+    for each in parsers.values():
+        each.add_argument("folder", help="a run's --store.path")
+        each.add_argument("--json", action="store_true", help="for programs")
+    parsers["prune"].add_argument("--max_gb", type=float, required=True, help="how many gigabytes may stay")
+    parsers["verify"].add_argument("--delete", action="store_true", help="remove the corrupt ones")
+    given = parser.parse_args(argv)
+    entries = sorted(Store(given.folder).entries(), key=lambda entry: -entry.used)
+    if not entries:
+        found = "a folder without any" if Path(given.folder).expanduser().is_dir() else "no such folder"
+        raise HsxError(f"expected a folder with trajectories, got {given.folder} ({found}); name a run's --store.path")
+    return {"ls": _ls, "prune": _prune, "verify": _verify}[given.command](given, entries)
+
+
+def _ls(given: Namespace, entries: list[Entry]) -> int:
+    rows = [{"key": entry.key, "bytes": entry.bytes, "h": entry.has_h,
+             "used": datetime.fromtimestamp(entry.used).isoformat(" ", "seconds")} for entry in entries]
+    if given.json:
+        return _json({"trajectories": rows, **_total(entries)})
+    table = Table("key", "size", "h", "last used", box=None, pad_edge=False)
+    for column in table.columns:
+        column.no_wrap = True
+    for row, entry in zip(rows, entries, strict=True):
+        table.add_row(entry.key, decimal(entry.bytes), "with h" if row["h"] else "without", str(row["used"]))
+    Console().print(table)
+    print(f"{_count(entries)} in {given.folder}")
+    return 0
+
+
+def _prune(given: Namespace, entries: list[Entry]) -> int:
+    number, size = Store(given.folder, max_gb=given.max_gb).evict()
+    left = list(Store(given.folder).entries())
+    if given.json:
+        return _json({"removed": {"number": number, "bytes": size}, "left": _total(left)})
+    print(f"{number} removed ({decimal(size)}), {_count(left)} left in {given.folder}")
+    return 0
+
+
+def _verify(given: Namespace, entries: list[Entry]) -> int:
+    corrupt: dict[str, str] = {}
+    for entry in entries:
+        try:
+            read(entry.path)
+        except FileNotFoundError:
+            pass  # removed by another process meanwhile
+        except (OSError, StoreError) as error:
+            corrupt[entry.key] = str(error)
+            if given.delete:
+                remove(entry.path)
+    code = 1 if corrupt else 0
+    if given.json:
+        return _json({"checked": len(entries), "corrupt": corrupt, "deleted": given.delete}, code)
+    for reason in corrupt.values():
+        print(reason)
+    done = ", removed" if corrupt and given.delete else ""
+    print(f"{_count(entries)} checked, {len(corrupt)} corrupt{done}: {given.folder}")
+    return code
+
+
+def _json(found: dict[str, Any], code: int = 0) -> int:
+    print(json.dumps(found, indent=1))
+    return code
+
+
+def _total(entries: Collection[Entry]) -> dict[str, int]:
+    return {"number": len(entries), "bytes": sum(entry.bytes for entry in entries)}
+
+
+def _count(entries: Collection[Entry]) -> str:
+    plural = "y" if len(entries) == 1 else "ies"
+    return f"{len(entries)} trajector{plural} ({decimal(sum(entry.bytes for entry in entries))})"
