@@ -1,0 +1,83 @@
+"""Which pairs there are, and that no two results have one name."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hsx.engine.pairing import Labels, product, random_pairs, safe, safe_stem, zipped
+from hsx.errors import HsxError
+
+
+def paths(*names: str) -> list[Path]:
+    return [Path(f"{i}") / f"{name}.png" for i, name in enumerate(names)]
+
+
+def test_a_product_is_a_grid_and_a_zip_is_not():
+    pairs = product(paths("a", "b"), paths("s", "t", "u"))
+    assert len(pairs) == 6 and pairs.grid
+    assert [tuple(pairs[i])[:3] for i in range(6)] == [
+        ("a__s", 0, 0), ("a__t", 0, 1), ("a__u", 0, 2), ("b__s", 1, 0), ("b__t", 1, 1), ("b__u", 1, 2)]
+    assert [v.tolist() for v in pairs.indices()] == [[0, 0, 0, 1, 1, 1], [0, 1, 2, 0, 1, 2]]
+    with pytest.raises(IndexError):
+        pairs[6]
+    pairs = zipped(paths("a", "b"), paths("s", "t"))
+    assert [pairs.name(i) for i in range(2)] == ["a__s", "b__t"] and not pairs.grid
+    with pytest.raises(HsxError, match="data.pairing: expected as many contents as styles to zip, got 2 and 1"):
+        zipped(paths("a", "b"), paths("s"))
+
+
+def test_a_contents_draw_depends_on_the_seed_and_its_number_alone():
+    styles = paths(*"stuvwxyz")
+    many, few = (random_pairs(paths(*names), styles, 3, 5) for names in ("abcdef", "abc"))
+    assert len(many) == 18 and [many[i] for i in range(9)] == [few[i] for i in range(9)]
+    content, style = many.indices()
+    assert content.tolist() == sorted([*range(6)] * 3)
+    assert all(len(set(style[content == i])) == 3 for i in range(6))
+    assert random_pairs(paths(*"abcdef"), styles, 3, 6).indices()[1].tolist() != style.tolist()
+    with pytest.raises(HsxError, match="data.per_content: expected from 1 to as many as there are styles"):
+        random_pairs(paths("a"), styles, 9, 0)
+
+
+@pytest.mark.parametrize("make", [product, lambda c, s: random_pairs(c, s, len(s), 0)])
+def test_no_two_results_have_one_name(make):
+    """Also where stems hold the separator, a number, or another case."""
+    words = ["a", "A", "a~2", "a~3", "a__b", "b", "b__a", "_", "__", "", "a_", "_a", "a/b", "a:b"]
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        contents, styles = (paths(*rng.choice(words, rng.integers(1, 7))) for _ in range(2))
+        pairs = make(contents, styles)
+        names = [pairs.name(i).lower() for i in range(len(pairs))]
+        assert len(set(names)) == len(names) == len(contents) * len(styles)
+
+
+def test_equal_stems_are_numbered_visibly():
+    assert [product(paths("a", "a", "A", "b"), paths("s")).name(i) for i in range(4)] == [
+        "a__s", "a~2__s", "A~3__s", "b__s"]
+
+
+@pytest.mark.parametrize("given, kept", [
+    ("a b", "a b"), ("été", "été"), ("中文", "中文"), (" a ", "a"), ("", "_"), (".hidden", "_hidden"), ("a\nb", "a_b"),
+    ('a:b*c?d"e<f>g|h\\i', "a_b_c_d_e_f_g_h_i"),
+])
+def test_stems_are_safe_file_names(given, kept):
+    assert safe(given) == kept
+
+
+def test_long_stems_are_cut_and_stay_apart():
+    long = ["é" * 200 + end for end in "ab"]
+    cut = [safe_stem(f"folder/{name}.png") for name in long]
+    assert all(len(name.encode()) <= 100 for name in cut) and cut[0] != cut[1] and cut[0].startswith("é" * 40)
+    assert safe_stem("x/a.tar.png") == "a.tar" and safe_stem("x/.png") == "_png"
+
+
+def test_labels_are_of_the_texts_put_together():
+    texts = ["", "a", "B", "a~2", "été", "a__b"]
+    single = Labels.of(texts)
+    for (i, a), (j, b) in itertools.product(enumerate(texts), repeat=2):
+        both = Labels.of([a + b])
+        index = np.array([i]), np.array([j])
+        assert (single.take(index[0]) + single.take(index[1])).value == both.value
+    assert Labels.of(["A"]).value == Labels.of(["a"]).value
+    assert Labels.of(["x", "x", "x~2", "y", "x"]).numbers().tolist() == [0, 3, 0, 0, 4]
