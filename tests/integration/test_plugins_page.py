@@ -165,7 +165,7 @@ def test_the_papers_strategies_named_in_a_config_are_the_paper(tiny_model, pictu
              "calibrator": {"class_path": "Latent", "init_args": {"omega": omega}},
              "inversion_steps": 20, "generation_steps": 50, "injection_steps": 50, "t_edit": 400, "t_boost": 0}
     data = {"contents": str(pictures / "contents"), "styles": str(pictures / "styles"), "batch_size": 1}
-    config = {"model": model, "data": data, "output_dir": str(pictures / "o")}
+    config = {"model": model, "data": data, "output_dir": str(pictures / "o"), "store": {"dtype": "float32"}}
     (pictures / "paper.yaml").write_text(yaml.safe_dump(config))
     assert main(["predict", "--config", str(pictures / "paper.yaml")]) == 0
     for i in range(3):
