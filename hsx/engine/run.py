@@ -52,7 +52,11 @@ def run(
     Raises:
         HsxError: if ``folder`` cannot be written, or holds pictures of other settings and ``overwrite`` is not given.
     """
-    return _Run(module, data, trainer, store, folder, overwrite).whole(config)
+    try:
+        return _Run(module, data, trainer, store, folder, overwrite).whole(config)
+    except OSError as error:  # a full disk, a lost mount
+        raise HsxError(f"output_dir: expected to read and write in {folder}, could not ({error.strerror or error}); "
+                       "free some space or mend the mount, then start again to go on") from None
 
 
 class _Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -202,4 +203,7 @@ def _output(text: str | None) -> str | None:
         raise HsxError(f"output: expected a name below the output folder, got {text}; give one such as b/a.png")
     if suffix in ("jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff"):
         raise HsxError(f"output: expected a name that ends in .png or in nothing, got {text}; results are PNG")
-    return "/".join(safe(part) for part in [*parts[:-1], dot[0] if suffix == "png" else stem] if part not in ("", "."))
+    name = "/".join(safe(part) for part in [*parts[:-1], dot[0] if suffix == "png" else stem] if part not in ("", "."))
+    if re.fullmatch(r"grid(-\d+)?", name.lower()):
+        raise HsxError(f"output: expected another name than that of the contact sheet, got {text}; take another")
+    return name

@@ -13,7 +13,6 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from hsx.engine.journal import Journal
 from hsx.engine.record import RECORD
 from hsx.engine.trajectories import Store
-from hsx.errors import HsxError
 from hsx.images import to_picture, write_png
 from hsx.inversion import Trajectory
 
@@ -51,11 +50,7 @@ class ResultWriter(BasePredictionWriter):
                 self.vanished.append(index)
             else:
                 self.failures[index] = reason
-        try:
-            made = self._pictures(prediction, batch) if "name" in batch else self._trajectories(prediction, batch)
-        except OSError as error:
-            raise HsxError(f"output_dir: expected to write a picture into {self.folder}, could not ({error.strerror}); "
-                           "free some space or mend the mount, then start again to go on") from None
+        made = self._pictures(prediction, batch) if "name" in batch else self._trajectories(prediction, batch)
         seconds = (time.monotonic() - self.begun) / max(1, len(batch["index"]))
         rows = len(batch["index"]) + len(batch["failed"])
         if rows:

@@ -62,7 +62,7 @@ def test_bad_rows_fail_by_themselves(tmp_path):
     path = tmp_path / "pairs.csv"
     path.write_text("content,style,gamma,seed,output\na.png,s.png,,,\n,s.png,,,\na.png\na.png,s.png,1.5,,\n"
                     "a.png,s.png,x,,\na.png,s.png,,-1,\na.png,s.png,,1.5,\na.png,s.png,,,../a.png\na.png,s.png,,,/a.png\n"
-                    "a.png,s.png,,,a.jpg\na.png,s.png,,,..\nb.png,s.png,0.5,2.0,\n")
+                    "a.png,s.png,,,a.jpg\na.png,s.png,,,Grid-2.png\nb.png,s.png,0.5,2.0,\n")
     table = read_table(path)
     assert table.indices()[0].tolist() == [0, *[-1] * 10, 1]
     said = []
