@@ -199,20 +199,27 @@ class Labels:
     def numbers(self) -> np.ndarray:
         """What makes each text its own: 0 for the first of its kind, then 2, 3, …, but what texts here end in."""
         order = np.argsort(self.value, kind="stable")
-        ordered = self.value[order]
-        place = np.arange(len(order))
+        ordered, place = self.value[order], np.arange(len(order))
         first = np.r_[True, ordered[1:] != ordered[:-1]][:len(order)]
         rank = place - np.maximum.accumulate(np.where(first, place, 0))
         numbers = np.where(rank, rank + 1, 0).astype(np.int32)
+
+        def taken(labels: Labels) -> np.ndarray:
+            return ordered[np.searchsorted(ordered, labels.value).clip(max=len(ordered) - 1)] == labels.value
+
         later = np.flatnonzero(rank)
-        taken = np.isin(self.take(order[later]).numbered(numbers[later]).value, ordered)
-        number = 0
-        for i in later[np.isin(ordered[later], ordered[later[taken]])]:  # kinds where one of 2, 3, … is taken
-            number = number + 1 if rank[i] > 1 else 2
-            while self.take(order[i:i + 1]).numbered(np.array([number])).value[0] in ordered:
-                number += 1
-            numbers[i] = number
-        return numbers[np.argsort(order)]
+        clash = later[taken(self.take(order[later]).numbered(numbers[later]))]
+        for start in np.unique(clash - rank[clash]):
+            end = np.searchsorted(ordered, ordered[start], "right")
+            free, tried = np.empty(0, np.int32), end - start
+            while len(free) < end - start - 1:
+                tried *= 2
+                free = np.arange(2, tried + 2, dtype=np.int32)
+                free = free[~taken(self.take(order[start:start + 1]).numbered(free))]
+            numbers[start + 1:end] = free[:end - start - 1]
+        result = np.empty_like(numbers)
+        result[order] = numbers
+        return result
 
 
 def _folded(text: str) -> bytes:

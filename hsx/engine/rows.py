@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,15 +51,16 @@ class _Lines(Rows):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._file: IO[bytes] | None = path.open("rb")
+        self._process = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_file": None}
 
     @property
     def file(self) -> IO[bytes]:
-        """The open file."""
-        if self._file is None:
-            self._file = self.path.open("rb")
+        """The file, opened by this very process: a forked one would share its position with its parent."""
+        if self._file is None or self._process != os.getpid():
+            self._file, self._process = self.path.open("rb"), os.getpid()
         return self._file
 
     def lines(self) -> Iterator[str]:
@@ -79,12 +81,20 @@ class _CSV(_Lines):
         super().__init__(path)
         self.delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
         header = next(self.read(self.from_(0)), [])
+        if isinstance(header, HsxError):
+            raise HsxError(f"{path}: {header}")
         self.columns = [name.strip().lstrip("\ufeff") for name in header]
         self.begin = self.place
 
-    def read(self, lines: Iterator[str]) -> Iterator[list[str]]:
+    def read(self, lines: Iterator[str]) -> Iterator[list[str] | HsxError]:
         """The cells of the rows in these lines."""
-        return csv.reader(lines, delimiter=self.delimiter)
+        reader = csv.reader(lines, delimiter=self.delimiter, skipinitialspace=True, strict=True)
+        while True:
+            try:
+                yield from reader
+                return
+            except csv.Error as error:
+                yield HsxError(f"expected cells, got what is none ({error}); close its quotes")
 
     def scan(self) -> Iterator[tuple[int, Cells]]:
         place = self.begin
@@ -96,7 +106,11 @@ class _CSV(_Lines):
     def at(self, place: int) -> Cells:
         return self._cells(next(self.read(self.from_(place)), []))
 
-    def _cells(self, row: list[str]) -> Cells:
+    def _cells(self, row: list[str] | HsxError) -> Cells:
+        if isinstance(row, HsxError):
+            return row
+        if len(row) < len(self.columns):
+            return HsxError(f"expected {len(self.columns)} cells, got {len(row)}; add the others, if empty")
         return dict(zip(self.columns, row, strict=False))
 
 
@@ -119,7 +133,7 @@ class _JSONL(_Lines):
     def _cells(self, line: str) -> Cells:
         try:
             found = json.loads(line.lstrip("\ufeff"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return HsxError(f"expected a JSON object, got what is none ({error}); correct the line")
         if isinstance(found, dict):
             return found

@@ -16,7 +16,7 @@ from hsx.engine.rows import Cells, Rows, open_rows
 from hsx.errors import HsxError
 
 COLUMNS = ("content", "style", "mask", "gamma", "seed", "output")
-CHUNK = 50_000  # rows that are objects at once
+CHUNK = 8192  # rows that are objects at once
 
 log = logging.getLogger("hsx")
 
@@ -84,9 +84,12 @@ class _Table(PairList):
         self._places, both = np.concatenate(places), np.concatenate(hashes)
         bad = both[:, 0] == hash("")
         labels = [Labels.joint([pair[side] for pair in stems]) for side in (0, 1)]
+        for done in (places, hashes, stems):
+            done.clear()
         self._content, firsts = _by_appearance(both[:, 0], bad)
         self._style, style_firsts = _by_appearance(both[:, 1], bad)
         self.contents, self.styles = _Paths(self, firsts, "content"), _Paths(self, style_firsts, "style")
+        del both
         own = [label.take(first) for label, first in zip(labels, (firsts, style_firsts), strict=True)]
         self._content_numbers, self._style_numbers = (label.numbers() for label in own)
         if len(firsts):
@@ -162,15 +165,27 @@ def _checked(cells: Cells) -> Given:
     """A row's cells as what they say.  Raises HsxError for what they cannot say."""
     if isinstance(cells, HsxError):
         raise cells
-    content, style = cells.get("content"), cells.get("style")
-    if not content or not style:
-        lacking = "style" if content else "content"
-        raise HsxError(f"expected a content and a style, got no {lacking}; fill it in")
+    content, style = _path(cells, "content"), _path(cells, "style")
+    if content is None or style is None:
+        raise HsxError(f"expected a content and a style, got no {'style' if content else 'content'}; fill it in")
     if len(cells) == 2:
-        return Given(str(content), str(style))
+        return Given(content, style)
     gamma = _number(cells, "gamma", float, "a number from 0 to 1", 0.0, 1.0)
     seed = _number(cells, "seed", int, "an integer of 0 or more", 0, 2**63 - 1)
-    return Given(str(content), str(style), _text(cells, "mask"), gamma, seed, _output(_text(cells, "output")))
+    return Given(content, style, _path(cells, "mask"), gamma, seed, _output(_text(cells, "output")))
+
+
+def _path(cells: dict, name: str) -> str | None:
+    text = cells.get(name)
+    if text is None or text == "" or text != text:  # pandas writes what is missing as NaN
+        return None
+    if not isinstance(text, str) or not text.strip() or "\0" in text or not (text.isascii() or _is_utf8(text)):
+        raise HsxError(f"{name}: expected a path in UTF-8, got {text!a:.80}; correct it")
+    return text
+
+
+def _is_utf8(text: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _text(cells: dict, name: str) -> str | None:

@@ -1,6 +1,7 @@
 """Which pairs there are, and that no two results have one name."""
 
 import itertools
+import time
 from pathlib import Path
 
 import numpy as np
@@ -81,3 +82,9 @@ def test_labels_are_of_the_texts_put_together():
         assert (single.take(index[0]) + single.take(index[1])).value == both.value
     assert Labels.of(["A"]).value == Labels.of(["a"]).value
     assert Labels.of(["x", "x", "x~2", "y", "x"]).numbers().tolist() == [0, 3, 0, 0, 4]
+
+
+def test_many_equal_stems_are_numbered_quickly():
+    begun = time.process_time()
+    numbers = Labels.of(["image"] * 50_000 + ["image~5"]).numbers()
+    assert numbers.tolist() == [0, 2, 3, 4, *range(6, 50_002), 0] and time.process_time() - begun < 1
