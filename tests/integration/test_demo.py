@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import yaml
@@ -82,9 +81,12 @@ def shipped(**changes) -> hsx.Transfer:
 
 
 def test_the_demo_model_against_the_truth():
-    from evaluate import held_out, psnr, recolour
+    from baselines import recolour
+    from evaluate import held_out
+    from measure import psnr
 
-    contents, styles, truth = held_out(96, 32)
+    pairs = held_out(96, 32)
+    contents, styles, truth = pairs.content, pairs.style, pairs.truth
     transfer = shipped()
     content, style = transfer.invert(contents), transfer.invert(styles)
     ours = psnr(transfer.inject(content, style).clamp(-1, 1), truth).mean()
@@ -106,16 +108,12 @@ def test_the_shipped_pictures_come_from_their_script(tmp_path):
 
 def test_training_goes_on_where_it_stopped(tmp_path, monkeypatch):
     import train
-    from poster_faces import make
 
     monkeypatch.setattr(train, "CHUNK", 2)
-    for name in ("whole", "stopped"):
-        (tmp_path / name).mkdir()
-        np.save(tmp_path / name / "pictures.npy", make(8, 1)[0])
 
     def run(name, iterations, last):
-        monkeypatch.setattr(sys, "argv", ["train.py", str(tmp_path / name), "--iterations", str(iterations), "--stop",
-                                          str(last)])
+        monkeypatch.setattr(sys, "argv", ["train.py", str(tmp_path / name), "--size", "32", "--faces", "8",
+                                          "--iterations", str(iterations), "--stop", str(last)])
         train.main()
         return torch.load(tmp_path / name / "last.ckpt", weights_only=True)
 
