@@ -2,9 +2,9 @@
 
     python examples/demo_faces/recognisers.py .state/recognisers64.pt --size 64
 
-Every picture's style is drawn anew.  Pictures are blurred and noisy, and for the content network their colours are
-distorted, so that results which are not quite in the domain are read as well.  Prints the accuracy on held-out pictures,
-clean and distorted.
+Every picture's style is drawn anew.  Pictures are blurred and noisy, and for the content network their colours
+are distorted, so that results which are not quite in the domain are read as well.  Prints the accuracy on held-out
+pictures, clean and distorted.
 """
 
 from __future__ import annotations
