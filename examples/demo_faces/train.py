@@ -30,7 +30,7 @@ from hsx.backbones.base import Bottleneck
 from hsx.backbones.unet2d import decode, encode
 from hsx.schedule import NoiseSchedule
 
-CHUNK = 250  # iterations between checkpoints
+CHUNK = 125  # iterations between checkpoints
 CHANNELS = {32: (16, 32, 64, 128), 64: (16, 32, 96, 128, 160)}  # by picture size: levels down to 4 x 4
 
 
@@ -116,7 +116,7 @@ class DemoTraining(lightning.LightningModule):
         folder = Path(self.trainer.default_root_dir)
         with (folder / "loss.txt").open("a") as file:
             file.write(f"{self.global_step} {float(self.trainer.callback_metrics['loss']):.4f}\n")
-        if self.global_step % (4 * CHUNK) == 0:
+        if self.current_epoch % 8 == 7:
             images = self.sample(24).add(1).mul(127.5).clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
             contact_sheet(images, 8).save(folder / f"samples_{self.global_step:06d}.png")
 
