@@ -22,6 +22,7 @@ from torchvision.transforms.v2.functional import gaussian_blur
 
 GEOMETRY = ("cx", "cy", "rx", "ry", "roll", "yaw", "smile", "mouth")
 POSE = slice(0, 6)  # of GEOMETRY: what the geometry slope is the mean of
+FACES = 8000  # to train on
 KINDS = {"content": {"hair": len(HAIR), "glasses": 2}, "style": {"texture": len(TEXTURES)}}
 NUMBERS = {"content": len(GEOMETRY), "style": 14}  # a style's: the palette's 12, the light's x and y
 
@@ -90,7 +91,7 @@ def distorted(x: Tensor, what: str, rng: torch.Generator) -> Tensor:
 
 def train(size: int, iterations: int, batch: int = 48) -> dict[str, Recogniser]:
     """Recognisers of the content and of the style, trained on the same pictures."""
-    drawn, rng, noise = faces(8000, 3, size), np.random.default_rng(3), torch.Generator().manual_seed(0)
+    drawn, rng, noise = faces(FACES, 3, size), np.random.default_rng(3), torch.Generator().manual_seed(0)
     truth = styled(drawn, rng)[1]
     models = nn.ModuleDict({what: Recogniser(what, truth[what].mean(0), truth[what].std(0)) for what in KINDS})
     optimizer = torch.optim.AdamW(models.parameters(), 3e-3, weight_decay=1e-3)
@@ -135,7 +136,7 @@ def main() -> None:
     halves = {what: {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
               for what, model in train(args.size, args.iterations).items()}
     torch.save(halves, args.file)
-    x, truth = styled(faces(1000, 4, args.size), np.random.default_rng(5))
+    x, truth = styled(faces(min(FACES, 1000), 4, args.size), np.random.default_rng(5))
     for what, model in load(args.file).items():
         print(f"{what}, clean: {accuracy(model, x, truth)}")
         print(f"{what}, distorted: {accuracy(model, distorted(x, what, torch.Generator().manual_seed(1)), truth)}")
