@@ -66,7 +66,7 @@ class DemoTraining(lightning.LightningModule):
     """
 
     def __init__(
-        self, faces: str, size: int = 64, iterations: int = 20000, decay: int = 1500, borrow: float = 0.5,
+        self, faces: str, size: int = 64, iterations: int = 20000, decay: int = 1500, borrow: float = 1.0,
         drop: tuple[float, ...] = (0.1, 0.3, 0.3), batch: int = 32, rate: float = 1e-3,
     ) -> None:
         super().__init__()
@@ -165,7 +165,7 @@ def main() -> None:
     parser.add_argument("--faces", type=int, default=24000)
     parser.add_argument("--iterations", type=int, default=20000, help="of the whole run: its learning rate ends there")
     parser.add_argument("--decay", type=int, default=1500, help="the last iterations, over which the rate falls to 0")
-    parser.add_argument("--borrow", type=float, default=0.5, help="how often h is that of the face in another style")
+    parser.add_argument("--borrow", type=float, default=1.0, help="how often h is that of the face in another style")
     parser.add_argument("--stop", type=int, help="stop earlier, at this iteration")
     parser.add_argument("--drop", type=float, nargs=3, default=(0.1, 0.3, 0.3))
     parser.add_argument("--batch", type=int, default=32)
