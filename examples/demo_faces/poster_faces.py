@@ -24,6 +24,7 @@ HAIR = ("bald", "short", "long", "afro", "spiky")
 TEXTURES = ("none", "hatching", "halftone", "grain")
 LUMA = np.array([0.299, 0.587, 0.114])
 KNOTS = np.array([0.0, 0.35, 0.7, 1.0])  # the tones at which a palette's four colours sit
+PITCH = {32: (0.11, 0.16), 64: (0.055, 0.08)}  # bounds of a texture's pitch by picture size: 3.5 to 5 pixels
 
 
 @dataclass
@@ -110,7 +111,7 @@ def sample_palette(rng: np.random.Generator) -> np.ndarray:
     return np.stack([colour_at(h % 1, s, v) for h, s, v in zip(hues, saturation, luminance)])
 
 
-def sample_style(rng: np.random.Generator, pitch: tuple[float, float] = (0.11, 0.16)) -> Style:
+def sample_style(rng: np.random.Generator, pitch: tuple[float, float] = PITCH[32]) -> Style:
     """A random rendering.  ``pitch`` bounds the texture pitch; below about 3 pixels it cannot be drawn."""
     return Style(
         palette=sample_palette(rng),
@@ -232,7 +233,7 @@ def make(n: int, seed: int, size: int = 32) -> tuple[np.ndarray, list[Content], 
     """``n`` random pictures, with the factors they were made from."""
     rng = np.random.default_rng(seed)
     contents = [sample_content(rng) for _ in range(n)]
-    styles = [sample_style(rng) for _ in range(n)]
+    styles = [sample_style(rng, PITCH[size]) for _ in range(n)]
     return np.stack([render(c, s, size) for c, s in zip(contents, styles)]), contents, styles
 
 
@@ -253,6 +254,6 @@ def contact_sheet(pictures: np.ndarray, columns: int, up: int = 3):
 if __name__ == "__main__":
     name, size = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 32
     rng = np.random.default_rng(0)
-    faces, styles = [sample_content(rng) for _ in range(8)], [sample_style(rng) for _ in range(12)]
+    faces, styles = [sample_content(rng) for _ in range(8)], [sample_style(rng, PITCH[size]) for _ in range(12)]
     grid = np.stack([render(c, s, size) for c in faces for s in styles])
     contact_sheet(grid, 12, up=max(1, 96 // size)).save(name)  # rows share the content, columns share the style

@@ -1,6 +1,6 @@
 """Write the averaged weights of a training state as a diffusers pipeline folder in fp16.
 
-    python examples/demo_faces/ship.py .state/demo32 hsx/assets/demo_faces
+    python examples/demo_faces/ship.py .state/demo64 hsx/assets/demo_faces
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     args = parser.parse_args()
     module = DemoTraining.load_from_checkpoint(args.state / "last.ckpt", map_location="cpu", weights_only=True)
-    scheduler = DDPMScheduler(num_train_timesteps=1000, beta_start=1e-4, beta_end=0.02, beta_schedule="linear")
+    scheduler = DDPMScheduler(
+        num_train_timesteps=1000, beta_start=1e-4, beta_end=0.02, beta_schedule="linear",
+        prediction_type="v_prediction")
     unet = module.ema.half()
     DDPMPipeline(unet, scheduler).save_pretrained(args.folder, safe_serialization=True)
     steps = torch.load(args.state / "last.ckpt", "cpu", weights_only=True)["global_step"]

@@ -7,24 +7,22 @@ method, which stays training-free on a frozen network.
 
     python examples/demo_faces/train.py .state/demo64 --size 64 --iterations 20000
 
-Run again, it goes on from the last checkpoint.  Every draw of iteration i (pictures, timesteps, noise, dropout) comes
-from a generator keyed by i, so that an interrupted run equals one that was never interrupted.
+Run again, it goes on from the last checkpoint.  Every draw of iteration i (faces, styles, timesteps, noise, dropout)
+comes from a generator keyed by i, so that an interrupted run equals one that was never interrupted.  The learning rate
+stays constant but for the last iterations, so that a run may be made longer, or a copy of its folder finished early.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import math
 from pathlib import Path
 
 import lightning
 import numpy as np
 import torch
-import torch.nn.functional as F
 from diffusers import UNet2DModel
-from lightning.pytorch.callbacks import ModelCheckpoint
-from poster_faces import apply_style, contact_sheet, sample_content, sample_style, tone_image
+from poster_faces import PITCH, apply_style, contact_sheet, sample_content, sample_style, tone_image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -32,37 +30,44 @@ from hsx.backbones.base import Bottleneck
 from hsx.backbones.unet2d import decode, encode
 from hsx.schedule import NoiseSchedule
 
-CHUNK = 250  # iterations between checkpoints
-CHANNELS = {32: (16, 32, 64, 128), 64: (16, 32, 64, 128, 192)}  # by picture size: levels down to 4 x 4
-PITCH = {32: (0.11, 0.16), 64: (0.055, 0.08)}  # of textures: 3.5 to 5 pixels
+CHUNK = 125  # iterations between checkpoints
+CHANNELS = {32: (16, 32, 64, 128), 64: (16, 32, 96, 128, 160)}  # by picture size: levels down to 4 x 4
 
 
 class Batches(Dataset):
-    """The batches of iterations start .. start + CHUNK and a generator seed for each.
+    """The batches of iterations start .. start + CHUNK, each with the number of its iteration.
 
-    Pictures are (B, 2, 3, R, R) in [-1, 1]: each face in two styles.
+    Pictures are (B, 2, 3, R, R) in [-1, 1]: each face in two styles, drawn anew every time.
     """
 
-    def __init__(self, pictures: Tensor, start: int, batch: int) -> None:
-        self.pictures, self.start, self.batch = pictures, start, batch
+    def __init__(self, faces: np.ndarray, start: int, batch: int) -> None:
+        self.faces, self.start, self.batch = faces, start, batch
 
     def __len__(self) -> int:
         return CHUNK
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        rng = torch.Generator().manual_seed(self.start + index)
-        chosen = torch.randint(len(self.pictures), (self.batch,), generator=rng)
-        x = self.pictures[chosen].float() / 127.5 - 1
-        flip = torch.rand(self.batch, 1, 1, 1, 1, generator=rng) < 0.5
-        return torch.where(flip, x.flip(-1), x), self.start + index
+        rng = np.random.default_rng((2, self.start + index))
+        tones = self.faces[rng.integers(len(self.faces), size=self.batch)].astype(np.float32)
+        tones = [tone[:, :: rng.choice((-1, 1))] for tone in tones]
+        pitch = PITCH[self.faces.shape[1]]
+        pictures = np.stack([[apply_style(tone, sample_style(rng, pitch)) for _ in range(2)] for tone in tones])
+        return torch.from_numpy(pictures).permute(0, 1, 4, 2, 3).float() / 127.5 - 1, self.start + index
 
 
 class DemoTraining(lightning.LightningModule):
-    """eps-prediction with nested skip dropout, P2-style loss weight and an exponential moving average."""
+    """v-prediction with nested skip dropout, borrowed bottlenecks and an exponential moving average.
+
+    Args:
+        faces: a file of tone images, (N, R, R).
+        iterations: of the whole run; the learning rate falls to 0 over its last ``decay``.
+        borrow: how often h is that of the same face in another style.
+        drop: how often the skips up to 4, 8 and 16 pixels are zeroed.
+    """
 
     def __init__(
-        self, data: str, size: int = 32, iterations: int = 12000, borrow: float = 0.5, batch: int = 32,
-        rate: float = 1e-3,
+        self, faces: str, size: int = 64, iterations: int = 20000, decay: int = 1500, borrow: float = 1.0,
+        drop: tuple[float, ...] = (0.1, 0.3, 0.3), batch: int = 32, rate: float = 1e-3,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -77,25 +82,13 @@ class DemoTraining(lightning.LightningModule):
         self.ema = copy.deepcopy(self.net).requires_grad_(False)
         self.register_buffer("alphas_cumprod", NoiseSchedule.linear().alphas_cumprod.float())
 
-    def setup(self, stage: str) -> None:
-        self.pictures = torch.from_numpy(np.load(self.hparams.data)).permute(0, 1, 4, 2, 3)  # (N, 2, 3, R, R)
-
     def train_dataloader(self) -> DataLoader:
-        return DataLoader(Batches(self.pictures, self.global_step, self.hparams.batch), batch_size=None)
-
-    def levels(self, rng: torch.Generator, n: int) -> Tensor:
-        """For each sample the resolution up to which its skips are zeroed (0: none).
-
-        16 x 16 is dropped ever less as training goes on, so that texture and palette stay in the skips.
-        """
-        progress = min(1.0, self.global_step / (0.6 * self.hparams.iterations))
-        deep = 0.3 * (1 - progress)
-        p = torch.tensor([0.6 - deep, 0.1, 0.3, deep])
-        return torch.tensor([0, 4, 8, 16])[torch.multinomial(p, n, replacement=True, generator=rng)]
+        faces = np.load(self.hparams.faces, mmap_mode="r")
+        return DataLoader(Batches(faces, self.global_step, self.hparams.batch), batch_size=None)
 
     def training_step(self, batch: tuple[Tensor, int], index: int) -> Tensor:
         (x0, other), iteration = batch[0].unbind(1), batch[1]
-        n, rng = len(x0), torch.Generator().manual_seed(2**32 + int(iteration))
+        n, rng = len(x0), torch.Generator().manual_seed(int(iteration))
         t = ((torch.arange(n) + torch.rand(n, generator=rng)) / n * 1000).long()  # stratified over the batch
         noise = torch.randn(x0.shape, generator=rng)
         a = self.alphas_cumprod[t].view(-1, 1, 1, 1)
@@ -104,13 +97,14 @@ class DemoTraining(lightning.LightningModule):
         if borrows.any():
             x_t = a.sqrt() * other + (1 - a).sqrt() * torch.randn(x0.shape, generator=rng)
             h = h.index_put((borrows.nonzero()[:, 0],), encode(self.net, x_t[borrows], t[borrows]).h)
-        level = self.levels(rng, n).view(-1, 1, 1, 1)
+        p = torch.tensor([1 - sum(self.hparams.drop), *self.hparams.drop])
+        level = torch.tensor([0, 4, 8, 16])[torch.multinomial(p, n, replacement=True, generator=rng)].view(-1, 1, 1, 1)
         skips = tuple(s * (s.shape[-1] > level) for s in b.skips)
-        eps = decode(self.net, Bottleneck(h, skips, b.emb))
-        weight = (0.1 + a / (1 - a)) ** -0.5
-        weight = weight / weight.mean()
-        loss = (weight * F.mse_loss(eps, noise, reduction="none")).mean()
-        self.log("loss", loss, prog_bar=True)
+        out = decode(self.net, Bottleneck(h, skips, b.emb))
+        weight = (1 - a) * (snr := a / (1 - a)) * (0.1 + snr) ** -0.5 + (1 - a) * 0.03
+        error = (out.float() - (a.sqrt() * noise - (1 - a).sqrt() * x0)) ** 2
+        loss = (weight / weight.mean() * error).mean()
+        self.log("loss", loss)
         return loss
 
     def on_train_batch_end(self, *_: object) -> None:
@@ -119,13 +113,12 @@ class DemoTraining(lightning.LightningModule):
             slow.lerp_(fast, 1 - decay)
 
     def on_train_epoch_end(self) -> None:
-        if self.global_step % (4 * CHUNK) == 0:
-            folder = Path(self.trainer.default_root_dir)
+        folder = Path(self.trainer.default_root_dir)
+        with (folder / "loss.txt").open("a") as file:
+            file.write(f"{self.global_step} {float(self.trainer.callback_metrics['loss']):.4f}\n")
+        if self.current_epoch % 8 == 7:
             images = self.sample(24).add(1).mul(127.5).clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
             contact_sheet(images, 8).save(folder / f"samples_{self.global_step:06d}.png")
-            loss = float(self.trainer.callback_metrics["loss"])
-            with (folder / "loss.txt").open("a") as file:
-                file.write(f"{self.global_step} {loss:.4f}\n")
 
     @torch.no_grad()
     def sample(self, n: int, steps: int = 50) -> Tensor:
@@ -134,51 +127,63 @@ class DemoTraining(lightning.LightningModule):
         x = torch.randn(n, 3, self.hparams.size, self.hparams.size, generator=torch.Generator().manual_seed(0))
         for t, t_next in zip(times[::-1], [*times[-2::-1], -1], strict=True):
             a, a_next = self.alphas_cumprod[t], self.alphas_cumprod[t_next] if t_next >= 0 else torch.tensor(1.0)
-            eps = self.ema(x, torch.full((n,), t)).sample
-            x = a_next.sqrt() * (x - (1 - a).sqrt() * eps) / a.sqrt() + (1 - a_next).sqrt() * eps
+            v = self.ema(x, torch.full((n,), t)).sample
+            x0, eps = a.sqrt() * x - (1 - a).sqrt() * v, a.sqrt() * v + (1 - a).sqrt() * x
+            x = a_next.sqrt() * x0 + (1 - a_next).sqrt() * eps
         return x
 
     def configure_optimizers(self) -> dict:
         optimizer = torch.optim.AdamW(self.net.parameters(), self.hparams.rate, betas=(0.9, 0.99), weight_decay=1e-4)
 
         def rate(i: int) -> float:
-            return min(1, (i + 1) / 100) * 0.5 * (1 + math.cos(math.pi * min(1, i / self.hparams.iterations)))
+            return max(0.0, min(1, (i + 1) / 100, (self.hparams.iterations - i) / self.hparams.decay))
 
         schedule = {"scheduler": torch.optim.lr_scheduler.LambdaLR(optimizer, rate), "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
 
-def twice(n: int, seed: int, size: int) -> np.ndarray:
-    """``n`` faces, each in two styles: uint8 (n, 2, size, size, 3)."""
+class Saving(lightning.Callback):
+    """``last.ckpt`` after every chunk: whole on disk, or not at all."""
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        last = Path(trainer.default_root_dir) / "last.ckpt"
+        trainer.save_checkpoint(last.with_suffix(".part"))
+        last.with_suffix(".part").replace(last)
+
+
+def draw_faces(n: int, seed: int, size: int) -> np.ndarray:
+    """``n`` tone images: float16 (n, size, size)."""
     rng = np.random.default_rng(seed)
-    faces = [tone_image(sample_content(rng), size) for _ in range(n)]
-    return np.stack([[apply_style(face, sample_style(rng, PITCH[size])) for _ in range(2)] for face in faces])
+    return np.stack([tone_image(sample_content(rng), size).astype(np.float16) for _ in range(n)])
 
 
 def main() -> None:
-    """Draw the pictures once, then train or go on training."""
+    """Draw the faces once, then train or go on training."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="where the state is kept")
-    parser.add_argument("--size", type=int, default=32)
-    parser.add_argument("--pictures", type=int, default=24000)
-    parser.add_argument("--iterations", type=int, default=12000, help="of the whole run: its schedules end there")
-    parser.add_argument("--borrow", type=float, default=0.5, help="how often h is that of the face in another style")
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--faces", type=int, default=24000)
+    parser.add_argument("--iterations", type=int, default=20000, help="of the whole run: its learning rate ends there")
+    parser.add_argument("--decay", type=int, default=1500, help="the last iterations, over which the rate falls to 0")
+    parser.add_argument("--borrow", type=float, default=1.0, help="how often h is that of the face in another style")
     parser.add_argument("--stop", type=int, help="stop earlier, at this iteration")
+    parser.add_argument("--drop", type=float, nargs=3, default=(0.1, 0.3, 0.3))
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--rate", type=float, default=1e-3)
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
-    data = args.folder / "pictures.npy"
+    data = args.folder / "faces.npy"
     if not data.exists():
         part = data.with_suffix(".part.npy")
-        np.save(part, twice(args.pictures, 1, args.size))
+        np.save(part, draw_faces(args.faces, 1, args.size))
         part.replace(data)
     lightning.seed_everything(0)
-    module = DemoTraining(str(data), args.size, args.iterations, args.borrow)
-    saving = ModelCheckpoint(str(args.folder), filename="last", save_top_k=1, every_n_epochs=1,
-                             save_on_train_epoch_end=True, enable_version_counter=False)
+    module = DemoTraining(str(data), args.size, args.iterations, args.decay, args.borrow, tuple(args.drop), args.batch,
+                          args.rate)
     trainer = lightning.Trainer(
-        accelerator="auto", devices=1, max_steps=args.stop or args.iterations, gradient_clip_val=1.0,
-        callbacks=[saving], default_root_dir=str(args.folder), logger=False, reload_dataloaders_every_n_epochs=1,
-        enable_progress_bar=False)
+        accelerator="auto", devices=1, precision="bf16-mixed", max_steps=args.stop or args.iterations,
+        gradient_clip_val=1.0, callbacks=[Saving()], default_root_dir=str(args.folder), logger=False,
+        enable_checkpointing=False, reload_dataloaders_every_n_epochs=1, enable_progress_bar=False)
     last = args.folder / "last.ckpt"
     trainer.fit(module, ckpt_path=str(last) if last.exists() else None, weights_only=True)
 

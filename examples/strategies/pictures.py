@@ -26,7 +26,8 @@ from hsx.images import find_images, read_image, to_picture
 from hsx.inversion import Trajectory
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "demo_faces"))
-from evaluate import held_out, psnr  # noqa: E402
+from evaluate import held_out  # noqa: E402
+from measure import psnr  # noqa: E402
 
 KINDS = {"schedule": "schedules", "blend": "blends", "normalizer": "normalizers", "calibrator": "calibrators"}
 SEED = 20261  # of the measured pairs; evaluate.py measures the shipped settings on 20262
@@ -136,7 +137,8 @@ def draw_all(backbone: Any, rows: dict[str, list[Row]], folder: Path) -> None:
 
 def measure(backbone: Any, rows: dict[str, list[Row]], pairs: int, batch: int = 16) -> None:
     """Print the table: PSNR to the true answer, its difference to the shipped settings', and evaluations."""
-    contents, styles, truth = held_out(pairs, backbone.sample_size, SEED)
+    drawn = held_out(pairs, backbone.sample_size, SEED)
+    contents, styles, truth = drawn.content, drawn.style, drawn.truth
     plain, calls = transfer(backbone), count(backbone)
     inverted = plain.invert(contents), plain.invert(styles)
 

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import yaml
@@ -85,9 +84,12 @@ def shipped(**changes) -> hsx.Transfer:
 
 
 def test_the_demo_model_against_the_truth():
-    from evaluate import held_out, psnr, recolour
+    from baselines import recolour
+    from evaluate import held_out
+    from measure import psnr
 
-    contents, styles, truth = held_out(96, 32)
+    pairs = held_out(96, 32)
+    contents, styles, truth = pairs.content, pairs.style, pairs.truth
     transfer = shipped()
     content, style = transfer.invert(contents), transfer.invert(styles)
     ours = psnr(transfer.inject(content, style).clamp(-1, 1), truth).mean()
@@ -111,13 +113,10 @@ def test_training_goes_on_where_it_stopped(tmp_path, monkeypatch):
     import train
 
     monkeypatch.setattr(train, "CHUNK", 2)
-    for name in ("whole", "stopped"):
-        (tmp_path / name).mkdir()
-        np.save(tmp_path / name / "pictures.npy", train.twice(8, 1, 32))
 
     def run(name, iterations, last):
-        monkeypatch.setattr(sys, "argv", ["train.py", str(tmp_path / name), "--iterations", str(iterations), "--stop",
-                                          str(last)])
+        monkeypatch.setattr(sys, "argv", ["train.py", str(tmp_path / name), "--size", "32", "--faces", "8",
+                                          "--iterations", str(iterations), "--stop", str(last)])
         train.main()
         return torch.load(tmp_path / name / "last.ckpt", weights_only=True)
 

@@ -1,0 +1,70 @@
+"""The measures, baselines and recognisers of the demo's evaluation."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import hsx
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "demo_faces"))
+
+
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(0)
+
+
+def test_a_slope_is_one_for_the_truth_and_nothing_for_noise(generator):
+    from measure import slope
+
+    true, noise = (torch.randn(2000, 4, generator=generator) for _ in range(2))
+    assert slope(true, true) == pytest.approx(1)
+    assert slope(0.5 * true + noise, true) == pytest.approx(0.5, abs=0.1)
+    assert slope(noise, true) == pytest.approx(0, abs=0.1)
+
+
+def test_an_interval_is_that_of_the_mean(generator):
+    from measure import interval
+
+    values = torch.randn(400, generator=generator)
+    value, low, high = interval(lambda rows: float(values[rows].mean()), 400)
+    assert value == pytest.approx(float(values.mean()))
+    assert high - low == pytest.approx(2 * 1.96 * float(values.std()) / 20, rel=0.15)
+
+
+def test_matched_histograms_are_the_styles(generator):
+    from baselines import match_histograms
+
+    content, style = (torch.rand(2, 3, 8, 8, generator=generator) for _ in range(2))
+    matched = match_histograms(content, style)
+    assert torch.equal(matched.flatten(2).sort(2).values, style.flatten(2).sort(2).values)
+    assert torch.equal(matched.flatten(2).argsort(2), content.flatten(2).argsort(2))
+
+
+def test_a_picture_whose_skips_are_swapped_with_its_own_comes_back():
+    from baselines import swap_skips
+    from evaluate import held_out
+
+    pictures = held_out(2, 32).content
+    transfer = hsx.Transfer(hsx.load_backbone("hsx://demo_faces"), inversion_steps=8, generation_steps=8, t_start=700,
+                            t_edit=1000, t_boost=0)
+    trajectory = transfer.invert(pictures)
+    own = transfer.inject(trajectory, trajectory).clamp(-1, 1)  # nothing injected
+    torch.testing.assert_close(swap_skips(transfer, trajectory.x_T, trajectory.x_T), own, atol=1e-3, rtol=0)
+
+
+def test_recognisers_are_written_in_half_and_read_back(tmp_path, monkeypatch, capsys):
+    import recognisers
+
+    file = tmp_path / "recognisers.pt"
+    monkeypatch.setattr(recognisers, "FACES", 8)
+    monkeypatch.setattr(sys, "argv", ["recognisers.py", str(file), "--size", "32", "--iterations", "2"])
+    recognisers.main()
+    assert "style, distorted: texture" in capsys.readouterr().out
+    assert file.stat().st_size < 2e6
+    x, truth = recognisers.styled(recognisers.faces(3, 7, 32), np.random.default_rng(0))
+    read = recognisers.load(file)["content"](x)
+    assert read["hair"].shape == (3, 5) and read["content"].shape == truth["content"].shape == (3, 8)
