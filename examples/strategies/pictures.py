@@ -191,6 +191,7 @@ def main() -> None:
     backbone = hsx.load_backbone("hsx://demo_faces")
     with tempfile.TemporaryDirectory() as folder:
         rows = catalogue(Path(folder))
+        args.folder.mkdir(parents=True, exist_ok=True)
         draw_all(backbone, rows, args.folder)
         if args.pairs:
             measure(backbone, rows, args.pairs)
