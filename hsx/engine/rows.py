@@ -143,12 +143,12 @@ class _JSONL(_Lines):
 class _Parquet(Rows):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
+        path.open("rb").close()  # what cannot be read is said first
         try:
             from pyarrow import ArrowException, parquet
         except ImportError:
             raise HsxError(f"data.pairs: expected pyarrow to read {path}, got none; pip install pyarrow, or convert "
                            "the table to CSV") from None
-        path.open("rb").close()
         try:
             self._open = lambda: parquet.ParquetFile(path)
             file = self._open()
