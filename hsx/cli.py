@@ -106,6 +106,12 @@ def predict(argv: list[str]) -> int:
             parser.link_arguments("seed_everything", "model.seed", compute_fn=int)
             parser.set_defaults({f"model.{kind}": {"class_path": name} for kind, name in DEFAULTS.items()})
 
+        def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+            """Twice: the classes that are named become the defaults, so that no default of another is taken over."""
+            first = parser.parse_args([word for word in args if not word.startswith("--print_config")]).model
+            parser.set_defaults({f"model.{kind}": {"class_path": first[kind].class_path} for kind in DEFAULTS})
+            super().parse_arguments(parser, args)
+
     plugins.load()  # so that short names in a config are found
     _quiet()
     _asked_to_stop.clear()

@@ -238,3 +238,18 @@ def test_import_is_light():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+
+
+@pytest.mark.parametrize("kind, name, own", [
+    ("schedule", "SignalToNoise", {"gamma": 0.6, "k": 1.0}), ("schedule", "Interval", {"gamma": 0.3, "t_hi": 900}),
+    ("calibrator", "IteratedLatent", {"omega": 0.3, "most": 4}), ("schedule", "Constant", {"gamma": 0.3})])
+def test_a_class_that_is_named_has_its_own_defaults(tiny_model, pictures, capsys, kind, name, own):
+    """Not those of the class that it takes the place of."""
+    argv = ["predict", "--model.backbone", str(tiny_model), "--data.contents", str(pictures / "contents"),
+            "--data.styles", str(pictures / "styles"), "--print_config"]
+    assert main([*argv, f"--model.{kind}", name]) == 0
+    chosen = yaml.safe_load(capsys.readouterr().out)["model"][kind]["init_args"]
+    assert chosen.items() >= own.items()
+    (pictures / "named.yaml").write_text(f"model:\n  {kind}: {name}\n")
+    assert main([*argv, "--config", str(pictures / "named.yaml")]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["model"][kind]["init_args"] == chosen
