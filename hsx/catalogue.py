@@ -91,6 +91,7 @@ def _table(found: dict[str, Any]) -> None:
         table.add_row("[red]BROKEN[/]", row["plugin"], f"{row['package']} {row['version']}", escape(row["cause"]))
     for column in table.columns[:2]:
         column.no_wrap = True
+    table.columns[-1].overflow = "fold"
     console = Console()
     console.print(table)
     if found["disabled"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from numbers import Real
 
 import torch
 import torch.nn.functional as F
@@ -217,5 +218,5 @@ def _injections(times: list[int], wanted: int | Sequence[int] | None) -> frozens
 
 
 def _check(name: str, value: float, low: float, high: float, what: str) -> None:
-    if not low <= value <= high:
+    if not (isinstance(value, Real) and low <= value <= high):
         raise HsxError(f"{name}: expected {low} to {high} ({what}), got {value}; take one between")

@@ -207,6 +207,9 @@ def test_what_does_not_fit_together_is_refused(net, images):
     wild.schedule.value = 1.2
     with pytest.raises(hsx.HsxError, match="schedule: expected 0 to 1 .*got 1.2"):
         wild.inject(content, content)
+    wild.schedule.value = "a half"
+    with pytest.raises(hsx.HsxError, match="schedule: expected 0 to 1 .*got a half"):
+        wild.inject(content, content)
     with pytest.raises(hsx.HsxError, match=r"expected images of shape \(B, 3, 16, 16\), got \(2, 3, 15, 16\)"):
         transfer.invert(images[0][:2, :, 1:])
     with pytest.raises(hsx.HsxError, match="t_start: expected at most 999"):
