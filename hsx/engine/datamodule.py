@@ -33,7 +33,7 @@ class Pairs(lightning.LightningDataModule):
         per_content: how many styles each content is given at random.
         pairing_seed: of the random pairing.
         fit: how pictures become square: crop (the middle), pad (with white) or stretch.
-        batch_size: how many pictures go through the network at once; results do not depend on it.
+        batch_size: how many pictures go through the network at once; results do not depend on it, but for rounding.
         num_workers: processes that read pictures ahead.
     """
 
