@@ -1,6 +1,6 @@
 """Measure a demo model against the truth: in the domain of poster faces every transfer's true answer can be drawn.
 
-    python examples/demo_faces/evaluate.py .state/demo64/model --recognisers .state/recognisers64.pt
+    python examples/demo_faces/evaluate.py hsx://demo_faces
 
 prints, for pairs of held-out faces, what hsx makes of them at the given settings and what the baselines do: PSNR and
 SSIM to the true answer, what is recognised of the content (hair, glasses, geometry) and of the style (palette,
@@ -10,7 +10,6 @@ texture), each with its bootstrap interval of 95 %, and how well pictures come b
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from recognisers import factors, load
 from torch import Tensor
 
 import hsx
+from hsx.assets import resolve
 from hsx.strategies import ChannelMoments, Constant, Frobenius, Latent
 
 HELD_OUT = 20262  # training draws from seeds 1 to 5, the settings were chosen on seed 20261
@@ -63,7 +63,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("model", nargs="?", default="hsx://demo_faces")
-    parser.add_argument("--recognisers", type=Path, required=True, help="written by recognisers.py")
+    parser.add_argument("--recognisers", default="hsx://demo_faces/recognisers.safetensors", help="of recognisers.py")
     parser.add_argument("--pairs", type=int, default=96)
     parser.add_argument("--seed", type=int, default=HELD_OUT, help="of the pairs")
     parser.add_argument("--gamma", type=float, default=0.8)
@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--sheet", help="also write a picture: content, style, result, truth in each column")
     args = parser.parse_args()
     backbone = hsx.load_backbone(args.model)
-    pairs, recognisers = held_out(args.pairs, backbone.sample_size, args.seed), load(args.recognisers)
+    pairs, recognisers = held_out(args.pairs, backbone.sample_size, args.seed), load(resolve(args.recognisers))
     made = transferred(args, backbone, pairs)
     back = psnr(made.pop("gamma = 0"), pairs.style)
     content, style, result = pairs.content, pairs.style, made["hsx"]

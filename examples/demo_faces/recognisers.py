@@ -1,6 +1,6 @@
 """Train what reads a picture's content and style: two small timm networks for poster faces.
 
-    python examples/demo_faces/recognisers.py .state/recognisers64.pt --size 64
+    python examples/demo_faces/recognisers.py hsx/assets/demo_faces/recognisers.safetensors
 
 Every picture's style is drawn anew.  Pictures are blurred and noisy, and for the content network their colours
 are distorted, so that results which are not quite in the domain are read as well.  Prints the accuracy on held-out
@@ -17,6 +17,7 @@ import timm
 import torch
 import torch.nn.functional as F
 from poster_faces import HAIR, PITCH, TEXTURES, Content, Style, apply_style, sample_content, sample_style, tone_image
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torchvision.transforms.v2.functional import gaussian_blur
 
@@ -118,12 +119,11 @@ def accuracy(model: Recogniser, x: Tensor, truth: dict[str, Tensor]) -> str:
 
 def load(path: Path) -> dict[str, Recogniser]:
     """The two recognisers, ready to read."""
-    models = {}
-    for what, weights in torch.load(path, "cpu", weights_only=True).items():
-        models[what] = Recogniser(what, weights["mean"].float(), weights["std"].float())
-        models[what].load_state_dict(weights)
-        models[what].eval().requires_grad_(False)
-    return models
+    weights = load_file(path)
+    models = nn.ModuleDict({
+        what: Recogniser(what, weights[f"{what}.mean"].float(), weights[f"{what}.std"].float()) for what in KINDS})
+    models.load_state_dict(weights)
+    return dict(models.eval().requires_grad_(False))
 
 
 def main() -> None:
@@ -133,9 +133,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--iterations", type=int, default=1500)
     args = parser.parse_args()
-    halves = {what: {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
-              for what, model in train(args.size, args.iterations).items()}
-    torch.save(halves, args.file)
+    save_file(nn.ModuleDict(train(args.size, args.iterations)).half().state_dict(), args.file)
     x, truth = styled(faces(min(FACES, 1000), 4, args.size), np.random.default_rng(5))
     for what, model in load(args.file).items():
         print(f"{what}, clean: {accuracy(model, x, truth)}")

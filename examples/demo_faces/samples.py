@@ -1,4 +1,4 @@
-"""Draw the sample pictures that ship with hsx: contents, styles of the domain, and styles from outside it.
+"""Draw the sample pictures that ship with hsx: contents, styles of the domain, styles from outside it, and masks.
 
     python examples/demo_faces/samples.py hsx/assets/demo_faces
 
@@ -9,28 +9,39 @@ mosaic of tiles, brush strokes, and a night scene.
 from __future__ import annotations
 
 import sys
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
-from poster_faces import HAIR, TEXTURES, render, sample_content, sample_style
+from PIL import Image, ImageDraw, ImageFilter
+from poster_faces import HAIR, PITCH, TEXTURES, Content, render, sample_content, sample_style, tone_image
 
 SEED = 5
 UP = 8  # the pictures from outside are drawn larger and then reduced
 
 
 def faces(folder: Path, size: int) -> None:
-    """Eight contents, of every hair, half of them with glasses; six styles, of every texture."""
+    """Eight contents, of every hair, half of them with glasses, with masks; six styles, of every texture."""
     rng = np.random.default_rng(SEED)
     for i in range(8):
-        content, style = sample_content(rng), sample_style(rng)
+        content, style = sample_content(rng), sample_style(rng, PITCH[size])
         content.hair, content.glasses = i % len(HAIR), i // 2 % 2
         name = f"{HAIR[content.hair]}{'_glasses' if content.glasses else ''}_{i + 1}"
         Image.fromarray(render(content, style, size)).save(folder / "contents" / f"{name}.png")
+        for part in ("hair", "skin")[HAIR[content.hair] == "bald":]:
+            mask(content, part, size).save(folder / "masks" / f"{name}_{part}.png")
     for i in range(6):
-        content, style = sample_content(rng), sample_style(rng)
+        content, style = sample_content(rng), sample_style(rng, PITCH[size])
         style.texture = (i + 1) % len(TEXTURES)
         Image.fromarray(render(content, style, size)).save(folder / "styles" / f"{TEXTURES[style.texture]}_{i + 1}.png")
+
+
+def mask(content: Content, part: str, size: int) -> Image.Image:
+    """White where a face's part of this name is, its holes closed and its edge a little outside."""
+    only = deepcopy(content)
+    only.glasses, only.tones = 1, {name: float(name == part) for name in content.tones}  # glasses hide the eyes' white
+    grey = Image.fromarray((tone_image(only, size) * 255).astype(np.uint8))
+    return grey.point(lambda value: 255 * (value > 100)).filter(ImageFilter.MaxFilter(2 * (size // 32) + 1))
 
 
 def mosaic(rng: np.random.Generator, n: int) -> Image.Image:
@@ -74,9 +85,9 @@ def night(rng: np.random.Generator, n: int) -> Image.Image:
     return picture
 
 
-def main(folder: Path, size: int = 32) -> None:
-    """Write contents/, styles/ and outside/."""
-    for name in ("contents", "styles", "outside"):
+def main(folder: Path, size: int = 64) -> None:
+    """Write contents/, masks/, styles/ and outside/."""
+    for name in ("contents", "masks", "styles", "outside"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     faces(folder, size)
     rng = np.random.default_rng(SEED)

@@ -15,7 +15,7 @@ PAGES = 50  # at most so many pages
 
 
 def write_sheets(pairs: PairList, folder: Path, size: int, fit: str) -> list[Path]:
-    """Write ``grid.png``: rows contents, columns styles, the originals as headers; or content, style, result a row.
+    """Write ``grid.png``: rows contents, columns styles, the originals as headers; or a line for content and style.
 
     What is beyond SIDE rows or columns goes to pages ``grid-2.png``, ``grid-3.png``, …, at most PAGES in all.
     """
@@ -56,16 +56,22 @@ def _product(pairs: PairList) -> list[Cells]:
 
 
 def _rows(pairs: PairList) -> list[Cells]:
-    """Pages of pairs a row; those whose row of the table is bad are left out."""
-    pages = []
-    for top in range(0, min(len(pairs), SIDE * PAGES), SIDE):
-        page: Cells = {}
-        for i in range(top, min(len(pairs), top + SIDE)):
-            try:
-                row = pairs[i]
-            except HsxError:
-                continue
-            page |= {(i - top, 0): pairs.contents[row.content], (i - top, 1): pairs.styles[row.style],
-                     (i - top, 2): row.name}
-        pages.append(page)
-    return pages
+    """Pages of lines: content, style, result, and the results of further rows of the same two pictures.
+
+    Rows of the table that are bad are left out.
+    """
+    lines: list[list[Path | str]] = []
+    before: tuple[int, int] | None = None
+    for i in range(len(pairs)):
+        try:
+            row = pairs[i]
+        except HsxError:
+            continue
+        if (row.content, row.style) != before or len(lines[-1]) == SIDE + 2:
+            if len(lines) == SIDE * PAGES:
+                break
+            lines.append([pairs.contents[row.content], pairs.styles[row.style]])
+            before = row.content, row.style
+        lines[-1].append(row.name)
+    return [{(i, j): source for i, line in enumerate(lines[top:top + SIDE]) for j, source in enumerate(line)}
+            for top in range(0, len(lines), SIDE)]

@@ -59,7 +59,7 @@ def test_a_picture_whose_skips_are_swapped_with_its_own_comes_back():
 def test_recognisers_are_written_in_half_and_read_back(tmp_path, monkeypatch, capsys):
     import recognisers
 
-    file = tmp_path / "recognisers.pt"
+    file = tmp_path / "recognisers.safetensors"
     monkeypatch.setattr(recognisers, "FACES", 8)
     monkeypatch.setattr(sys, "argv", ["recognisers.py", str(file), "--size", "32", "--iterations", "2"])
     recognisers.main()
