@@ -22,7 +22,7 @@ KINDS = ("schedule", "blend", "normalizer", "calibrator", "backbone", "metric")
 def plugins(argv: list[str]) -> int:
     """``hsx plugins [NAME]``: all strategies, backbone families and metrics, or the options of one; 1: some broken."""
     parser = ArgumentParser("hsx plugins", description="All strategies, backbone families and metrics.",
-                            exit_on_error=False)
+                            exit_on_error=False, allow_abbrev=False)
     parser.add_argument("name", nargs="?", help="show the options of this one")
     parser.add_argument("--json", action="store_true", help="for programs")
     try:

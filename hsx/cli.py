@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 import logging
 import os
 import re
 import signal
 import sys
+import traceback
 import warnings
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,14 +27,20 @@ USAGE = """usage: hsx predict --config configs/demo.yaml [options]
   show       how a picture was made: hsx show PICTURE
   store      the trajectories that are kept: hsx store ls|prune|verify FOLDER
 
-hsx --version prints the version.  Exit codes: 0 done, 1 a plugin is broken (hsx plugins)
-or a trajectory corrupt (hsx store verify), 2 a mistake in what was asked, 3 some pairs failed."""
+hsx --version prints the version.  Exit codes: 0 done, 1 a plugin is broken or raised an error, or a
+trajectory is corrupt (hsx store verify), 2 a mistake in what was asked, or a full disk, 3 some pairs
+failed, 130 stopped by Ctrl-C or SIGTERM."""
 COMMANDS = {"inspect": "hsx.commands", "convert": "hsx.commands", "plugins": "hsx.catalogue",
             "show": "hsx.show_command", "store": "hsx.store_command"}  # beside predict, and where each is
 _asked_to_stop: list[int] = []  # by which signals
 DEFAULTS = {"schedule": "Constant", "blend": "Slerp", "normalizer": "Frobenius", "calibrator": "Latent"}
 
-SAID = [  # what jsonargparse says of a value, and the same in this house's words
+SAID = [  # what jsonargparse and Lightning say of a value, and the same in this house's words
+    (r"^Unexpected config:$", "config: expected a YAML file of options, got an empty one"),
+    (r"^Unexpected config: (.{1,60}).*", r"config: expected a YAML file of options, got the text '\1'"),
+    (r"^'utf-8' codec can't decode .*", "config: expected a YAML file of options, got no UTF-8 text"),
+    (r"^(-?\d+) is not in bounds, numpy accepts (from \d+ to \d+)", r"seed_everything: expected a number \2, got \1"),
+    (r"^Expected a path but .* either not accessible or invalid - ", ""),
     (r"Does not validate against any of the Union subtypes Subtypes: \[(.*?)\] .*Given value: (.*)",
      r"expected \1, got \2"),
     (r"Expected an? (.*?)\. Got value: (.*)", r"expected \1, got \2"),
@@ -69,18 +78,47 @@ def main(argv: list[str] | None = None) -> int:
     except (KeyboardInterrupt, SystemExit) as stop:
         if isinstance(stop, SystemExit) and not _asked_to_stop:
             return int(stop.code or 0)  # jsonargparse's way to end --help and --print_config
-        print("hsx: stopped; what is finished is kept, start again to go on", file=sys.stderr)
-        return 130
+        return _stopped()
+    except Exception as error:
+        from hsx.plugins import raised_by
+
+        plugin = raised_by(error)
+        if plugin is None:
+            raise
+        traceback.print_exc()
+        print(f"hsx: error: {plugin.name} of {plugin.package} {plugin.version} raised this {type(error).__name__}; "
+              "tell its author, or name another class", file=sys.stderr)
+        return 1
+
+
+def _on_stop(handler: Callable[[int, Any], None]) -> None:
+    """Ctrl-C and SIGTERM end a run alike."""
+    _asked_to_stop.clear()
+    for asked in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(asked, handler)
 
 
 def _stop(number: int, frame: Any) -> None:
-    """Ctrl-C and SIGTERM end a run alike; Lightning makes another exception of it."""
+    """An exception, so that all is tidied up; Lightning makes another one of it."""
     _asked_to_stop.append(number)
     raise KeyboardInterrupt
 
 
+def _leave(number: int, frame: Any) -> None:
+    """At once, while modules are imported: there is nothing to tidy up, and an exception may be caught or changed."""
+    os._exit(_stopped())
+
+
+def _stopped() -> int:
+    """The first process says so; the exit code."""
+    if all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
+        print("hsx: stopped; what is finished is kept, start again to go on", file=sys.stderr)
+    return 130
+
+
 def predict(argv: list[str]) -> int:
     """``hsx predict``."""
+    _on_stop(_leave)
     from jsonargparse import set_parsing_settings
     from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
@@ -108,18 +146,18 @@ def predict(argv: list[str]) -> int:
 
         def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
             """Twice: the classes that are named become the defaults, so that no default of another is taken over."""
+            known.extend(parser.get_defaults().keys())
             first = parser.parse_args([word for word in args if not word.startswith("--print_config")]).model
             parser.set_defaults({f"model.{kind}": {"class_path": first[kind].class_path} for kind in DEFAULTS})
             super().parse_arguments(parser, args)
 
     plugins.load()  # so that short names in a config are found
     _quiet()
-    _asked_to_stop.clear()
-    for asked in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(asked, _stop)
+    _on_stop(_stop)
+    known: list[str] = []  # options
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
     options: dict[str, Any] = {
-        "parser_mode": "omegaconf+", "exit_on_error": False, "prog": "hsx predict",
+        "parser_mode": "omegaconf+", "exit_on_error": False, "allow_abbrev": False, "prog": "hsx predict",
         "description": "Every content in every style, with a frozen diffusion model.",
     }
     try:
@@ -129,7 +167,7 @@ def predict(argv: list[str]) -> int:
     except HsxError:
         raise
     except Exception as error:  # whatever jsonargparse, OmegaConf or Lightning say of an option
-        raise HsxError(one_line(error)) from error
+        raise HsxError(one_line(error, known=known)) from error
     if not cli.config.output_dir.strip():
         raise HsxError("output_dir: expected a folder, got an empty name; name one with --output_dir")
     config = cli.parser.dump(cli.config, skip_none=False)
@@ -138,27 +176,39 @@ def predict(argv: list[str]) -> int:
     return run(cli.model, cli.datamodule, cli.trainer, store, folder, cli.config.overwrite, config)
 
 
-def one_line(error: Exception, program: str = "hsx predict") -> str:
-    """What a parser or Lightning says of an option, on one line, with what to do."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    key = re.search(r'Parser key "([\w.]+)":? ?', text)
-    if not key:
-        return f"{text.rstrip('.')}; see {program} --help"
-    kind, rest = key[1].removeprefix("model."), text[key.end() :].removeprefix("- ").rstrip(".")
-    wrong = re.search(r"dot import path string: (\S+)", rest)
-    if kind in DEFAULTS and wrong:
-        known = closest(wrong[1], known_strategies(kind))
-        return f"{key[1]}: expected one of {', '.join(known)}, got {wrong[1]}; see hsx plugins"
+def one_line(error: Exception, program: str = "hsx predict", known: Iterable[str] = ()) -> str:
+    """What a parser or Lightning says of an option, on one line, with what to do; of ``known`` options one is named."""
+    text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    key = re.search(r'Parser key "([\w.]+)":? ?(?:- )?', text)
+    name, rest = (f"{key[1]}: ", text[key.end() :]) if key else ("", text)
+    page, kind = f"{program} --help", name[:-2].removeprefix("model.")
+    if kind in DEFAULTS:
+        rest, page = _of_strategy(kind, rest, page)
     for pattern, told in SAID:
         rest = re.sub(pattern, told, rest)
-    return f"{key[1]}: {rest}; see {program} --help"
+    unknown = re.match(r"unrecognized arguments: --([\w.]+)", rest)
+    if unknown and known:
+        rest += f" (the nearest is --{closest(unknown[1], list(known))[0]})"
+    return f"{name}{rest}; see {page}"
 
 
-def known_strategies(kind: str) -> list[str]:
-    """The short names of all strategies of a kind, such as ``schedule``."""
+def _of_strategy(kind: str, text: str, page: str) -> tuple[str, str]:
+    """What is said of a strategy, such as a ``schedule``, and where to look: what there is to name, or its options."""
     from hsx import plugins
 
-    return list(plugins.load().of(kind))
+    classes = plugins.load().of(kind)
+    wrong = re.search(r"(?:dot import path string:|Import path) (\S+)", text)
+    if wrong:
+        return f"expected one of {', '.join(closest(wrong[1], list(classes)))}, got {wrong[1]}", "hsx plugins"
+    inside = re.match(r".*Problem with given class_path '(?:\w+\.)*(\w+)': (.*)", text)
+    if not inside or inside[1] not in classes:
+        return text, page
+    name, text = inside.groups()
+    option = re.fullmatch(r"Option '([\w.]+)' is not accepted", text)
+    if option:
+        there = closest(option[1], list(inspect.signature(classes[name]).parameters))
+        text = f"expected an option of {name} ({', '.join(there) or 'it has none'}), got {option[1]}"
+    return re.sub(r'^Parser key "(\w+)":', rf"{name}.\1:", text), f"hsx plugins {name}"
 
 
 def closest(name: str, known: list[str]) -> list[str]:

@@ -84,7 +84,7 @@ def convert(argv: list[str]) -> int:
 
 
 def _parser(name: str, what: str) -> ArgumentParser:
-    parser = ArgumentParser(prog=f"hsx {name}", description=what, exit_on_error=False)
+    parser = ArgumentParser(prog=f"hsx {name}", description=what, exit_on_error=False, allow_abbrev=False)
     parser.add_argument("source", type=str, help="a checkpoint file, a folder, a Hub id or a URL")
     parser.add_class_arguments(Options, as_group=True)
     return parser
@@ -94,7 +94,7 @@ def _parse(parser: ArgumentParser, argv: list[str]) -> Any:
     try:
         return parser.parse_args(argv)
     except ArgumentError as error:
-        raise HsxError(one_line(error, parser.prog)) from None
+        raise HsxError(one_line(error, parser.prog, parser.get_defaults().keys())) from None
 
 
 def _load(given: Any) -> Backbone:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from traceback import walk_tb
 from typing import Any
 
 import pluggy
@@ -21,6 +22,7 @@ import hsx
 from hsx import hookspecs
 from hsx.errors import first_line
 
+HOOKS = "hsx_strategies, hsx_backbones or hsx_metrics"
 DISABLED = "HSX_DISABLED_PLUGINS"  # names of plugins or packages not to load, with commas between
 
 log = logging.getLogger("hsx")
@@ -80,7 +82,9 @@ class Registry:
                 raise PluginError(f"a plugin named {name} is there already; rename the entry point")
             plugin = load()
             self.manager.register(plugin, name)
-            self.manager.check_pending()
+            misspelt = [c.name for c in self.manager.get_hookcallers(plugin) or () if not c.has_spec()]
+            if misspelt:
+                raise PluginError(f"unknown hook {misspelt[0]!r}; expected {HOOKS}")
             found = [item for kinds, cls in self._supplied(plugin, name) for item in [
                 Item(_kind(cls, kinds), _short_name(cls), cls, package, version)]]
             taken = {item.name: item.package for item in reversed(self.items)}
@@ -100,14 +104,14 @@ class Registry:
         """What the hooks of one plugin return, each with the kinds that its hook may supply."""
         callers = self.manager.get_hookcallers(plugin) or []
         if not callers:
-            raise PluginError("it has no hook; mark hsx_strategies, hsx_backbones or hsx_metrics with @hookimpl")
+            raise PluginError(f"it has no hook; mark {HOOKS} with @hookimpl")
         found: list[tuple[dict[str, type[Any]], Any]] = []
         for caller in callers:
             for implementation in caller.get_hookimpls():
                 if implementation.plugin is plugin:
                     classes = implementation.function()
                     if not isinstance(classes, (list, tuple)):
-                        raise PluginError(f"{caller.name}: expected a list of classes, got {type(classes).__name__}")
+                        raise PluginError(f"{caller.name}: expected a list of classes, got {_what(classes)}")
                     found += [(_kinds(caller.name), cls) for cls in classes]
         return found
 
@@ -129,6 +133,13 @@ def load() -> Registry:
         registry.add(entry.name, package, version, entry.load)
     Strategy.listed.update(registry.of(*_kinds("hsx_strategies")))
     return registry
+
+
+def raised_by(error: BaseException) -> Item | None:
+    """The class of an installed plugin that an exception came from, the innermost; None where it came from none."""
+    items = {item.cls: item for item in load().items if item.package != "hsx"}
+    owners = [type(frame.f_locals.get("self")) for frame, _ in walk_tb(error.__traceback__)]
+    return next((items[cls] for cls in reversed(owners) if cls in items), None)
 
 
 def _built_in() -> Any:
@@ -156,7 +167,7 @@ def _kind(cls: Any, kinds: dict[str, type[Any]]) -> str:
     of = [kind for kind, base in kinds.items() if isinstance(cls, type) and issubclass(cls, base)]
     if not of:
         wanted = " or ".join(base.__name__ for base in kinds.values())
-        raise PluginError(f"expected a class of {wanted}, got {getattr(cls, '__name__', cls)!r}")
+        raise PluginError(f"expected a class of {wanted}, got {_what(cls)}")
     if inspect.isabstract(cls):
         raise PluginError(f"{cls.__name__} lacks {', '.join(sorted(cls.__abstractmethods__))}")
     if of[0] == "backbone":
@@ -167,6 +178,11 @@ def _kind(cls: Any, kinds: dict[str, type[Any]]) -> str:
         raise PluginError(f"{cls.__name__} cannot be imported from {cls.__module__}; "
                           "put it at the top of a public module")
     return of[0]
+
+
+def _what(thing: Any) -> str:
+    """What something is that is not what it should be."""
+    return f"the class {thing.__name__}" if isinstance(thing, type) else f"an object of {type(thing).__name__}"
 
 
 def _short_name(cls: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from os.path import isdir, isfile
 from pathlib import Path
 
 import yaml
@@ -19,9 +20,11 @@ def show(argv: list[str]) -> int:
         return 0
     if len(paths) != 1 or paths[0].startswith("-"):
         raise HsxError(f"expected one picture, got {' '.join(argv) or 'none'}; see hsx show --help")
-    record = record_of(Path(paths[0]).expanduser())
+    picture = Path(paths[0]).expanduser()
+    record = record_of(picture)
     if not record:
-        raise HsxError(f"{paths[0]}: expected a picture that hsx made, found no record of it there; check the path")
+        found = "no record in it" if isfile(picture) else "a folder" if isdir(picture) else "nothing there"
+        raise HsxError(f"{paths[0]}: expected a picture that hsx made, found {found}; name one of a run's pictures")
     print(json.dumps(record, indent=1, ensure_ascii=False) if "--json" in argv
           else yaml.safe_dump(record, sort_keys=False, allow_unicode=True).rstrip())
     return 0

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Collection
 from datetime import datetime
-from pathlib import Path
 from typing import Any, NoReturn
 
 from rich.console import Console
@@ -26,21 +26,27 @@ class _Parser(ArgumentParser):
 
 def store(argv: list[str]) -> int:
     """``hsx store ls|prune|verify FOLDER``: list the trajectories, remove old ones, or check them; 1: some corrupt."""
-    parser = _Parser("hsx store", description="The trajectories that runs have kept in a folder.")
+    parser = _Parser("hsx store", description="The trajectories that runs have kept in a folder.", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="ls|prune|verify")
     about = {"ls": "list them, last used first", "prune": "remove those used longest ago",
              "verify": "check each; exit code 1 if some are corrupt"}
-    parsers = {name: commands.add_parser(name, help=what, description=what) for name, what in about.items()}
+    parsers = {name: commands.add_parser(name, help=what, description=what, allow_abbrev=False)
+               for name, what in about.items()}
     for each in parsers.values():
-        each.add_argument("folder", help="a run's --store.path")
+        each.add_argument("folder", help="a run's --store.path or --output_dir")
         each.add_argument("--json", action="store_true", help="for programs")
     parsers["prune"].add_argument("--max_gb", type=float, required=True, help="how many gigabytes may stay")
     parsers["verify"].add_argument("--delete", action="store_true", help="remove the corrupt ones")
     given = parser.parse_args(argv)
+    folder = os.path.expanduser(given.folder)
+    if os.path.isdir(within := os.path.join(folder, "trajectories")):
+        given.folder = within  # of an output folder
     entries = sorted(Store(given.folder).entries(), key=lambda entry: -entry.used)
     if not entries:
-        found = "a folder without any" if Path(given.folder).expanduser().is_dir() else "no such folder"
-        raise HsxError(f"expected a folder with trajectories, got {given.folder} ({found}); name a run's --store.path")
+        found = ("a folder without any" if os.path.isdir(folder) else "a file" if os.path.exists(folder) else
+                 "no such folder")
+        raise HsxError(f"expected a folder with trajectories, got {given.folder} ({found}); name a run's --store.path "
+                       "or --output_dir")
     return {"ls": _ls, "prune": _prune, "verify": _verify}[given.command](given, entries)
 
 
@@ -76,7 +82,8 @@ def _verify(given: Namespace, entries: list[Entry]) -> int:
         except FileNotFoundError:
             pass  # removed by another process meanwhile
         except (OSError, StoreError) as error:
-            corrupt[entry.key] = str(error)
+            corrupt[entry.key] = str(error) if isinstance(error, StoreError) else (
+                f"{entry.path}: expected a trajectory, could not read it ({error.strerror}); take it away")
             if given.delete:
                 remove(entry.path)
     code = 1 if corrupt else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,8 @@ from hsx.engine.trajectories import Store, StoreError
 from hsx.errors import HsxError, first_line
 from hsx.images import find_images, pixels_digest, read_image, read_mask
 
+WORKERS = 8  # processes a core at most that read pictures
+
 
 class Pairs(lightning.LightningDataModule):
     """Which contents go with which styles.
@@ -33,7 +36,8 @@ class Pairs(lightning.LightningDataModule):
         per_content: how many styles each content is given at random.
         pairing_seed: of the random pairing.
         fit: how pictures become square: crop (the middle), pad (with white) or stretch.
-        batch_size: how many pictures go through the network at once; results do not depend on it, but for rounding.
+        batch_size: how many pictures go through the network at once; results do not depend on it, but for the last
+            rounding (1 of 255 in a few pixels).
         num_workers: processes that read pictures ahead.
     """
 
@@ -50,6 +54,10 @@ class Pairs(lightning.LightningDataModule):
         num_workers: NonNegativeInt = 0,  # type: ignore[valid-type]
     ) -> None:
         super().__init__()
+        most = WORKERS * (os.cpu_count() or 1)
+        if num_workers > most:
+            raise HsxError(f"data.num_workers: expected at most {most} ({WORKERS} a core), got {num_workers}; "
+                           "a few are enough")
         self.batch_size, self.num_workers, self.fit = batch_size, num_workers, fit
         self.pairs = self._pairs(contents, styles, pairs, pairing, per_content, pairing_seed)
 

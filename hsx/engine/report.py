@@ -34,12 +34,12 @@ class Counts:
 def write_results(
     pairs: PairList, folder: Path, failures: dict[int, str], picture_failures: dict[int, str], journal: Journal,
     seed: int, settings: str,
-) -> int:
-    """Write results.jsonl, one line a pair, and failures.jsonl, if there are any; how many pairs failed."""
+) -> Counter[str]:
+    """Write results.jsonl, one line a pair, and failures.jsonl, if there are any; how many pairs failed, by reason."""
     timing: dict[str, tuple[Any, Any]] = dict(_earlier(folder / "results.jsonl"))
     for batch in journal.all():
         timing.update(dict.fromkeys(batch["made"], (batch["seconds"], batch["device"])))
-    failed = 0
+    failed: Counter[str] = Counter()
     with atomic(folder / "results.jsonl") as part, atomic(folder / "failures.jsonl") as bad, \
             part.open("w", encoding="utf-8") as results, bad.open("w", encoding="utf-8") as lost:
         for i in range(len(pairs)):
@@ -56,7 +56,7 @@ def write_results(
             except HsxError as error:
                 line, reason = {"name": pairs.name(i)}, str(error)
             if reason:
-                failed += 1
+                failed[reason] += 1
                 line |= {"status": "failed", "reason": reason}
                 lost.write(to_json(line) + "\n")
             else:
@@ -69,25 +69,20 @@ def write_results(
     return failed
 
 
-def summarise(counts: Counts, failed: int, folder: Path, sheets: list[Path], reasons: list[str]) -> None:
+def summarise(counts: Counts, failed: Counter[str], folder: Path, sheets: list[Path]) -> None:
     """Say what came of it."""
     pace = f", {counts.made / counts.seconds:.2g} pairs a second" if counts.made else ""
     sheet = f" (all on one sheet: {sheets[0]})" if len(sheets) == 1 else f" (sheets: {sheets[0]} …)" if sheets else ""
     print(f"{_some(counts.made, 'picture')} made in {counts.seconds:.0f} s{pace}, {counts.there} were there already, "
-          f"{failed} failed: {folder}{sheet}")
+          f"{failed.total()} failed: {folder}{sheet}")
     corrupt = f"; corrupt in the store, and made again: {counts.corrupt}" if counts.corrupt else ""
     print(f"{_some(counts.inverted, 'picture')} inverted, {counts.evaluations:.0f} evaluations of the network{corrupt}")
     if failed:
-        for reason, n in Counter(reasons).most_common(NAMED):
+        for reason, n in failed.most_common(NAMED):
             print(f"{_some(n, 'pair')} failed: {reason}", file=sys.stderr)
-        more = len(set(reasons)) - NAMED
+        more = len(failed) - NAMED
         print(f"all that failed is in {folder / 'failures.jsonl'}" + f" ({_some(more, 'more reason')})" * (more > 0),
               file=sys.stderr)
-
-
-def failed_reasons(folder: Path) -> list[str]:
-    """The reason of every pair that failed."""
-    return [line["reason"] for line in _lines(folder / "failures.jsonl")]
 
 
 def _some(n: int, what: str) -> str:
@@ -96,12 +91,8 @@ def _some(n: int, what: str) -> str:
 
 def _earlier(path: Path) -> Iterator[tuple[str, tuple[Any, Any]]]:
     """Seconds and device of the pictures that earlier runs made."""
-    for line in _lines(path):
-        if line["status"] == "done":
-            yield line["name"], (line.get("seconds"), line.get("device"))
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
     if path.exists():
         with path.open(encoding="utf-8") as file:
-            yield from map(json.loads, file)
+            for line in map(json.loads, file):
+                if line["status"] == "done":
+                    yield line["name"], (line.get("seconds"), line.get("device"))

@@ -6,6 +6,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,12 @@ from hsx.engine.modules import TransferModule
 from hsx.engine.pairing import Row
 from hsx.engine.progress import PassProgress
 from hsx.engine.record import record_of
-from hsx.engine.report import Counts, failed_reasons, summarise, write_results
+from hsx.engine.report import Counts, summarise, write_results
 from hsx.engine.sheets import write_sheets
 from hsx.engine.trajectories import Store
 from hsx.engine.writer import ResultWriter
 from hsx.errors import HsxError
-from hsx.images import atomic, file_digest
+from hsx.images import atomic, file_digest, read_image
 
 TRIES = 3  # as often trajectories may vanish, by another run's eviction or a bad disk, before their pairs have failed
 VANISHED = "its trajectory vanished from the store again and again; raise store.max_gb or check the disk"
@@ -79,7 +80,8 @@ class _Run:
 
     def whole(self, config: str | None) -> int:
         """Both passes, and the end."""
-        _writable(self.folder)
+        _writable(self.folder, "output_dir")
+        _writable(self.store.path, "store.path")
         done = self._there()
         self.journal = Journal(self.folder, self.trainer.global_rank)
         if self.trainer.is_global_zero:
@@ -108,9 +110,9 @@ class _Run:
         sheets = write_sheets(self.pairs, self.folder, self.module.backbone.sample_size, self.data.fit)
         self.store.evict(set(map(self._key, self.digests.values())))
         self.journal.close()
-        made = len(self.pairs) - there - failed
+        made = len(self.pairs) - there - failed.total()
         counts = Counts(made, there, self.inverted, self.corrupt, evaluations, time.monotonic() - self.begun)
-        summarise(counts, failed, self.folder, sheets, failed_reasons(self.folder))
+        summarise(counts, failed, self.folder, sheets)
         return 3 if failed else 0
 
     def _there(self) -> np.ndarray:
@@ -125,7 +127,9 @@ class _Run:
                 if done[i]:
                     self.made[i] = record.get("made", "")
                 else:
-                    others.append(name)
+                    with suppress(HsxError):  # one that was emptied or cut is made again
+                        read_image(self.folder / name, 1)
+                        others.append(name)
         self._refuse(others)
         return done
 
@@ -238,14 +242,15 @@ class _Run:
         self.store.sweep()
 
 
-def _writable(folder: Path) -> None:
+def _writable(folder: Path, option: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise HsxError(f"output_dir: expected a folder that can be written, got {folder} ({error.strerror}); "
-                       "name another with --output_dir") from None
+        reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
+        raise HsxError(f"{option}: expected a folder that can be written, got {folder} ({reason}); "
+                       f"name another with --{option}") from None
 
 
 def _pngs(folder: Path) -> Iterator[Path]:

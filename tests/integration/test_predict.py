@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,6 +116,31 @@ def test_other_settings_in_the_same_folder_are_refused(tiny_model, pictures, cap
     assert not same(before, read(pictures / "out"))
 
 
+def test_an_emptied_or_cut_picture_is_made_again_and_a_foreign_one_refused(tiny_model, pictures, capsys):
+    assert main(options(tiny_model, pictures)) == 0
+    file, other = (pictures / "out" / f"c0__s{j}.png" for j in range(2))
+    file.write_bytes(b"")
+    other.write_bytes(other.read_bytes()[:50])
+    assert main(options(tiny_model, pictures)) == 0
+    assert "2 pictures made" in capsys.readouterr().out and record_of(file) and record_of(other)
+    picture(file, 1)
+    assert main(options(tiny_model, pictures)) == 2
+    assert "got 1 of others" in capsys.readouterr().err
+    for wrong, found in ((file, "no record in it"), (pictures, "a folder"), (pictures / "no.png", "nothing there")):
+        assert main(["show", str(wrong)]) == 2
+        assert f"{wrong}: expected a picture that hsx made, found {found}; " in capsys.readouterr().err
+
+
+def test_stopped_while_it_starts():
+    """Amid the imports, where an exception would go astray."""
+    argv = [sys.executable, "-X", "importtime", "-m", "hsx", "predict"]
+    process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
+    next(line for line in process.stderr if " torch." in line)
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130 and said.splitlines()[-1].startswith("hsx: stopped; ") and "Traceback" not in said
+
+
 def test_a_bad_picture_fails_only_its_pairs(tiny_model, pictures, capsys):
     (pictures / "contents" / "bad.png").write_bytes(b"not a picture")
     whole = (pictures / "contents" / "c0.png").read_bytes()
@@ -176,7 +202,9 @@ def test_configs_are_composed_printed_and_read_back(tiny_model, pictures, capsys
 
 @pytest.mark.parametrize("change, said", [
     (["--config", "/nowhere.yaml"], "config: File does not exist"),
-    (["--modle.t_edit", "3"], "unrecognized arguments: --modle.t_edit"),
+    (["--modle.t_edit", "3"], "unrecognized arguments: --modle.t_edit 3 (the nearest is --model.t_edit); see hsx"),
+    (["--model.generation_step", "5"], "(the nearest is --model.generation_steps)"),  # no abbreviations
+    (["--seed_everything", "-1"], "seed_everything: expected a number from 0 to 4294967295, got -1; see hsx"),
     (["--model.t_edit", "abc"], "model.t_edit: expected int, got abc"),
     (["--model.t_edit", "2000"], "t_edit: expected 0 to 1000"),
     (["--model.t_boost", "-1"], "t_boost: expected 0 to 999"),
@@ -189,15 +217,25 @@ def test_configs_are_composed_printed_and_read_back(tiny_model, pictures, capsys
     (["--model.calibrator.init_args.omega", "-1"], "omega: expected a number of 0 or more, got -1"),
     (["--model.schedule", "Cosin"], "model.schedule: expected one of Cosine, Constant, "),
     (["--model.normalizer", "Frobenus"], "expected one of Frobenius, ChannelMoments, Unchanged, got Frobenus; see hsx"),
-    (["--model.schedule.init_args.gama", "1"], "Option 'gama' is not accepted"),
+    (["--model.schedule.init_args.gama", "1"],
+     "model.schedule: expected an option of Constant (gamma), got gama; see hsx plugins Constant"),
+    (["--model.schedule", "{class_path: Interval, init_args: {tlo: 1}}"],
+     "model.schedule: expected an option of Interval (t_lo, t_hi, gamma), got tlo; see hsx plugins Interval"),
+    (["--model.schedule.init_args.gamma", "abc"],
+     "model.schedule: Constant.gamma: expected float, got abc; see hsx plugins Constant"),
+    (["--model.schedule", "Table"], "model.schedule: the following arguments are required: values; see hsx plugins"),
+    (["--model.blend", "torch.nn.Linear"], "Slerp, Masked, got torch.nn.Linear; see hsx plugins"),
     (["--model.backbone", "/nowhere"], "/nowhere: expected a checkpoint file or a diffusers folder, found nothing"),
     (["--data.contents", "/nowhere"], "data.contents: expected a picture or a folder of pictures, found nothing"),
     (["--data.contents", ""], "data.contents: expected a picture or a folder of pictures, got an empty name"),
     (["--output_dir", ""], "output_dir: expected a folder, got an empty name"),
     (["--data.styles", __file__], "test_predict.py: expected a picture, could not read it"),
     (["--data.batch_size", "0"], "data.batch_size: expected PositiveInt (v>0), got 0"),
+    (["--data.num_workers", "100000"], "a core), got 100000; a few are enough"),
     (["--data.pairing", "all"], "data.pairing: expected one of 'product', 'zip', 'random', got all"),
     (["--output_dir", "/proc/nowhere"], "output_dir: expected a folder that can be written"),
+    (["--store.path", "/proc/nowhere"], "store.path: expected a folder that can be written, got /proc/nowhere (No"),
+    (["--store.path", __file__], "test_predict.py (it is a file); name another with --store.path"),
     (["--trainer.accelerator", "none"], "trainer: expected what this machine has, got trainer.accelerator none"),
     (["--trainer.devices", "many"], "trainer.devices many"),
     (["--model.t_edit", "${model.nothing}"], "'model.nothing' not found"),
@@ -214,16 +252,19 @@ def test_an_empty_folder_and_a_config_that_is_none(tiny_model, pictures, capsys)
     assert main([*options(tiny_model, pictures), "--data.styles", str(pictures / "empty")]) == 2
     assert "data.styles: expected pictures" in capsys.readouterr().err
     bad = pictures / "bad.yaml"
-    for text in ("a: [", "data: {foo: 1}", "just words"):
-        bad.write_text(text)
+    wanted = "config: expected a YAML file of options, got "
+    for text, said in (("a: [", "parsing config"), ("data: {foo: 1}", "'foo'"), ("", f"{wanted}an empty one; see hsx"),
+                       ("just\nwords", f"{wanted}the text 'just words'; see hsx"), ("\udcff", f"{wanted}no UTF-8")):
+        bad.write_text(text, errors="surrogateescape")
         assert main([*options(tiny_model, pictures), "--config", str(bad)]) == 2
         err = capsys.readouterr().err
-        assert err.count("\n") == 1 and "hsx: error: " in err
+        assert err.count("\n") == 1 and "hsx: error: " in err and said in err
 
 
 def test_without_arguments_and_with_a_wrong_command(capsys):
     assert main([]) == 2 and main(["--help"]) == 0 and main(["--version"]) == 0
-    assert f"hsx {hsx.__version__}" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"hsx {hsx.__version__}" in out and "130 stopped by Ctrl-C or SIGTERM" in out
     assert main(["predcit"]) == 2
     assert "got 'predcit'" in capsys.readouterr().err
     assert main(["predict"]) == 2
@@ -253,3 +294,12 @@ def test_a_class_that_is_named_has_its_own_defaults(tiny_model, pictures, capsys
     (pictures / "named.yaml").write_text(f"model:\n  {kind}: {name}\n")
     assert main([*argv, "--config", str(pictures / "named.yaml")]) == 0
     assert yaml.safe_load(capsys.readouterr().out)["model"][kind]["init_args"] == chosen
+
+
+@pytest.mark.parametrize("name, chosen", [
+    ("Interval", {"gamma": 0.8, "t_hi": 900, "t_lo": 400}), ("Cosine", {"start": 0.6, "end": 0.0})])
+def test_what_a_config_gives_to_its_own_class_goes_on_to_the_one_named_instead(capsys, name, chosen):
+    """Where that has an option of the same name; docs/plugins.md says so."""
+    config = str(Path(__file__).parents[2] / "configs" / "demo.yaml")
+    assert main(["predict", "--config", config, "--model.schedule", name, "--print_config"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["model"]["schedule"]["init_args"] == chosen

@@ -48,6 +48,13 @@ class Half(strategies.BlendingSchedule):
         return 0.5
 
 
+class Raising(Half):
+    """Never ends well."""
+
+    def gamma(self, t: int) -> float:
+        return 1 / 0
+
+
 class Unfinished(strategies.BlendingSchedule):
     pass
 
@@ -115,6 +122,17 @@ def test_a_family_from_a_plugin(installed, tmp_path):
     assert net.family == "odd" and net.encode(torch.ones(1, 3, 4, 4), torch.tensor([0])).h.shape == (1, 3, 4, 4)
 
 
+def test_a_strategy_that_raises_is_named_after_the_traceback(installed, tiny_model, pictures, capsys):
+    installed.add("strange", "hsx-strange", "0.3", lambda: module("hsx_strategies", [Raising]))
+    assert main(["predict", "--model.backbone", str(tiny_model), "--data.contents", str(pictures / "contents"),
+                 "--data.styles", str(pictures / "styles"), "--output_dir", str(pictures / "out"),
+                 "--model.schedule", f"{__name__}.Raising", "--model.inversion_steps", "2"]) == 1
+    *said, last = capsys.readouterr().err.splitlines()
+    assert said[-1] == "ZeroDivisionError: division by zero" and "in gamma" in "".join(said)
+    assert last == ("hsx: error: Raising of hsx-strange 0.3 raised this ZeroDivisionError; "
+                    "tell its author, or name another class")
+
+
 def test_a_family_that_raises_while_it_looks_is_passed_over(installed, tmp_path, caplog):
     installed.add("odd", "hsx-odd", "1", lambda: module("hsx_backbones", [OddFamily]))
     torch.save({"bad.weight": torch.ones(3, 3, 1, 1)}, tmp_path / "bad.pt")
@@ -126,12 +144,13 @@ def test_a_family_that_raises_while_it_looks_is_passed_over(installed, tmp_path,
 @pytest.mark.parametrize("load, cause", [
     (lambda: module("hsx_strategies", RuntimeError("on\npurpose")), "RuntimeError: on"),
     (lambda: module("hsx_strategies", SystemExit(3)), "SystemExit: 3"),
-    (lambda: module("hsx_strategys", [Half]), "unknown hook 'hsx_strategys'"),
+    (lambda: module("hsx_strategys", [Half]),
+     "unknown hook 'hsx_strategys'; expected hsx_strategies, hsx_backbones or hsx_metrics"),
     (lambda: module(), "it has no hook; mark hsx_strategies"),
-    (lambda: module("hsx_strategies", Half), "expected a list of classes, got ABCMeta"),
-    (lambda: module("hsx_strategies", [Half()]), "expected a class of BlendingSchedule or Blend"),
+    (lambda: module("hsx_strategies", Half), "expected a list of classes, got the class Half"),
+    (lambda: module("hsx_strategies", [Half()]), "or Normalizer or Calibrator, got an object of Half"),
     (lambda: module("hsx_strategies", [Half, OddFamily]), "expected a class of BlendingSchedule or Blend"),
-    (lambda: module("hsx_metrics", [Half]), "expected a class of Metric, got 'Half'"),
+    (lambda: module("hsx_metrics", [Half]), "expected a class of Metric, got the class Half"),
     (lambda: module("hsx_strategies", [Unfinished]), "Unfinished lacks gamma"),
     (lambda: module("hsx_strategies", [inner()]), "Inner cannot be imported from"),
     (lambda: module("hsx_strategies", [Half, Half]), "the name Half is taken by hsx-strange"),

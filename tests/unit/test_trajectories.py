@@ -276,6 +276,18 @@ def test_ls(store, capsys):
     assert [row["h"] for row in found["trajectories"]] == [False, True, True]
 
 
+def test_a_runs_output_folder_and_a_folder_named_like_a_trajectory(tmp_path, capsys):
+    store = Store(tmp_path / "trajectories")
+    fill(store, 1)
+    assert command(["ls", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.rstrip().endswith(f"in {store.path}")
+    folder = path(store, key(1))
+    folder.mkdir(parents=True)
+    assert command(["verify", str(tmp_path)]) == 1
+    assert capsys.readouterr().out.splitlines()[0] == (
+        f"{folder}: expected a trajectory, could not read it (Is a directory); take it away")
+
+
 def test_prune(store, capsys):
     fill(store, 3)
     size = next(store.entries()).bytes
@@ -313,8 +325,10 @@ def test_verify(store, capsys):
     (["ls"], "the following arguments are required: folder; see hsx store ls --help"),
     (["ls", "no/such"], r"got no/such \(no such folder\); name a run's --store.path"),
     (["ls", "."], r"got . \(a folder without any\)"),
+    (["ls", __file__], r"test_trajectories.py \(a file\); name a run's --store.path or --output_dir"),
     (["ls", ".", "--all"], "unrecognized arguments: --all"),
     (["prune", "."], "required: --max_gb"),
+    (["prune", ".", "--max", "1"], "required: --max_gb"),
     (["prune", ".", "--max_gb", "much"], "invalid float value: 'much'"),
 ])
 def test_mistakes_are_one_line(argv, said, tmp_path, monkeypatch):
