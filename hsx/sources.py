@@ -73,18 +73,19 @@ def matching(pattern: Path, option: str) -> list[Path]:
 def listed(file: Path, option: str) -> list[Path]:
     """The paths in the text ``file``, one a line, relative to its folder, in its order, each once.
 
-    Blank lines and lines that start with # are left out.  Whether the others exist is not asked.
+    Blanks around a path are no part of it.  Blank lines and lines that start with # are left out.  Whether the others
+    exist is not asked.
 
     Raises:
         HsxError: naming ``option``, for a file that cannot be read, is not UTF-8 or names nothing.
     """
     try:
-        lines = file.read_text("utf-8-sig").split("\n")
+        lines = [line.strip() for line in file.read_text("utf-8-sig").split("\n")]
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise HsxError(f"{option}: expected a text file with a path a line, could not read {shown(file)} ({reason}); "
                        "check it") from None
-    paths = dict.fromkeys(file.parent / line for line in lines if line.strip() and not line.startswith("#"))
+    paths = dict.fromkeys(file.parent / line for line in lines if line and not line.startswith("#"))
     if not paths:
         raise HsxError(f"{option}: expected a path a line, found none in {shown(file)}; list some pictures there")
     return list(paths)

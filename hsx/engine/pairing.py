@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from hsx.engine.labels import Labels, folded, numbered
 from hsx.errors import HsxError
 
 STEM_BYTES = 100  # of a picture's stem in a name, at most
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff/\\:*?"<>|]')
-_BASE = 0x9E3779B97F4A7C15  # of Labels: any large odd number that is 5 mod 8
 
 
 class Row(NamedTuple):
@@ -105,7 +103,8 @@ class _Listed(PairList):
         self.contents, self.styles = contents, styles
         self._rows, self._columns = _distinct_stems(contents), _distinct_stems(styles)
         self._of_content, self._of_style = of_content, of_style
-        self._numbers = Labels.of(self._rows).take(of_content).joined(Labels.of(self._columns).take(of_style)).numbers()
+        rows, columns = Labels.of([f"{row}__" for row in self._rows]), Labels.of(self._columns)
+        self._numbers = (rows.take(of_content) + columns.take(of_style)).numbers()
 
     def __len__(self) -> int:
         return len(self._of_content)
@@ -135,97 +134,6 @@ def safe(text: str) -> str:
     return text
 
 
-def numbered(text: str, number: int) -> str:
-    """``text~number``, or ``text`` alone for number 0."""
-    return f"{text}~{number}" if number else text
-
-
-@dataclass(frozen=True)
-class Labels:
-    """Texts of which only equality is asked, whatever the case: 16 bytes each, the same in every process.
-
-    The value of a text of bytes b is the sum of b[i] * BASE**i (mod 2**64), its shift BASE**len(b), so that the value
-    of texts put together follows from theirs.  Two different texts may come out equal (about 1 in 10**7 of lists of
-    a million); then one is numbered without need.
-    """
-
-    value: np.ndarray  # (n,) uint64
-    shift: np.ndarray  # (n,) uint64
-
-    @classmethod
-    def of(cls, texts: Sequence[str]) -> Labels:
-        """The labels of texts without NULs."""
-        return cls._of(np.array([_folded(text) for text in texts], dtype="S"))
-
-    @classmethod
-    def _of(cls, texts: np.ndarray) -> Labels:
-        width = texts.dtype.itemsize
-        codes = texts.view(np.uint8).reshape(len(texts), width)
-        powers = np.cumprod(np.array([1] + [_BASE] * width, np.uint64), dtype=np.uint64)
-        value = np.zeros(len(texts), np.uint64)
-        for i in range(width):
-            value += codes[:, i] * powers[i]
-        return cls(value, powers[np.char.str_len(texts)])
-
-    def __add__(self, other: Labels) -> Labels:
-        """Each text of this with its text of ``other`` behind it."""
-        return Labels(self.value + self.shift * other.value, self.shift * other.shift)
-
-    def joined(self, styles: Labels) -> Labels:
-        """The names of pairs: each content of this with its style."""
-        return self + Labels.of(["__"]) + styles
-
-    @classmethod
-    def joint(cls, parts: Sequence[Labels]) -> Labels:
-        """The labels of several lists, one after the other."""
-        return cls(np.concatenate([part.value for part in parts]), np.concatenate([part.shift for part in parts]))
-
-    def put(self, index: np.ndarray, other: Labels) -> Labels:
-        """These labels, with those of ``other`` at ``index``."""
-        value, shift = self.value.copy(), self.shift.copy()
-        value[index], shift[index] = other.value, other.shift
-        return Labels(value, shift)
-
-    def take(self, index: np.ndarray) -> Labels:
-        """The labels at ``index``."""
-        return Labels(self.value[index], self.shift[index])
-
-    def numbered(self, numbers: np.ndarray) -> Labels:
-        """Each text as ``numbered`` writes it."""
-        tail = Labels.of(["~"]) + Labels._of(numbers.astype("S11"))
-        some = numbers > 0
-        return self + Labels(np.where(some, tail.value, np.uint64(0)), np.where(some, tail.shift, np.uint64(1)))
-
-    def numbers(self) -> np.ndarray:
-        """What makes each text its own: 0 for the first of its kind, then 2, 3, …, but what texts here end in."""
-        order = np.argsort(self.value, kind="stable")
-        ordered, place = self.value[order], np.arange(len(order))
-        first = np.r_[True, ordered[1:] != ordered[:-1]][:len(order)]
-        rank = place - np.maximum.accumulate(np.where(first, place, 0))
-        numbers = np.where(rank, rank + 1, 0).astype(np.int32)
-
-        def taken(labels: Labels) -> np.ndarray:
-            return ordered[np.searchsorted(ordered, labels.value).clip(max=len(ordered) - 1)] == labels.value
-
-        later = np.flatnonzero(rank)
-        clash = later[taken(self.take(order[later]).numbered(numbers[later]))]
-        for start in np.unique(clash - rank[clash]):
-            end = np.searchsorted(ordered, ordered[start], "right")
-            free, tried = np.empty(0, np.int32), end - start
-            while len(free) < end - start - 1:
-                tried *= 2
-                free = np.arange(2, tried + 2, dtype=np.int32)
-                free = free[~taken(self.take(order[start:start + 1]).numbered(free))]
-            numbers[start + 1:end] = free[:end - start - 1]
-        result = np.empty_like(numbers)
-        result[order] = numbers
-        return result
-
-
-def _folded(text: str) -> bytes:
-    return text.lower().encode() if text.isascii() else unicodedata.normalize("NFC", text.casefold()).encode()
-
-
 def _distinct_stems(paths: Sequence[Path]) -> list[str]:
     """The pictures' safe stems; of equal ones the later are numbered."""
     stems = [safe_stem(str(path)) for path in paths]
@@ -234,7 +142,7 @@ def _distinct_stems(paths: Sequence[Path]) -> list[str]:
 
 def _unambiguous(contents: list[str], styles: list[str]) -> list[str]:
     """``contents``, numbered where ``content__style`` would be the name of two pairs (a with b__c and a__b with c)."""
-    known, columns = {_folded(content) for content in contents}, {_folded(style) for style in styles}
+    known, columns = {folded(content) for content in contents}, {folded(style) for style in styles}
     double: dict[bytes, bool] = {}
 
     def read_twice(content: bytes) -> bool:
@@ -251,9 +159,9 @@ def _unambiguous(contents: list[str], styles: list[str]) -> list[str]:
     result = []
     for content in contents:
         name, number = content, 1
-        while read_twice(_folded(name)) or (number > 1 and _folded(name) in known):
+        while read_twice(folded(name)) or (number > 1 and folded(name) in known):
             number += 1
             name = numbered(content, number)
-        known.add(_folded(name))
+        known.add(folded(name))
         result.append(name)
     return result

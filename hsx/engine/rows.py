@@ -2,34 +2,56 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from hsx.errors import HsxError
+from hsx.errors import HsxError, first_line
 
+COLUMNS = ("content", "style", "mask", "gamma", "seed", "output")  # that are read; others are ignored
+CHUNK = 8192  # rows that are objects at once
 Cells = dict | HsxError  # a row by column, or why it is none
 
 
 class Rows(ABC):
-    """A file of rows; a place is what finds a row again."""
+    """A file of rows; a place is what finds a row again, as long as nobody edits the file.
+
+    ``columns`` are those of the header; of a file without one, those of the rows read so far.
+    """
 
     columns: list[str]
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._stamp = self._stamp_now()
 
     @abstractmethod
     def scan(self) -> Iterator[tuple[int, Cells]]:
         """Every row with its place."""
 
-    @abstractmethod
     def at(self, place: int) -> Cells:
-        """The row at a place."""
+        """The row at a place.  Raises HsxError where the file is not as it was when it was opened first."""
+        try:
+            same = self._stamp_now() == self._stamp
+        except OSError:
+            same = False
+        if not same:
+            raise HsxError("expected the table as it was when the run began, got one edited since, or none; leave it "
+                           "alone during a run, and start again")
+        return self._at(place)
+
+    @abstractmethod
+    def _at(self, place: int) -> Cells: ...
+
+    def _stamp_now(self) -> tuple[int, int]:
+        found = os.stat(self.path)
+        return found.st_size, found.st_mtime_ns
 
 
 def open_rows(path: Path) -> Rows:
@@ -80,10 +102,13 @@ class _CSV(_Lines):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-        header = next(self.read(self.from_(0)), [])
+        mark = codecs.BOM_UTF8
+        header = next(self.read(self.from_(len(mark) if self.file.read(len(mark)) == mark else 0)), [])
         if isinstance(header, HsxError):
             raise HsxError(f"{path}: {header}")
-        self.columns = [name.strip().lstrip("\ufeff") for name in header]
+        self.columns = [name.strip() for name in header]
+        if len(self.columns) == 1 and ";" in self.columns[0]:
+            raise HsxError(f"{path}: expected commas between cells, got semicolons; save it with commas")
         self.begin = self.place
 
     def read(self, lines: Iterator[str]) -> Iterator[list[str] | HsxError]:
@@ -103,7 +128,7 @@ class _CSV(_Lines):
                 yield place, self._cells(row)
             place = self.place
 
-    def at(self, place: int) -> Cells:
+    def _at(self, place: int) -> Cells:
         return self._cells(next(self.read(self.from_(place)), []))
 
     def _cells(self, row: list[str] | HsxError) -> Cells:
@@ -117,17 +142,27 @@ class _CSV(_Lines):
 class _JSONL(_Lines):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        first = next((cells for _, cells in self.scan() if isinstance(cells, dict)), {})
-        self.columns = list(dict.fromkeys([*first, *(("content", "style") if first else ())]))
+        self.columns = []
+        broken: list[HsxError] = []
+        for _, cells in self.scan():
+            if isinstance(cells, HsxError):
+                broken = broken or [cells]
+            elif {"content", "style"} <= set(self.columns):
+                return
+        if broken and not self.columns:
+            raise HsxError(f"{path}: {broken[0]}")
 
     def scan(self) -> Iterator[tuple[int, Cells]]:
         place = 0
         for line in self.from_(0):
             if line.strip("\ufeff \t\r\n"):
-                yield place, self._cells(line)
+                cells = self._cells(line)
+                if isinstance(cells, dict):
+                    self.columns += [name for name in cells if name not in self.columns]
+                yield place, cells
             place = self.place
 
-    def at(self, place: int) -> Cells:
+    def _at(self, place: int) -> Cells:
         return self._cells(next(self.from_(place), ""))
 
     def _cells(self, line: str) -> Cells:
@@ -144,37 +179,47 @@ class _Parquet(Rows):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         path.open("rb").close()  # what cannot be read is said first
-        try:
-            from pyarrow import ArrowException, parquet
-        except ImportError:
-            raise HsxError(f"data.pairs: expected pyarrow to read {path}, got none; pip install pyarrow, or convert "
-                           "the table to CSV") from None
-        try:
-            self._open = lambda: parquet.ParquetFile(path)
-            file = self._open()
-        except ArrowException as error:
-            raise HsxError(f"data.pairs: expected a Parquet table, got {path} ({error}); write it again") from None
-        self.columns = list(file.schema_arrow.names)
-        self.ends = [0]
-        for group in range(file.num_row_groups):
-            self.ends.append(self.ends[-1] + file.metadata.row_group(group).num_rows)
-        self._group: tuple[int, list[dict]] = (-1, [])
+        with self._reading():
+            file = self._file()
+            self.columns = list(file.schema_arrow.names)
+            self.ends = [0]
+            for group in range(file.num_row_groups):
+                self.ends.append(self.ends[-1] + file.metadata.row_group(group).num_rows)
+        self.wanted = [name for name in self.columns if name in COLUMNS]
+        self._group: tuple[int, Any] = (-1, None)  # the last that was read, as Arrow's table
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["path"])  # type: ignore[misc]
+        return {**self.__dict__, "_group": (-1, None)}
 
     def scan(self) -> Iterator[tuple[int, Cells]]:
         place = 0
-        for batch in self._open().iter_batches():
-            for row in batch.to_pylist():
-                yield place, row
-                place += 1
+        with self._reading():
+            for batch in self._file().iter_batches(CHUNK, columns=self.wanted):
+                for row in batch.to_pylist():
+                    yield place, row
+                    place += 1
 
-    def at(self, place: int) -> Cells:
+    def _at(self, place: int) -> Cells:
         group = next(g for g, end in enumerate(self.ends[1:]) if place < end)
-        if self._group[0] != group:
-            self._group = group, self._open().read_row_group(group).to_pylist()
-        return self._group[1][place - self.ends[group]]
+        with self._reading():
+            if self._group[0] != group:
+                self._group = group, self._file().read_row_group(group, columns=self.wanted)
+            return self._group[1].slice(place - self.ends[group], 1).to_pylist()[0]
+
+    def _file(self) -> Any:
+        try:
+            from pyarrow import parquet
+        except ImportError:
+            raise HsxError(f"data.pairs: expected pyarrow to read {self.path}, got none; pip install pyarrow, or "
+                           "convert the table to CSV") from None
+        return parquet.ParquetFile(self.path)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except HsxError:
+            raise
+        except Exception as error:  # on broken files Arrow raises all sorts
+            raise HsxError(f"data.pairs: expected a Parquet table, could not read {self.path} ({first_line(error)}); "
+                           "write it again") from None

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsx.engine.pairing import Labels, product, random_pairs, safe, safe_stem, zipped
+from hsx.engine.labels import Labels
+from hsx.engine.pairing import product, random_pairs, safe, safe_stem, zipped
 from hsx.errors import HsxError
 
 

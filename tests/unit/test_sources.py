@@ -107,10 +107,11 @@ def test_relative_sources_and_those_that_ship_with_hsx(tmp_path, monkeypatch):
 def test_lists(tmp_path):
     touch(tmp_path, "x/a b.png", "x/中文.png")
     (tmp_path / "x.TXT").write_text(
-        "\ufeffx/中文.png\r\n\r\n# a comment\n x/it's \"a\".png\nx/a b.png\n./x/中文.png\n/absent.png\n  \n#x.png",
+        "\ufeffx/中文.png\r\n\r\n# a comment\n x/it's \"a\".png \t\nx/a b.png\r\r\n  # one more\n./x/中文.png\n"
+        "/absent.png\n  \n#x.png",
         encoding="utf-8", newline="")
     assert find_images(str(tmp_path / "x.TXT")) == [
-        tmp_path / "x/中文.png", tmp_path / " x/it's \"a\".png", tmp_path / "x/a b.png", Path("/absent.png")]
+        tmp_path / "x/中文.png", tmp_path / "x/it's \"a\".png", tmp_path / "x/a b.png", Path("/absent.png")]
     (tmp_path / "empty.txt").write_text("\n# none\n")
     with pytest.raises(HsxError, match="data.styles: expected a path a line, found none in .*empty.txt"):
         found(tmp_path / "empty.txt", tmp_path)
