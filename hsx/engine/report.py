@@ -6,6 +6,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,7 @@ def summarise(counts: Counts, failed: Counter[str], folder: Path, sheets: list[P
         more = len(failed) - NAMED
         print(f"all that failed is in {folder / 'failures.jsonl'}" + f" ({_some(more, 'more reason')})" * (more > 0),
               file=sys.stderr)
+    sys.stdout.flush()
 
 
 def _some(n: int, what: str) -> str:
@@ -92,7 +94,9 @@ def _some(n: int, what: str) -> str:
 def _earlier(path: Path) -> Iterator[tuple[str, tuple[Any, Any]]]:
     """Seconds and device of the pictures that earlier runs made."""
     if path.exists():
-        with path.open(encoding="utf-8") as file:
-            for line in map(json.loads, file):
-                if line["status"] == "done":
-                    yield line["name"], (line.get("seconds"), line.get("device"))
+        with path.open(encoding="utf-8", errors="replace") as file:
+            for text in file:
+                with suppress(ValueError):  # a line that another hand has changed
+                    line = json.loads(text)
+                    if isinstance(line, dict) and line.get("status") == "done":
+                        yield line.get("name", ""), (line.get("seconds"), line.get("device"))

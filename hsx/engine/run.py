@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-import tempfile
+import os
+import re
+import sys
 import time
-from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from hsx.engine.datamodule import Pairs, Pictures, Trajectories
 from hsx.engine.digests import digest
 from hsx.engine.journal import Journal
 from hsx.engine.modules import TransferModule
+from hsx.engine.output import CONFIG, check_apart, check_ours, check_writable, pngs
 from hsx.engine.pairing import Row
 from hsx.engine.progress import PassProgress
 from hsx.engine.record import record_of
@@ -58,6 +61,11 @@ def run(
     except OSError as error:  # a full disk, a lost mount
         raise HsxError(f"output_dir: expected to read and write in {folder}, could not ({error.strerror or error}); "
                        "free some space or mend the mount, then start again to go on") from None
+    except RuntimeError as error:
+        if not re.search(r"DataLoader worker|closed by peer|reset by peer", str(error)):
+            raise
+        raise HsxError("a process of this run was ended from outside, perhaps for want of memory; what is finished is "
+                       "kept, start again to go on") from None
 
 
 class _Run:
@@ -70,7 +78,8 @@ class _Run:
         self.begun = time.monotonic()
         self.module, self.data, self.trainer, self.store, self.folder = module, data, trainer, store, folder
         self.pairs, self.overwrite = data.pairs, overwrite
-        self.settings = digest(module.settings_digest, store.dtype)
+        self.precision = str(trainer.precision)
+        self.settings = digest(module.settings_digest, store.dtype, self.precision)
         self.content, self.style = self.pairs.indices()
         self.digests: dict[int, str] = {}  # of all pictures, by number: contents first, then styles
         self.picture_failures: dict[int, str] = {}
@@ -80,8 +89,11 @@ class _Run:
 
     def whole(self, config: str | None) -> int:
         """Both passes, and the end."""
-        _writable(self.folder, "output_dir")
-        _writable(self.store.path, "store.path")
+        check_writable(self.folder, "output_dir")
+        check_writable(self.store.path, "store.path")
+        if not self.overwrite:
+            check_ours(self.folder)
+        check_apart(self.folder, chain(self.pairs.contents, self.pairs.styles))
         done = self._there()
         self.journal = Journal(self.folder, self.trainer.global_rank)
         if self.trainer.is_global_zero:
@@ -96,7 +108,7 @@ class _Run:
                 there = int(done.sum())
             if config and self.trainer.is_global_zero:
                 with atomic(self.folder / "config.yaml") as part:
-                    part.write_text(config, encoding="utf-8")
+                    part.write_text(CONFIG + config, encoding="utf-8")
             vanished = self._transfer(done)
             if not vanished:
                 break
@@ -108,17 +120,20 @@ class _Run:
         failed = write_results(self.pairs, self.folder, self.failures, self.picture_failures, self.journal,
                                self.module.transfer.seed, self.settings)
         sheets = write_sheets(self.pairs, self.folder, self.module.backbone.sample_size, self.data.fit)
-        self.store.evict(set(map(self._key, self.digests.values())))
+        self.store.evict()
         self.journal.close()
         made = len(self.pairs) - there - failed.total()
         counts = Counts(made, there, self.inverted, self.corrupt, evaluations, time.monotonic() - self.begun)
-        summarise(counts, failed, self.folder, sheets)
+        try:
+            summarise(counts, failed, self.folder, sheets)
+        except OSError:  # nobody reads it any more; the results are there
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 3 if failed else 0
 
     def _there(self) -> np.ndarray:
         """Which pairs have a picture made with these settings, (len(pairs),) of bool."""
         done, others = np.zeros(len(self.pairs), bool), []
-        files = {str(p.relative_to(self.folder)) for p in _pngs(self.folder)}
+        files = {str(p.relative_to(self.folder)) for p in pngs(self.folder)}
         for i in range(len(self.pairs)) if files else ():
             name = f"{self.pairs.name(i)}.png"
             if name in files and self.content[i] >= 0:
@@ -212,7 +227,7 @@ class _Run:
         return vanished
 
     def _key(self, picture: str) -> str:
-        return self.store.key(picture, self.module.inversion_settings)
+        return self.store.key(picture, {**self.module.inversion_settings, "precision": self.precision})
 
     def _record(self, row: Row) -> dict[str, Any]:
         """All that is needed to make a picture again, kept inside it."""
@@ -222,7 +237,7 @@ class _Run:
             "hsx": hsx.__version__, "name": row.name, "content": str(self.pairs.contents[row.content]),
             "style": str(self.pairs.styles[row.style]), "mask": None if row.mask is None else str(row.mask),
             "gamma": row.gamma, "seed": self.module.transfer.seed if row.seed is None else row.seed,
-            "backbone": self.module.source, "fit": self.data.fit, "h": self.store.dtype,
+            "backbone": self.module.source, "fit": self.data.fit, "h": self.store.dtype, "precision": self.precision,
             "settings": self.module.settings, "settings_digest": self.settings, "pixels": pixels,
             "made": digest(self.settings, pixels, own),
         }
@@ -240,19 +255,4 @@ class _Run:
         for part in self.folder.rglob(".*.part"):
             part.unlink(missing_ok=True)
         self.store.sweep()
-
-
-def _writable(folder: Path, option: str) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
-        raise HsxError(f"{option}: expected a folder that can be written, got {folder} ({reason}); "
-                       f"name another with --{option}") from None
-
-
-def _pngs(folder: Path) -> Iterator[Path]:
-    return (p for p in folder.rglob("*.png") if p.name[0] != ".")
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from PIL import Image
 
+import hsx
 from hsx.engine.pairing import PairList
+from hsx.engine.record import RECORD, record_of, to_json
 from hsx.errors import HsxError, ImageError
 from hsx.images import grid, read_image, to_picture, write_png
 
@@ -34,7 +36,11 @@ def write_sheets(pairs: PairList, folder: Path, size: int, fit: str) -> list[Pat
                 pass  # left white
         if drawn:
             made.append(folder / ("grid.png" if number == 1 else f"grid-{number}.png"))
-            write_png(grid(drawn, max(size, 96) if size < 256 else 256), made[-1])
+            write_png(grid(drawn, max(size, 96) if size < 256 else 256), made[-1],
+                      {RECORD: to_json({"hsx": hsx.__version__, "sheet": number})})
+    for page in set(folder.glob("grid*.png")) - set(made):  # of an earlier run with more pairs
+        if "sheet" in record_of(page):
+            page.unlink()
     return made
 
 

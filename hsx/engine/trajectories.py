@@ -7,7 +7,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,20 +139,19 @@ class Store:
         _touch(path)
         return {name: tensor for name, tensor in tensors.items() if h or name != "h"}
 
-    def evict(self, keep: Collection[str] | Callable[[str], bool] = ()) -> tuple[int, int]:
-        """Remove what was used longest ago, but none of ``keep``, until the rest is within ``max_gb``.
+    def evict(self) -> tuple[int, int]:
+        """Remove what was used longest ago until the rest is within ``max_gb``.
 
         Returns:
             How many trajectories were removed, and their bytes.
         """
         if self.max_gb is None:
             return 0, 0
-        kept = keep if callable(keep) else keep.__contains__
         entries = sorted(self.entries(), key=lambda entry: entry.used)
         excess = sum(entry.bytes for entry in entries) - self.max_gb * 1e9
         removed = []
         for entry in entries:
-            if excess > 0 and not kept(entry.key):
+            if excess > 0:
                 excess -= entry.bytes
                 if remove(entry.path):
                     removed.append(entry.bytes)
