@@ -27,7 +27,7 @@ def find_images(source: str, option: str = "pictures") -> list[Path]:
     """The pictures ``source`` names: a picture, a folder, a pattern such as ``data/**/a*.png``, or a list of paths.
 
     Folders are searched with the folders in them, sorted by path.  A list is a ``.txt`` file with a path a line,
-    relative to it; its order is kept.
+    relative to it; its order is kept, and a path that it names twice.
 
     Raises:
         HsxError: naming ``option``, where there is nothing, or nothing that is a picture.

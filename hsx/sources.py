@@ -71,13 +71,14 @@ def matching(pattern: Path, option: str) -> list[Path]:
 
 
 def listed(file: Path, option: str) -> list[Path]:
-    """The paths in the text ``file``, one a line, relative to its folder, in its order, each once.
+    """The paths in the text ``file``, one a line, relative to its folder, in its order.
 
     Blanks around a path are no part of it.  Blank lines and lines that start with # are left out.  Whether the others
-    exist is not asked.
+    exist is not asked, unless all seem to be relative to the current folder.
 
     Raises:
-        HsxError: naming ``option``, for a file that cannot be read, is not UTF-8 or names nothing.
+        HsxError: naming ``option``, for a file that cannot be read, is not UTF-8, names nothing, or names it from
+            elsewhere.
     """
     try:
         lines = [line.strip() for line in file.read_text("utf-8-sig").split("\n")]
@@ -85,10 +86,15 @@ def listed(file: Path, option: str) -> list[Path]:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise HsxError(f"{option}: expected a text file with a path a line, could not read {shown(file)} ({reason}); "
                        "check it") from None
-    paths = dict.fromkeys(file.parent / line for line in lines if line and not line.startswith("#"))
-    if not paths:
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if not lines:
         raise HsxError(f"{option}: expected a path a line, found none in {shown(file)}; list some pictures there")
-    return list(paths)
+    relative = [line for line in lines if not os.path.isabs(line)]
+    if not any(os.path.lexists(file.parent / line) for line in relative):
+        for line in filter(os.path.lexists, relative):
+            raise HsxError(f"{option}: expected paths relative to the list {shown(file)}, got {shown(line)}, which is "
+                           "in the current folder, not beside the list; move the list, or write absolute paths")
+    return [file.parent / line for line in lines]
 
 
 def _pictures(folders: Iterable[Path], scan: Scan) -> Iterator[Path]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 from hsx.engine.pairing import safe
 from hsx.engine.rows import Cells
 from hsx.errors import HsxError
+from hsx.sources import shown
+
+SEED = 2**63 - 1  # at most
 
 
 class Given(NamedTuple):
@@ -21,9 +25,6 @@ class Given(NamedTuple):
     output: str | None = None
 
 
-NOTHING = Given("", "")  # what a bad row says
-
-
 def checked(cells: Cells) -> Given:
     """A row's cells as what they say.  Raises HsxError for what they cannot say."""
     if isinstance(cells, HsxError):
@@ -34,8 +35,22 @@ def checked(cells: Cells) -> Given:
     if len(cells) == 2:
         return Given(content, style)
     gamma = _number(cells, "gamma", float, "a number from 0 to 1", 0.0, 1.0)
-    seed = _number(cells, "seed", int, "an integer of 0 or more", 0, 2**63 - 1)
+    seed = _number(cells, "seed", int, f"an integer from 0 to {SEED}", 0, SEED)
     return Given(content, style, _path(cells, "mask"), gamma, seed, _output(_text(cells, "output")))
+
+
+def readable(cells: Cells) -> Given:
+    """What a bad row will probably say when it is corrected: its pictures and its name, empty where nobody can know."""
+    told = {} if isinstance(cells, HsxError) else cells
+
+    def known(read: Callable[[], str | None]) -> str | None:
+        try:
+            return read()
+        except HsxError:
+            return ""
+
+    content, style = known(lambda: _path(told, "content")) or "", known(lambda: _path(told, "style")) or ""
+    return Given(content, style, output=known(lambda: _output(_text(told, "output"))) if content and style else "")
 
 
 def _path(cells: dict, name: str) -> str | None:
@@ -65,7 +80,7 @@ def _number(cells: dict, name: str, kind: type, what: str, low: float, high: flo
     except ValueError:
         value = None
     if value is None or not low <= value <= high:
-        raise HsxError(f"{name}: expected {what}, got {text}; correct it or leave it empty")
+        raise HsxError(f"{name}: expected {what}, got {shown(text):.80}; correct it or leave it empty")
     return value
 
 
@@ -80,14 +95,14 @@ def _output(text: str | None) -> str | None:
     if suffix == "png":
         stem = dot[0]
     if text.startswith("/") or ":" in parts[0] or ".." in folders or not stem.strip(". "):
-        raise HsxError(f"output: expected a name below the output folder, got {text}; give one such as b/a.png")
+        raise HsxError(f"output: expected a name below the output folder, got {shown(text)}; give one such as b/a.png")
     if suffix in ("jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff"):
-        raise HsxError(f"output: expected a name that ends in .png or in nothing, got {text}; results are PNG")
+        raise HsxError(f"output: expected a name that ends in .png or in nothing, got {shown(text)}; results are PNG")
     folders = [safe(folder) for folder in folders if folder not in ("", ".")]
     if any(folder.lower().endswith((".png", ".jsonl", ".yaml")) for folder in folders):
-        raise HsxError(f"output: expected folders that do not end as results do (.png, .jsonl, .yaml), got {text}; "
-                       "rename them")
+        raise HsxError(f"output: expected folders that do not end as results do (.png, .jsonl, .yaml), got "
+                       f"{shown(text)}; rename them")
     name = "/".join([*folders, safe(stem)])
     if re.fullmatch(r"grid(-\d+)?", name.lower()):
-        raise HsxError(f"output: expected another name than that of the contact sheet, got {text}; take another")
+        raise HsxError(f"output: expected another name than that of the contact sheet, got {shown(text)}; take another")
     return name

@@ -53,21 +53,22 @@ class PairList(ABC):
 
 
 def product(contents: Sequence[Path], styles: Sequence[Path]) -> PairList:
-    """Each content with each style, content by content."""
-    return _Product(contents, styles)
+    """Each content with each style, content by content; a picture that is given twice counts once."""
+    return _Product(_distinct(contents)[0], _distinct(styles)[0])
 
 
 def zipped(contents: Sequence[Path], styles: Sequence[Path]) -> PairList:
-    """The first content with the first style, and so on."""
+    """The first content with the first style, and so on; a picture may be given in several places."""
     if len(contents) != len(styles):
         raise HsxError(f"data.pairing: expected as many contents as styles to zip, got {len(contents)} and "
-                       f"{len(styles)}; use product, or folders of equal length")
-    each = np.arange(len(contents), dtype=np.int32)
-    return _Listed(contents, styles, each, each)
+                       f"{len(styles)}; use product, or folders or lists of equal length")
+    (contents, of_content), (styles, of_style) = _distinct(contents), _distinct(styles)
+    return _Listed(contents, styles, of_content, of_style)
 
 
 def random_pairs(contents: Sequence[Path], styles: Sequence[Path], per_content: int, seed: int) -> PairList:
     """Each content with ``per_content`` different styles, whose draw depends on ``seed`` and its number alone."""
+    contents, styles = _distinct(contents)[0], _distinct(styles)[0]
     if not 0 < per_content <= len(styles):
         raise HsxError(f"data.per_content: expected from 1 to as many as there are styles ({len(styles)}), got "
                        f"{per_content}; ask for fewer, or add styles")
@@ -132,6 +133,13 @@ def safe(text: str) -> str:
     if len(text) > STEM_BYTES // 4 and len(encoded := text.encode()) > STEM_BYTES:
         text = f"{encoded[:STEM_BYTES - 9].decode(errors='ignore')}-{hashlib.sha256(encoded).hexdigest()[:8]}"
     return text
+
+
+def _distinct(paths: Sequence[Path]) -> tuple[list[Path], np.ndarray]:
+    """Each path once, in the order of their first places, and the number of the one in each place."""
+    numbers: dict[Path, int] = {}
+    index = [numbers.setdefault(path, len(numbers)) for path in paths]
+    return list(numbers), np.array(index, np.int32)
 
 
 def _distinct_stems(paths: Sequence[Path]) -> list[str]:

@@ -16,7 +16,14 @@ from hsx.errors import HsxError, first_line
 
 COLUMNS = ("content", "style", "mask", "gamma", "seed", "output")  # that are read; others are ignored
 CHUNK = 8192  # rows that are objects at once
+LINES = 10  # that a row of CSV has at most, within quotes
+MARKS = {",": "commas", ";": "semicolons", "\t": "tabs"}  # between cells
 Cells = dict | HsxError  # a row by column, or why it is none
+
+
+def lines_of(text: str) -> str:
+    """How many lines a text has, in words."""
+    return f"{text.count(chr(10)) + 1} lines"
 
 
 class Rows(ABC):
@@ -26,6 +33,7 @@ class Rows(ABC):
     """
 
     columns: list[str]
+    quoted = False  # whether a quote left open makes one row of several
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -99,31 +107,46 @@ class _Lines(Rows):
 
 
 class _CSV(_Lines):
+    quoted = True
+
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-        mark = codecs.BOM_UTF8
-        header = next(self.read(self.from_(len(mark) if self.file.read(len(mark)) == mark else 0)), [])
+        self.marks = MARKS[self.delimiter]
+        first = self.file.readline()
+        if b"\0" in first:
+            raise HsxError(f"{path}: expected a table in UTF-8, it is not UTF-8 (perhaps UTF-16); save it as UTF-8")
+        self.begin = len(codecs.BOM_UTF8) if first.startswith(codecs.BOM_UTF8) else 0
+        header = next(self.read(self.from_(self.begin)), [])
         if isinstance(header, HsxError):
             raise HsxError(f"{path}: {header}")
         self.columns = [name.strip() for name in header]
-        if len(self.columns) == 1 and ";" in self.columns[0]:
-            raise HsxError(f"{path}: expected commas between cells, got semicolons; save it with commas")
-        self.begin = self.place
+        others = [MARKS[mark] for mark in MARKS if len(self.columns) == 1 and mark in self.columns[0]]
+        if others:
+            raise HsxError(f"{path}: expected {self.marks} between cells, got {others[0]}; save it with {self.marks}")
 
     def read(self, lines: Iterator[str]) -> Iterator[list[str] | HsxError]:
-        """The cells of the rows in these lines."""
+        """The cells of the rows in these lines.  Raises HsxError for a quote that takes in the rows behind it."""
         reader = csv.reader(lines, delimiter=self.delimiter, skipinitialspace=True, strict=True)
         while True:
+            before, row, reason = reader.line_num, None, ""
             try:
-                yield from reader
+                row = next(reader)
+            except StopIteration:
                 return
             except csv.Error as error:
-                yield HsxError(f"expected cells, got what is none ({error}); close its quotes")
+                reason = f" ({error})"
+            n = reader.line_num - before
+            if n > (LINES if row is not None else 1):
+                raise HsxError(f"{self.path} line {before + 1}: expected quotes that close within a row, got "
+                               f"one that is open over {n} lines{reason}; close it, or double it within a name")
+            yield HsxError(f"expected cells, got what is none{reason}; close its quotes") if row is None else row
 
     def scan(self) -> Iterator[tuple[int, Cells]]:
-        place = self.begin
-        for row in self.read(self.from_(place)):
+        rows = self.read(self.from_(self.begin))
+        next(rows, None)  # the header
+        place = self.place
+        for row in rows:
             if row:
                 yield place, self._cells(row)
             place = self.place
@@ -134,9 +157,14 @@ class _CSV(_Lines):
     def _cells(self, row: list[str] | HsxError) -> Cells:
         if isinstance(row, HsxError):
             return row
-        if len(row) < len(self.columns):
-            return HsxError(f"expected {len(self.columns)} cells, got {len(row)}; add the others, if empty")
-        return dict(zip(self.columns, row, strict=False))
+        if len(row) != len(self.columns):
+            mend = "add the others, if empty" if len(row) < len(self.columns) else f"quote cells with {self.marks}"
+            return HsxError(f"expected {len(self.columns)} cells, got {len(row)}; {mend}")
+        cells = {name: cell.strip(" \t") for name, cell in zip(self.columns, row, strict=True)}
+        if "\n" in cells.get("output", ""):
+            return HsxError("output: expected a name on one line, got one whose quote spans "
+                            f"{lines_of(cells['output'])}; close it")
+        return cells
 
 
 class _JSONL(_Lines):

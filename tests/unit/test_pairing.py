@@ -30,6 +30,18 @@ def test_a_product_is_a_grid_and_a_zip_is_not():
         zipped(paths("a", "b"), paths("s"))
 
 
+def test_a_zip_keeps_repeats_and_others_do_not():
+    a, b, s, t = paths(*"abst")
+    pairs = zipped([a, a, b, a], [s, t, t, s])
+    assert pairs.contents == [a, b] and pairs.styles == [s, t]  # each inverted once
+    assert [tuple(pairs[i])[:3] for i in range(4)] == [
+        ("a__s", 0, 0), ("a__t", 0, 1), ("b__t", 1, 1), ("a__s~2", 0, 0)]
+    for pairs in (product([a, b, a], [s, t, t]), random_pairs([a, b, a], [s, t, t], 2, 0)):
+        assert pairs.contents == [a, b] and pairs.styles == [s, t] and len(pairs) == 4
+    with pytest.raises(HsxError, match="got 2 and 1; use product"):
+        zipped([a, a], [s])
+
+
 def test_a_contents_draw_depends_on_the_seed_and_its_number_alone():
     styles = paths(*"stuvwxyz")
     many, few = (random_pairs(paths(*names), styles, 3, 5) for names in ("abcdef", "abc"))

@@ -111,13 +111,29 @@ def test_lists(tmp_path):
         "/absent.png\n  \n#x.png",
         encoding="utf-8", newline="")
     assert find_images(str(tmp_path / "x.TXT")) == [
-        tmp_path / "x/中文.png", tmp_path / "x/it's \"a\".png", tmp_path / "x/a b.png", Path("/absent.png")]
+        tmp_path / "x/中文.png", tmp_path / "x/it's \"a\".png", tmp_path / "x/a b.png",
+        tmp_path / "x/中文.png", Path("/absent.png")]
+    (tmp_path / "hash.txt").write_text("./#1.png\n#1.png\n./#1.png\n")
+    assert find_images(str(tmp_path / "hash.txt")) == [tmp_path / "#1.png"] * 2
     (tmp_path / "empty.txt").write_text("\n# none\n")
     with pytest.raises(HsxError, match="data.styles: expected a path a line, found none in .*empty.txt"):
         found(tmp_path / "empty.txt", tmp_path)
     (tmp_path / "utf16.txt").write_text("a.png", encoding="utf-16")
     with pytest.raises(HsxError, match="data.styles: expected a text file .*it is not UTF-8"):
         found(tmp_path / "utf16.txt", tmp_path)
+
+
+def test_lists_that_are_relative_to_another_folder_are_refused(tmp_path, monkeypatch):
+    touch(tmp_path, "data/a.png", "lists/beside.png")
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "lists" / "list.txt"
+    file.write_text("/absent.png\nabsent.png\ndata/a.png\n")
+    with pytest.raises(HsxError, match=f"data.styles: expected paths relative to the list {file}, got data/a.png, "
+                                       "which is in the current folder, not beside the list; move the list, or write "):
+        found(file, tmp_path)
+    for text in ("data/absent.png\n", "data/a.png\nbeside.png\n", f"{tmp_path}/data/a.png"):
+        file.write_text(text)
+        assert len(find_images(str(file))) == text.count("png")
 
 
 def test_what_may_not_be_read(tmp_path, monkeypatch, caplog):
