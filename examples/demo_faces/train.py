@@ -1,7 +1,8 @@
 """Train the demo model: a small U-Net on poster faces, taught to use its bottleneck.
 
 A small U-Net ignores its bottleneck unless it is taught not to.  *Nested skip dropout* does that: for each sample all
-skips of resolution <= L are zeroed, L drawn anew.  *Borrowed bottlenecks* keep style out of h: for some samples h is
+skips of resolution <= L are taken away, L drawn anew: zeroed, or replaced by those of another face in the same style,
+which say nothing of the layout (``--swap``).  *Borrowed bottlenecks* keep style out of h: for some samples h is
 that of the same face in another style (``--borrow``).  Both are how this demo model is trained and not part of the
 method, which stays training-free on a frozen network.
 
@@ -37,7 +38,7 @@ CHANNELS = {32: (16, 32, 64, 128), 64: (16, 32, 96, 128, 160)}  # by picture siz
 class Batches(Dataset):
     """The batches of iterations start .. start + CHUNK, each with the number of its iteration.
 
-    Pictures are (B, 2, 3, R, R) in [-1, 1]: each face in two styles, drawn anew every time.
+    Pictures are (B, 3, 3, R, R) in [-1, 1]: each face in two styles, drawn anew, and another face in the first.
     """
 
     def __init__(self, faces: np.ndarray, start: int, batch: int) -> None:
@@ -51,7 +52,9 @@ class Batches(Dataset):
         tones = self.faces[rng.integers(len(self.faces), size=self.batch)].astype(np.float32)
         tones = [tone[:, :: rng.choice((-1, 1))] for tone in tones]
         pitch = PITCH[self.faces.shape[1]]
-        pictures = np.stack([[apply_style(tone, sample_style(rng, pitch)) for _ in range(2)] for tone in tones])
+        styles = [[sample_style(rng, pitch) for _ in range(2)] for _ in tones]
+        pictures = np.stack([[apply_style(tone, a), apply_style(tone, b), apply_style(tones[i - 1], a)]
+                             for i, (tone, (a, b)) in enumerate(zip(tones, styles, strict=True))])
         return torch.from_numpy(pictures).permute(0, 1, 4, 2, 3).float() / 127.5 - 1, self.start + index
 
 
@@ -62,12 +65,13 @@ class DemoTraining(lightning.LightningModule):
         faces: a file of tone images, (N, R, R).
         iterations: of the whole run; the learning rate falls to 0 over its last ``decay``.
         borrow: how often h is that of the same face in another style.
-        drop: how often the skips up to 4, 8 and 16 pixels are zeroed.
+        drop: how often the skips up to 4, 8 and 16 pixels are taken away.
+        swap: how often, then, those of another face in the same style are in their place, instead of zeros.
     """
 
     def __init__(
         self, faces: str, size: int = 64, iterations: int = 20000, decay: int = 1500, borrow: float = 1.0,
-        drop: tuple[float, ...] = (0.1, 0.3, 0.3), batch: int = 32, rate: float = 1e-3,
+        drop: tuple[float, ...] = (0.1, 0.3, 0.3), batch: int = 32, rate: float = 1e-3, swap: float = 0.5,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -87,7 +91,7 @@ class DemoTraining(lightning.LightningModule):
         return DataLoader(Batches(faces, self.global_step, self.hparams.batch), batch_size=None)
 
     def training_step(self, batch: tuple[Tensor, int], index: int) -> Tensor:
-        (x0, other), iteration = batch[0].unbind(1), batch[1]
+        (x0, other, peer), iteration = batch[0].unbind(1), batch[1]
         n, rng = len(x0), torch.Generator().manual_seed(int(iteration))
         t = ((torch.arange(n) + torch.rand(n, generator=rng)) / n * 1000).long()  # stratified over the batch
         noise = torch.randn(x0.shape, generator=rng)
@@ -99,7 +103,11 @@ class DemoTraining(lightning.LightningModule):
             h = h.index_put((borrows.nonzero()[:, 0],), encode(self.net, x_t[borrows], t[borrows]).h)
         p = torch.tensor([1 - sum(self.hparams.drop), *self.hparams.drop])
         level = torch.tensor([0, 4, 8, 16])[torch.multinomial(p, n, replacement=True, generator=rng)].view(-1, 1, 1, 1)
-        skips = tuple(s * (s.shape[-1] > level) for s in b.skips)
+        swaps = torch.rand(n, generator=rng) < self.hparams.swap
+        noisy, rows = a.sqrt() * peer + (1 - a).sqrt() * torch.randn(x0.shape, generator=rng), swaps.nonzero()[:, 0]
+        foreign = encode(self.net, noisy[swaps], t[swaps]).skips
+        skips = tuple(torch.where(s.shape[-1] > level, s, torch.zeros_like(s).index_put((rows,), f))
+                      for s, f in zip(b.skips, foreign, strict=True))
         out = decode(self.net, Bottleneck(h, skips, b.emb))
         weight = (1 - a) * (snr := a / (1 - a)) * (0.1 + snr) ** -0.5 + (1 - a) * 0.03
         error = (out.float() - (a.sqrt() * noise - (1 - a).sqrt() * x0)) ** 2
@@ -168,6 +176,7 @@ def main() -> None:
     parser.add_argument("--borrow", type=float, default=1.0, help="how often h is that of the face in another style")
     parser.add_argument("--stop", type=int, help="stop earlier, at this iteration")
     parser.add_argument("--drop", type=float, nargs=3, default=(0.1, 0.3, 0.3))
+    parser.add_argument("--swap", type=float, default=0.5, help="how often dropped skips are another face's, not zeros")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=1e-3)
     args = parser.parse_args()
@@ -179,7 +188,7 @@ def main() -> None:
         part.replace(data)
     lightning.seed_everything(0)
     module = DemoTraining(str(data), args.size, args.iterations, args.decay, args.borrow, tuple(args.drop), args.batch,
-                          args.rate)
+                          args.rate, args.swap)
     trainer = lightning.Trainer(
         accelerator="auto", devices=1, precision="bf16-mixed", max_steps=args.stop or args.iterations,
         gradient_clip_val=1.0, callbacks=[Saving()], default_root_dir=str(args.folder), logger=False,
