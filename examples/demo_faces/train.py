@@ -103,11 +103,13 @@ class DemoTraining(lightning.LightningModule):
             h = h.index_put((borrows.nonzero()[:, 0],), encode(self.net, x_t[borrows], t[borrows]).h)
         p = torch.tensor([1 - sum(self.hparams.drop), *self.hparams.drop])
         level = torch.tensor([0, 4, 8, 16])[torch.multinomial(p, n, replacement=True, generator=rng)].view(-1, 1, 1, 1)
-        swaps = torch.rand(n, generator=rng) < self.hparams.swap
-        noisy, rows = a.sqrt() * peer + (1 - a).sqrt() * torch.randn(x0.shape, generator=rng), swaps.nonzero()[:, 0]
-        foreign = encode(self.net, noisy[swaps], t[swaps]).skips
-        skips = tuple(torch.where(s.shape[-1] > level, s, torch.zeros_like(s).index_put((rows,), f))
-                      for s, f in zip(b.skips, foreign, strict=True))
+        skips = tuple(s * (s.shape[-1] > level) for s in b.skips)
+        rows = (torch.rand(n, generator=rng) < self.hparams.swap).nonzero()[:, 0]
+        if len(rows):
+            x_t = a.sqrt() * peer + (1 - a).sqrt() * torch.randn(x0.shape, generator=rng)
+            foreign = encode(self.net, x_t[rows], t[rows]).skips
+            skips = tuple(s.index_put((rows,), torch.where(f.shape[-1] > level[rows], s[rows], f))
+                          for s, f in zip(skips, foreign, strict=True))
         out = decode(self.net, Bottleneck(h, skips, b.emb))
         weight = (1 - a) * (snr := a / (1 - a)) * (0.1 + snr) ** -0.5 + (1 - a) * 0.03
         error = (out.float() - (a.sqrt() * noise - (1 - a).sqrt() * x0)) ** 2
