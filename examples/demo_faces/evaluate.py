@@ -21,8 +21,9 @@ from torch import Tensor
 
 import hsx
 from hsx.assets import resolve
-from hsx.strategies import ChannelMoments, Constant, Frobenius, Latent
+from hsx.strategies import ChannelMoments, Constant, Frobenius, Latent, Unchanged
 
+NORMALIZERS = {"moments": ChannelMoments, "frobenius": Frobenius, "unchanged": Unchanged}
 HELD_OUT = 20262  # training draws from seeds 1 to 5, the settings were chosen on seed 20261
 
 
@@ -46,7 +47,7 @@ def transferred(args: argparse.Namespace, backbone: hsx.Backbone, pairs: Pairs) 
 
     def transfer(gamma: float, omega: float) -> hsx.Transfer:
         return hsx.Transfer(
-            backbone, Constant(gamma), normalizer=ChannelMoments() if args.normalizer == "moments" else Frobenius(),
+            backbone, Constant(gamma), normalizer=NORMALIZERS[args.normalizer](),
             calibrator=Latent(omega), inversion_steps=args.steps, generation_steps=args.steps,
             injection_steps=args.injections, t_start=args.t_start, t_edit=args.t_edit, t_boost=0)
 
@@ -72,7 +73,7 @@ def main() -> None:
     parser.add_argument("--injections", type=int, default=20)
     parser.add_argument("--t_start", type=int, default=700)
     parser.add_argument("--t_edit", type=int, default=0)
-    parser.add_argument("--normalizer", choices=("moments", "frobenius"), default="moments")
+    parser.add_argument("--normalizer", choices=tuple(NORMALIZERS), default="moments")
     parser.add_argument("--sheet", help="also write a picture: content, style, result, truth in each column")
     args = parser.parse_args()
     backbone = hsx.load_backbone(args.model)

@@ -34,9 +34,9 @@ def check_ours(folder: Path) -> None:
                        "another hand; name another with --output_dir, or replace it with --overwrite true")
 
 
-def check_apart(folder: Path, pictures: Iterable[Path]) -> None:
-    """Refuse to take the results of an earlier run in this folder for contents or styles."""
-    made = {str(path.absolute()) for path in pngs(folder)}
+def check_apart(found: Iterable[Path], pictures: Iterable[Path]) -> None:
+    """Refuse to take results of an earlier run, ``found`` in the output folder, for contents or styles."""
+    made = {str(path.absolute()) for path in found}
     for picture in pictures if made else ():
         if str(picture.absolute()) in made and record_of(picture):
             raise HsxError(f"data: expected pictures that are no results in output_dir, got {picture}; move that "

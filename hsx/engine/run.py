@@ -96,8 +96,9 @@ class _Run:
         check_writable(self.store.path, "store.path")
         if not self.overwrite:
             check_ours(self.folder)
-        check_apart(self.folder, chain(self.pairs.contents, self.pairs.styles))
-        done = self._there()
+        found = list(pngs(self.folder))
+        check_apart(found, chain(self.pairs.contents, self.pairs.styles))
+        done = self._there({str(path.relative_to(self.folder)) for path in found})
         self.journal = Journal(self.folder, self.trainer.global_rank)
         if self.trainer.is_global_zero:
             self._tidy()
@@ -133,10 +134,9 @@ class _Run:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 3 if failed else 0
 
-    def _there(self) -> np.ndarray:
-        """Which pairs have a picture made with these settings, (len(pairs),) of bool."""
+    def _there(self, files: set[str]) -> np.ndarray:
+        """Which pairs have a picture made with these settings among ``files``, (len(pairs),) of bool."""
         done, others = np.zeros(len(self.pairs), bool), []
-        files = {str(p.relative_to(self.folder)) for p in pngs(self.folder)}
         for i in range(len(self.pairs)) if files else ():
             name = f"{self.pairs.name(i)}.png"
             if name in files and self.content[i] >= 0:
@@ -258,4 +258,3 @@ class _Run:
         for part in self.folder.rglob(".*.part"):
             part.unlink(missing_ok=True)
         self.store.sweep()
-
