@@ -13,6 +13,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -53,7 +54,16 @@ SAID = [  # what jsonargparse and Lightning say of a value, and the same in this
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; the exit code."""
-    argv = sys.argv[1:] if argv is None else argv
+    code = _command(sys.argv[1:] if argv is None else argv)
+    distributed = sys.modules.get("torch.distributed")
+    if distributed and distributed.is_available() and distributed.is_initialized():
+        with suppress(OSError):
+            sys.stdout.flush()
+        os._exit(code)  # threads that talk to the other processes may be running when Python ends, which aborts
+    return code
+
+
+def _command(argv: list[str]) -> int:
     try:
         if not argv or argv[0] in ("-h", "--help"):
             print(USAGE)

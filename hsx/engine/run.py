@@ -57,10 +57,7 @@ def run(
         HsxError: if ``folder`` cannot be written, or holds pictures of other settings and ``overwrite`` is not given.
     """
     try:
-        code = _Run(module, data, trainer, store, folder, overwrite).whole(config)
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()  # else its threads may be running when Python ends, which aborts
-        return code
+        return _Run(module, data, trainer, store, folder, overwrite).whole(config)
     except OSError as error:  # a full disk, a lost mount
         raise HsxError(f"output_dir: expected to read and write in {folder}, could not ({error.strerror or error}); "
                        "free some space or mend the mount, then start again to go on") from None
