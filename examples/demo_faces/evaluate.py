@@ -2,7 +2,8 @@
 
     python examples/demo_faces/evaluate.py hsx://demo_faces
 
-prints, for pairs of held-out faces, what hsx makes of them at the given settings and what the baselines do: PSNR and
+prints, for pairs of held-out faces, what hsx makes of them at the settings of configs/demo.yaml, or at others that are
+given, and what the baselines do: PSNR and
 SSIM to the true answer, what is recognised of the content (hair, glasses, geometry) and of the style (palette,
 texture), each with its bootstrap interval of 95 %, and how well pictures come back at gamma = 0.
 """
@@ -17,6 +18,7 @@ from baselines import match_histograms, recolour, swap_skips
 from measure import Pairs, measured, psnr
 from poster_faces import contact_sheet, make, render
 from recognisers import factors, load
+from shipped import shipped
 from torch import Tensor
 
 import hsx
@@ -45,18 +47,20 @@ def held_out(n: int, size: int, seed: int = HELD_OUT) -> Pairs:
 def transferred(args: argparse.Namespace, backbone: hsx.Backbone, pairs: Pairs) -> dict[str, Tensor]:
     """What hsx makes of the pairs, the skips swapped instead of h, and the styles given back (gamma = 0)."""
 
-    def transfer(gamma: float, omega: float) -> hsx.Transfer:
-        return hsx.Transfer(
-            backbone, Constant(gamma), normalizer=NORMALIZERS[args.normalizer](),
-            calibrator=Latent(omega), inversion_steps=args.steps, generation_steps=args.steps,
-            injection_steps=args.injections, t_start=args.t_start, t_edit=args.t_edit, t_boost=0)
-
-    ours = transfer(args.gamma, args.omega)
+    given = {
+        "schedule": None if args.gamma is None else Constant(args.gamma),
+        "calibrator": None if args.omega is None else Latent(args.omega),
+        "normalizer": None if args.normalizer is None else NORMALIZERS[args.normalizer](),
+        "inversion_steps": args.steps, "generation_steps": args.steps, "injection_steps": args.injections,
+        "t_start": args.t_start, "t_edit": args.t_edit,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    ours = shipped(backbone, **changes)
     contents, styles = ours.invert(pairs.content), ours.invert(pairs.style)
     return {
         "hsx": ours.inject(contents, styles).clamp(-1, 1),
         "all skips swapped instead of h": swap_skips(ours, contents.x_T, styles.x_T),
-        "gamma = 0": transfer(0.0, 0.0).inject(contents, styles).clamp(-1, 1),
+        "gamma = 0": shipped(backbone, **changes | {"schedule": Constant(0.0)}).inject(contents, styles).clamp(-1, 1),
     }
 
 
@@ -67,13 +71,10 @@ def main() -> None:
     parser.add_argument("--recognisers", default="hsx://demo_faces/recognisers.safetensors", help="of recognisers.py")
     parser.add_argument("--pairs", type=int, default=96)
     parser.add_argument("--seed", type=int, default=HELD_OUT, help="of the pairs")
-    parser.add_argument("--gamma", type=float, default=0.8)
-    parser.add_argument("--omega", type=float, default=0.3)
-    parser.add_argument("--steps", type=int, default=60)
-    parser.add_argument("--injections", type=int, default=20)
-    parser.add_argument("--t_start", type=int, default=700)
-    parser.add_argument("--t_edit", type=int, default=0)
-    parser.add_argument("--normalizer", choices=tuple(NORMALIZERS), default="moments")
+    for name, kind in (("gamma", float), ("omega", float), ("steps", int), ("injections", int), ("t_start", int),
+                       ("t_edit", int)):
+        parser.add_argument(f"--{name}", type=kind, help="instead of the config's")
+    parser.add_argument("--normalizer", choices=tuple(NORMALIZERS))
     parser.add_argument("--sheet", help="also write a picture: content, style, result, truth in each column")
     args = parser.parse_args()
     backbone = hsx.load_backbone(args.model)

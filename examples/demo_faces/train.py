@@ -32,6 +32,7 @@ from hsx.backbones.unet2d import decode, encode
 from hsx.schedule import NoiseSchedule
 
 CHUNK = 125  # iterations between checkpoints
+LEVELS, DROP = torch.tensor([0, 4, 8, 16, 32]), (0.05, 0.15, 0.25, 0.35)  # skips of up to so many pixels; how often
 CHANNELS = {32: (16, 32, 64, 128), 64: (16, 32, 96, 128, 160)}  # by picture size: levels down to 4 x 4
 
 
@@ -65,13 +66,13 @@ class DemoTraining(lightning.LightningModule):
         faces: a file of tone images, (N, R, R).
         iterations: of the whole run; the learning rate falls to 0 over its last ``decay``.
         borrow: how often h is that of the same face in another style.
-        drop: how often the skips up to 4, 8 and 16 pixels are taken away.
+        drop: how often the skips up to 4, 8, 16 and 32 pixels are taken away; the largest always stay.
         swap: how often, then, those of another face in the same style are in their place, instead of zeros.
     """
 
     def __init__(
         self, faces: str, size: int = 64, iterations: int = 20000, decay: int = 1500, borrow: float = 1.0,
-        drop: tuple[float, ...] = (0.1, 0.3, 0.3), batch: int = 32, rate: float = 1e-3, swap: float = 0.5,
+        drop: tuple[float, ...] = DROP, batch: int = 32, rate: float = 1e-3, swap: float = 0.8,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -101,8 +102,9 @@ class DemoTraining(lightning.LightningModule):
         if borrows.any():
             x_t = a.sqrt() * other + (1 - a).sqrt() * torch.randn(x0.shape, generator=rng)
             h = h.index_put((borrows.nonzero()[:, 0],), encode(self.net, x_t[borrows], t[borrows]).h)
-        p = torch.tensor([1 - sum(self.hparams.drop), *self.hparams.drop])
-        level = torch.tensor([0, 4, 8, 16])[torch.multinomial(p, n, replacement=True, generator=rng)].view(-1, 1, 1, 1)
+        drop = self.hparams.drop[: len(self.net.config.block_out_channels) - 1]
+        p = torch.tensor([1 - sum(drop), *drop])
+        level = LEVELS[torch.multinomial(p, n, replacement=True, generator=rng)].view(-1, 1, 1, 1)
         skips = tuple(s * (s.shape[-1] > level) for s in b.skips)
         rows = (torch.rand(n, generator=rng) < self.hparams.swap).nonzero()[:, 0]
         if len(rows):
@@ -177,8 +179,8 @@ def main() -> None:
     parser.add_argument("--decay", type=int, default=1500, help="the last iterations, over which the rate falls to 0")
     parser.add_argument("--borrow", type=float, default=1.0, help="how often h is that of the face in another style")
     parser.add_argument("--stop", type=int, help="stop earlier, at this iteration")
-    parser.add_argument("--drop", type=float, nargs=3, default=(0.1, 0.3, 0.3))
-    parser.add_argument("--swap", type=float, default=0.5, help="how often dropped skips are another face's, not zeros")
+    parser.add_argument("--drop", type=float, nargs="+", default=DROP, help="how often the skips up to 4, 8, … go")
+    parser.add_argument("--swap", type=float, default=0.8, help="how often dropped skips are another face's, not zeros")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=1e-3)
     args = parser.parse_args()

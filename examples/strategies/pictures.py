@@ -28,20 +28,13 @@ from hsx.inversion import Trajectory
 sys.path.insert(0, str(Path(__file__).parents[1] / "demo_faces"))
 from evaluate import held_out  # noqa: E402
 from measure import psnr  # noqa: E402
+from shipped import shipped as transfer  # noqa: E402
 
 KINDS = {"schedule": "schedules", "blend": "blends", "normalizer": "normalizers", "calibrator": "calibrators"}
 SEED = 20261  # of the measured pairs; evaluate.py measures the shipped settings on 20262
 PAIRS = ((6, 5), (3, 4), (4, 2), (0, 3))  # content, style: places in the demo model's folders
 CELL, LABEL, GAP = 96, 176, 4  # pixels
 Row = tuple[str, Any, Image.Image | None]  # label, strategy, a picture beside the label
-
-
-def transfer(backbone: Any, **moves: Any) -> hsx.Transfer:
-    """The settings of configs/demo.yaml, but for ``moves``."""
-    shipped = {"schedule": strategies.Constant(0.8), "blend": strategies.Slerp(),
-               "normalizer": strategies.ChannelMoments(), "calibrator": strategies.Latent(0.3)}
-    return hsx.Transfer(backbone, **{**shipped, **moves}, inversion_steps=60, generation_steps=60, injection_steps=20,
-                        t_start=700, t_edit=0, t_boost=0)
 
 
 def plugin(module: str, name: str, label: str, **options: Any) -> list[Row]:

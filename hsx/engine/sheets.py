@@ -14,6 +14,7 @@ from hsx.images import grid, read_image, to_picture, write_png
 
 SIDE = 24  # at most so many rows and columns a page
 PAGES = 50  # at most so many pages
+CELL = 96  # small pictures are enlarged, by a whole number, to at least so many pixels
 
 
 def write_sheets(pairs: PairList, folder: Path, size: int, fit: str) -> list[Path]:
@@ -36,7 +37,7 @@ def write_sheets(pairs: PairList, folder: Path, size: int, fit: str) -> list[Pat
                 pass  # left white
         if drawn:
             made.append(folder / ("grid.png" if number == 1 else f"grid-{number}.png"))
-            write_png(grid(drawn, max(size, 96) if size < 256 else 256), made[-1],
+            write_png(grid(drawn, min(size * -(-CELL // size), 256)), made[-1],
                       {RECORD: to_json({"hsx": hsx.__version__, "sheet": number})})
     for page in set(folder.glob("grid*.png")) - set(made):  # of an earlier run with more pairs
         if "sheet" in record_of(page):

@@ -13,6 +13,8 @@ from PIL import Image
 
 import hsx
 from hsx.cli import main
+from hsx.engine.sheets import CELL
+from hsx.strategies import Constant
 
 from ..conftest import CORES, picture
 
@@ -39,7 +41,7 @@ def test_the_main_job(tmp_path, capsys):
     assert main(["predict", "--config", "configs/demo.yaml", "--output_dir", str(tmp_path / "out")]) == 0
     assert "48 pictures made" in capsys.readouterr().out
     assert len(list((tmp_path / "out").glob("*__*.png"))) == 48
-    assert Image.open(tmp_path / "out" / "grid.png").size == (7 * 98 + 2, 9 * 98 + 2)
+    assert Image.open(tmp_path / "out" / "grid.png").size == (7 * (CELL + 2) + 2, 9 * (CELL + 2) + 2)
 
 
 def test_ones_own_two_folders_with_the_demo_model(tmp_path):
@@ -55,7 +57,8 @@ def test_the_python_of_the_readme(tmp_path, monkeypatch):
     code = re.search(r"```python\n(.*?)```", README, re.S)[1]
     monkeypatch.chdir(tmp_path)
     subprocess.run([sys.executable, "-c", code], check=True)
-    assert Image.open(tmp_path / "first.png").size == (32, 32)
+    size = hsx.load_backbone("hsx://demo_faces").sample_size
+    assert Image.open(tmp_path / "first.png").size == (size, size)
 
 
 def test_the_config_of_the_readme_is_understood(tmp_path, capsys):
@@ -71,32 +74,22 @@ def test_the_step_is_a_page():
     assert len((ROOT / "hsx" / "step.py").read_text().splitlines()) <= 100
 
 
-def shipped(**changes) -> hsx.Transfer:
-    from hsx.strategies import ChannelMoments, Constant, Latent
-
-    config = yaml.safe_load((ROOT / "configs" / "demo.yaml").read_text())["model"]
-    assert config["normalizer"] == "ChannelMoments" and config["blend"] == "Slerp"
-    gamma = changes.pop("gamma", config["schedule"]["init_args"]["gamma"])
-    return hsx.Transfer(
-        hsx.load_backbone(config["backbone"]), Constant(gamma), normalizer=ChannelMoments(),
-        calibrator=Latent(config["calibrator"]["init_args"]["omega"]),
-        **{k: v for k, v in config.items() if k.endswith("steps") or k.startswith("t_")})
-
-
 def test_the_demo_model_against_the_truth():
     from baselines import recolour
     from evaluate import held_out
     from measure import psnr
+    from shipped import shipped
 
-    pairs = held_out(96, 32)
+    backbone = hsx.load_backbone("hsx://demo_faces")
+    pairs = held_out(96, backbone.sample_size)
     contents, styles, truth = pairs.content, pairs.style, pairs.truth
-    transfer = shipped()
+    transfer = shipped(backbone)
     content, style = transfer.invert(contents), transfer.invert(styles)
     ours = psnr(transfer.inject(content, style).clamp(-1, 1), truth).mean()
     assert ours >= 14.5
     assert ours > psnr(recolour(contents, styles), truth).mean() + 1
     assert ours > psnr((contents + styles) / 2, truth).mean() + 1
-    back = psnr(shipped(gamma=0.0).inject(content, style).clamp(-1, 1), styles)
+    back = psnr(shipped(backbone, schedule=Constant(0.0)).inject(content, style).clamp(-1, 1), styles)
     assert back.mean() >= 28
 
 

@@ -48,8 +48,9 @@ def test_a_picture_whose_skips_are_swapped_with_its_own_comes_back():
     from baselines import swap_skips
     from evaluate import held_out
 
-    pictures = held_out(2, 32).content
-    transfer = hsx.Transfer(hsx.load_backbone("hsx://demo_faces"), inversion_steps=8, generation_steps=8, t_start=700,
+    backbone = hsx.load_backbone("hsx://demo_faces")
+    pictures = held_out(2, backbone.sample_size).content
+    transfer = hsx.Transfer(backbone, inversion_steps=8, generation_steps=8, t_start=700,
                             t_edit=1000, t_boost=0)
     trajectory = transfer.invert(pictures)
     own = transfer.inject(trajectory, trajectory).clamp(-1, 1)  # nothing injected

@@ -90,12 +90,12 @@ def everything(net) -> hsx.Transfer:
 
 def test_results_do_not_depend_on_the_batch():
     demo, names = hsx.load_backbone("hsx://demo_faces"), [f"pair {i}" for i in range(8)]
-    contents = torch.stack([read_image(p, 32) for p in find_images("hsx://demo_faces/contents")])
-    styles = torch.stack([read_image(p, 32) for s in ("styles", "outside") for p in
+    contents = torch.stack([read_image(p, demo.sample_size) for p in find_images("hsx://demo_faces/contents")])
+    styles = torch.stack([read_image(p, demo.sample_size) for s in ("styles", "outside") for p in
                           find_images(f"hsx://demo_faces/{s}")])[:8]
     transfer = hsx.Transfer(demo, Constant(0.5), normalizer=ChannelMoments(), calibrator=Latent(0.3), t_start=700,
                             t_edit=0, inversion_steps=12, generation_steps=12, t_boost=200)
-    mask = torch.nn.functional.interpolate(soft_mask(8), scale_factor=2)
+    mask = torch.nn.functional.interpolate(soft_mask(8), demo.sample_size)
     whole = transfer.inject(transfer.invert(contents), transfer.invert(styles), mask, SampleNoise(0, names))
     for size in (1, 3):
         for i in range(0, 8, size):

@@ -1,0 +1,32 @@
+"""The transfer of configs/demo.yaml in Python, so that what is measured is what ships."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import hsx
+from hsx import strategies
+
+CONFIG = Path(__file__).parents[2] / "configs" / "demo.yaml"
+MOVES = ("schedule", "blend", "normalizer", "calibrator")
+
+
+def settings() -> dict[str, Any]:
+    """The options of ``hsx.Transfer`` that the config gives, its strategies made."""
+    model = yaml.safe_load(CONFIG.read_text())["model"]
+    del model["backbone"]
+    return {name: _made(value) if name in MOVES else value for name, value in model.items()}
+
+
+def shipped(backbone: hsx.Backbone, **changes: Any) -> hsx.Transfer:
+    """The config's transfer, but for ``changes``."""
+    return hsx.Transfer(backbone, **{**settings(), **changes})
+
+
+def _made(named: str | dict[str, Any]) -> Any:
+    """A built-in strategy from its short name, or from its class_path and init_args."""
+    given = {"class_path": named} if isinstance(named, str) else named
+    return getattr(strategies, given["class_path"])(**given.get("init_args", {}))
