@@ -1,10 +1,9 @@
 """Train the demo model: a small U-Net on poster faces, taught to use its bottleneck.
 
-A small U-Net ignores its bottleneck unless it is taught not to.  *Nested skip dropout* does that: for each sample all
-skips of resolution <= L are taken away, L drawn anew: zeroed, or replaced by those of another face in the same style,
-which say nothing of the layout (``--swap``).  *Borrowed bottlenecks* keep style out of h: for some samples h is
-that of the same face in another style (``--borrow``).  Both are how this demo model is trained and not part of the
-method, which stays training-free on a frozen network.
+A small U-Net ignores its bottleneck unless it is taught not to.  *Borrowed bottlenecks* keep style out of h: h is that
+of the same face in another style (``--borrow``).  *Borrowed skips* keep content out of the skips: for each sample all
+skips of resolution <= L, drawn anew, are those of another face in the same style (``--skips``).  Both are how this demo
+model is trained and not part of the method, which stays training-free on a frozen network.
 
     python examples/demo_faces/train.py .state/demo64 --size 64 --iterations 20000
 
@@ -32,7 +31,8 @@ from hsx.backbones.unet2d import decode, encode
 from hsx.schedule import NoiseSchedule
 
 CHUNK = 125  # iterations between checkpoints
-LEVELS, DROP = torch.tensor([0, 4, 8, 16, 32]), (0.05, 0.15, 0.25, 0.35)  # skips of up to so many pixels; how often
+LEVELS, SKIPS = torch.tensor([0, 4, 8, 16, 32, 64]), (0.1, 0.15, 0.15, 0.2, 0.2)
+LATEST = 200  # all skips are only borrowed at this much noise or more
 CHANNELS = {32: (16, 32, 64, 128), 64: (16, 32, 96, 128, 160)}  # by picture size: levels down to 4 x 4
 
 
@@ -60,19 +60,18 @@ class Batches(Dataset):
 
 
 class DemoTraining(lightning.LightningModule):
-    """v-prediction with nested skip dropout, borrowed bottlenecks and an exponential moving average.
+    """v-prediction with borrowed bottlenecks, borrowed skips and an exponential moving average.
 
     Args:
         faces: a file of tone images, (N, R, R).
         iterations: of the whole run; the learning rate falls to 0 over its last ``decay``.
         borrow: how often h is that of the same face in another style.
-        drop: how often the skips up to 4, 8, 16 and 32 pixels are taken away; the largest always stay.
-        swap: how often, then, those of another face in the same style are in their place, instead of zeros.
+        skips: how often the skips up to 4, 8, … R pixels are those of another face in the same style.
     """
 
     def __init__(
         self, faces: str, size: int = 64, iterations: int = 20000, decay: int = 1500, borrow: float = 1.0,
-        drop: tuple[float, ...] = DROP, batch: int = 32, rate: float = 1e-3, swap: float = 0.8,
+        skips: tuple[float, ...] = SKIPS, batch: int = 32, rate: float = 1e-3,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -97,27 +96,36 @@ class DemoTraining(lightning.LightningModule):
         t = ((torch.arange(n) + torch.rand(n, generator=rng)) / n * 1000).long()  # stratified over the batch
         noise = torch.randn(x0.shape, generator=rng)
         a = self.alphas_cumprod[t].view(-1, 1, 1, 1)
-        b = encode(self.net, a.sqrt() * x0 + (1 - a).sqrt() * noise, t)
-        h, borrows = b.h, torch.rand(n, generator=rng) < self.hparams.borrow
-        if borrows.any():
-            x_t = a.sqrt() * other + (1 - a).sqrt() * torch.randn(x0.shape, generator=rng)
-            h = h.index_put((borrows.nonzero()[:, 0],), encode(self.net, x_t[borrows], t[borrows]).h)
-        drop = self.hparams.drop[: len(self.net.config.block_out_channels) - 1]
-        p = torch.tensor([1 - sum(drop), *drop])
-        level = LEVELS[torch.multinomial(p, n, replacement=True, generator=rng)].view(-1, 1, 1, 1)
-        skips = tuple(s * (s.shape[-1] > level) for s in b.skips)
-        rows = (torch.rand(n, generator=rng) < self.hparams.swap).nonzero()[:, 0]
+
+        def noised(pictures: Tensor, noise: Tensor | None = None) -> Tensor:
+            noise = torch.randn(x0.shape, generator=rng) if noise is None else noise
+            return a.sqrt() * pictures + (1 - a).sqrt() * noise
+
+        x_t, other_t, peer_t = noised(x0, noise), noised(other), noised(peer)
+        lent = self.borrowed(t, rng)
+        # where all skips are another face's, so is x_t, with the same noise: v then leads from there to x_0
+        x_t = torch.where(lent == self.hparams.size, noised(peer, noise), x_t)
+        b = encode(self.net, x_t, t)
+        h, rows = b.h, (torch.rand(n, generator=rng) < self.hparams.borrow).nonzero()[:, 0]
         if len(rows):
-            x_t = a.sqrt() * peer + (1 - a).sqrt() * torch.randn(x0.shape, generator=rng)
-            foreign = encode(self.net, x_t[rows], t[rows]).skips
-            skips = tuple(s.index_put((rows,), torch.where(f.shape[-1] > level[rows], s[rows], f))
+            h = h.index_put((rows,), encode(self.net, other_t[rows], t[rows]).h)
+        skips, rows = b.skips, lent.flatten().nonzero()[:, 0]
+        if len(rows):
+            foreign = encode(self.net, peer_t[rows], t[rows]).skips
+            skips = tuple(s.index_put((rows,), torch.where(f.shape[-1] > lent[rows], s[rows], f))
                           for s, f in zip(skips, foreign, strict=True))
         out = decode(self.net, Bottleneck(h, skips, b.emb))
         weight = (1 - a) * (snr := a / (1 - a)) * (0.1 + snr) ** -0.5 + (1 - a) * 0.03
-        error = (out.float() - (a.sqrt() * noise - (1 - a).sqrt() * x0)) ** 2
+        error = (out.float() - (a.sqrt() * x_t - x0) / (1 - a).sqrt()) ** 2
         loss = (weight / weight.mean() * error).mean()
         self.log("loss", loss)
         return loss
+
+    def borrowed(self, t: Tensor, rng: torch.Generator) -> Tensor:
+        """Up to which resolution the skips of each sample are borrowed, 0 for none: (B, 1, 1, 1)."""
+        size, p = self.hparams.size, self.hparams.skips
+        lent = LEVELS[torch.multinomial(torch.tensor([1 - sum(p), *p]), len(t), replacement=True, generator=rng)]
+        return torch.where((lent == size) & (t < LATEST), size // 2, lent.clamp(max=size)).view(-1, 1, 1, 1)
 
     def on_train_batch_end(self, *_: object) -> None:
         decay = min(0.9985, (1 + self.global_step) / (10 + self.global_step))
@@ -179,8 +187,7 @@ def main() -> None:
     parser.add_argument("--decay", type=int, default=1500, help="the last iterations, over which the rate falls to 0")
     parser.add_argument("--borrow", type=float, default=1.0, help="how often h is that of the face in another style")
     parser.add_argument("--stop", type=int, help="stop earlier, at this iteration")
-    parser.add_argument("--drop", type=float, nargs="+", default=DROP, help="how often the skips up to 4, 8, … go")
-    parser.add_argument("--swap", type=float, default=0.8, help="how often dropped skips are another face's, not zeros")
+    parser.add_argument("--skips", type=float, nargs="+", default=SKIPS, help="how often those up to 4, 8, … are lent")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=1e-3)
     args = parser.parse_args()
@@ -191,8 +198,8 @@ def main() -> None:
         np.save(part, draw_faces(args.faces, 1, args.size))
         part.replace(data)
     lightning.seed_everything(0)
-    module = DemoTraining(str(data), args.size, args.iterations, args.decay, args.borrow, tuple(args.drop), args.batch,
-                          args.rate, args.swap)
+    module = DemoTraining(str(data), args.size, args.iterations, args.decay, args.borrow, tuple(args.skips), args.batch,
+                          args.rate)
     trainer = lightning.Trainer(
         accelerator="auto", devices=1, precision="bf16-mixed", max_steps=args.stop or args.iterations,
         gradient_clip_val=1.0, callbacks=[Saving()], default_root_dir=str(args.folder), logger=False,
