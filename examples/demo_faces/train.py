@@ -103,13 +103,13 @@ class DemoTraining(lightning.LightningModule):
 
         x_t, other_t, peer_t = noised(x0, noise), noised(other), noised(peer)
         lent = self.borrowed(t, rng)
-        # where all skips are another face's, so is x_t, with the same noise: v then leads from there to x_0
+        # where all skips are another face's, x_t itself is, with the same noise: v then leads from there to x_0
         x_t = torch.where(lent == self.hparams.size, noised(peer, noise), x_t)
         b = encode(self.net, x_t, t)
         h, rows = b.h, (torch.rand(n, generator=rng) < self.hparams.borrow).nonzero()[:, 0]
         if len(rows):
             h = h.index_put((rows,), encode(self.net, other_t[rows], t[rows]).h)
-        skips, rows = b.skips, lent.flatten().nonzero()[:, 0]
+        skips, rows = b.skips, ((lent > 0) & (lent < self.hparams.size)).flatten().nonzero()[:, 0]
         if len(rows):
             foreign = encode(self.net, peer_t[rows], t[rows]).skips
             skips = tuple(s.index_put((rows,), torch.where(f.shape[-1] > lent[rows], s[rows], f))
