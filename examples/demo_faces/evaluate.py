@@ -2,10 +2,10 @@
 
     python examples/demo_faces/evaluate.py hsx://demo_faces
 
-prints, for pairs of held-out faces, what hsx makes of them at the settings of configs/demo.yaml, or at others that are
-given, and what the baselines do: PSNR and
-SSIM to the true answer, what is recognised of the content (hair, glasses, geometry) and of the style (palette,
-texture), each with its bootstrap interval of 95 %, and how well pictures come back at gamma = 0.
+prints, for pairs of held-out faces, what hsx makes of them at the settings of configs/demo.yaml (or at others that are
+given) and what the baselines do: PSNR and SSIM to the true answer, what is recognised of the content (hair, glasses,
+geometry) and of the style (palette, texture), each with its bootstrap interval of 95 %, and how well pictures come back
+at gamma = 0.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def main() -> None:
     for name, kind in (("gamma", float), ("omega", float), ("steps", int), ("injections", int), ("t_start", int),
                        ("t_edit", int)):
         parser.add_argument(f"--{name}", type=kind, help="instead of the config's")
-    parser.add_argument("--normalizer", choices=tuple(NORMALIZERS))
+    parser.add_argument("--normalizer", choices=tuple(NORMALIZERS), help="instead of the config's")
     parser.add_argument("--sheet", help="also write a picture: content, style, result, truth in each column")
     args = parser.parse_args()
     backbone = hsx.load_backbone(args.model)

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from PIL import Image
 
+from hsx.engine.sheets import cell_size
 from hsx.images import grid
 
 
 def main(out: str, *pictures: str) -> None:
     """Write ``out``: the pictures in the order given."""
     cells = {(0, i): Image.open(Path(picture)).convert("RGB") for i, picture in enumerate(pictures)}
-    grid(cells, 96).save(out)
+    grid(cells, cell_size(cells[0, 0].width)).save(out)
 
 
 if __name__ == "__main__":

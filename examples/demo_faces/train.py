@@ -97,14 +97,12 @@ class DemoTraining(lightning.LightningModule):
         noise = torch.randn(x0.shape, generator=rng)
         a = self.alphas_cumprod[t].view(-1, 1, 1, 1)
 
-        def noised(pictures: Tensor, noise: Tensor | None = None) -> Tensor:
-            noise = torch.randn(x0.shape, generator=rng) if noise is None else noise
-            return a.sqrt() * pictures + (1 - a).sqrt() * noise
+        def noised(pictures: Tensor) -> Tensor:
+            return a.sqrt() * pictures + (1 - a).sqrt() * torch.randn(x0.shape, generator=rng)
 
-        x_t, other_t, peer_t = noised(x0, noise), noised(other), noised(peer)
-        lent = self.borrowed(t, rng)
-        # where all skips are another face's, x_t itself is, with the same noise: v then leads from there to x_0
-        x_t = torch.where(lent == self.hparams.size, noised(peer, noise), x_t)
+        other_t, peer_t, lent = noised(other), noised(peer), self.borrowed(t, rng)
+        # where all skips are another face's, x_t itself is: v then leads from there to x_0
+        x_t = a.sqrt() * torch.where(lent == self.hparams.size, peer, x0) + (1 - a).sqrt() * noise
         b = encode(self.net, x_t, t)
         h, rows = b.h, (torch.rand(n, generator=rng) < self.hparams.borrow).nonzero()[:, 0]
         if len(rows):
@@ -191,6 +189,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=1e-3)
     args = parser.parse_args()
+    if len(args.skips) >= len(LEVELS) or min(args.skips) < 0 or sum(args.skips) > 1:
+        parser.error(f"--skips: expected up to {len(LEVELS) - 1} numbers of 0 or more, together at most 1, "
+                     f"got {args.skips}")
     args.folder.mkdir(parents=True, exist_ok=True)
     data = args.folder / "faces.npy"
     if not data.exists():

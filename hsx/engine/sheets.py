@@ -14,7 +14,6 @@ from hsx.images import grid, read_image, to_picture, write_png
 
 SIDE = 24  # at most so many rows and columns a page
 PAGES = 50  # at most so many pages
-CELL = 96  # small pictures are enlarged, by a whole number, to at least so many pixels
 
 
 def write_sheets(pairs: PairList, folder: Path, size: int, fit: str) -> list[Path]:
@@ -37,12 +36,17 @@ def write_sheets(pairs: PairList, folder: Path, size: int, fit: str) -> list[Pat
                 pass  # left white
         if drawn:
             made.append(folder / ("grid.png" if number == 1 else f"grid-{number}.png"))
-            write_png(grid(drawn, min(size * -(-CELL // size), 256)), made[-1],
+            write_png(grid(drawn, cell_size(size)), made[-1],
                       {RECORD: to_json({"hsx": hsx.__version__, "sheet": number})})
     for page in set(folder.glob("grid*.png")) - set(made):  # of an earlier run with more pairs
         if "sheet" in record_of(page):
             page.unlink()
     return made
+
+
+def cell_size(size: int) -> int:
+    """How large a picture of ``size`` is drawn: a whole number of times, to 96 pixels or more; at most 256."""
+    return min(size * -(-96 // size), 256)
 
 
 Cells = dict[tuple[int, int], Path | str]  # by (row, column): an original's path, or a result's name

@@ -3,7 +3,7 @@
 from PIL import Image
 
 from hsx.engine import sheets
-from hsx.engine.sheets import write_sheets
+from hsx.engine.sheets import cell_size, write_sheets
 from hsx.engine.table import read_table
 
 from ..conftest import picture
@@ -33,3 +33,8 @@ def test_a_long_line_goes_on_in_the_next(tmp_path, monkeypatch):
         picture(tmp_path / "out" / f"{pairs.name(i)}.png", i, (16, 16))
     made = write_sheets(pairs, tmp_path / "out", 16, "crop")
     assert [Image.open(path).size for path in made] == [(4 * 98 + 2, 2 * 98 + 2)] * 2  # four lines on two pages
+
+
+def test_small_pictures_are_enlarged_by_a_whole_number():
+    assert [cell_size(n) for n in (5, 16, 32, 48, 64, 96, 128, 255, 256, 1024)] == [
+        100, 96, 96, 96, 128, 96, 128, 255, 256, 256]
