@@ -31,8 +31,8 @@ from hsx.backbones.unet2d import decode, encode
 from hsx.schedule import NoiseSchedule
 
 CHUNK = 125  # iterations between checkpoints
-LEVELS, SKIPS = torch.tensor([0, 4, 8, 16, 32, 64]), (0.1, 0.15, 0.15, 0.2, 0.2)
-LATEST = 200  # all skips are only borrowed at this much noise or more
+LEVELS, SKIPS = torch.tensor([0, 4, 8, 16, 32, 64]), (0.05, 0.1, 0.15, 0.2, 0.3)
+WHOLE = (100, 400)  # where all skips are borrowed: bounds of the timestep
 CHANNELS = {32: (16, 32, 64, 128), 64: (16, 32, 96, 128, 160)}  # by picture size: levels down to 4 x 4
 
 
@@ -92,25 +92,27 @@ class DemoTraining(lightning.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, int], index: int) -> Tensor:
         (x0, other, peer), iteration = batch[0].unbind(1), batch[1]
-        n, rng = len(x0), torch.Generator().manual_seed(int(iteration))
+        n, rng, size = len(x0), torch.Generator().manual_seed(int(iteration)), self.hparams.size
         t = ((torch.arange(n) + torch.rand(n, generator=rng)) / n * 1000).long()  # stratified over the batch
-        noise = torch.randn(x0.shape, generator=rng)
+        lent = self.borrowed(n, rng)
+        all_lent = lent == size
+        t = torch.where(all_lent, WHOLE[0] + ((WHOLE[1] - WHOLE[0]) * torch.rand(n, generator=rng)).long(), t)
         a = self.alphas_cumprod[t].view(-1, 1, 1, 1)
 
         def noised(pictures: Tensor) -> Tensor:
             return a.sqrt() * pictures + (1 - a).sqrt() * torch.randn(x0.shape, generator=rng)
 
-        other_t, peer_t, lent = noised(other), noised(peer), self.borrowed(t, rng)
+        other_t, peer_t, x_t = noised(other), noised(peer), noised(x0)
         # where all skips are another face's, x_t itself is: v then leads from there to x_0
-        x_t = a.sqrt() * torch.where(lent == self.hparams.size, peer, x0) + (1 - a).sqrt() * noise
+        x_t[all_lent] = peer_t[all_lent]
         b = encode(self.net, x_t, t)
         h, rows = b.h, (torch.rand(n, generator=rng) < self.hparams.borrow).nonzero()[:, 0]
         if len(rows):
             h = h.index_put((rows,), encode(self.net, other_t[rows], t[rows]).h)
-        skips, rows = b.skips, ((lent > 0) & (lent < self.hparams.size)).flatten().nonzero()[:, 0]
+        skips, rows = b.skips, ((lent > 0) & (lent < size)).nonzero()[:, 0]
         if len(rows):
             foreign = encode(self.net, peer_t[rows], t[rows]).skips
-            skips = tuple(s.index_put((rows,), torch.where(f.shape[-1] > lent[rows], s[rows], f))
+            skips = tuple(s.index_put((rows,), torch.where(f.shape[-1] > lent[rows].view(-1, 1, 1, 1), s[rows], f))
                           for s, f in zip(skips, foreign, strict=True))
         out = decode(self.net, Bottleneck(h, skips, b.emb))
         weight = (1 - a) * (snr := a / (1 - a)) * (0.1 + snr) ** -0.5 + (1 - a) * 0.03
@@ -119,11 +121,11 @@ class DemoTraining(lightning.LightningModule):
         self.log("loss", loss)
         return loss
 
-    def borrowed(self, t: Tensor, rng: torch.Generator) -> Tensor:
-        """Up to which resolution the skips of each sample are borrowed, 0 for none: (B, 1, 1, 1)."""
-        size, p = self.hparams.size, self.hparams.skips
-        lent = LEVELS[torch.multinomial(torch.tensor([1 - sum(p), *p]), len(t), replacement=True, generator=rng)]
-        return torch.where((lent == size) & (t < LATEST), size // 2, lent.clamp(max=size)).view(-1, 1, 1, 1)
+    def borrowed(self, n: int, rng: torch.Generator) -> Tensor:
+        """Up to which resolution the skips of each sample are borrowed, 0 for none: (n,)."""
+        p = self.hparams.skips
+        lent = LEVELS[torch.multinomial(torch.tensor([1 - sum(p), *p]), n, replacement=True, generator=rng)]
+        return lent.clamp(max=self.hparams.size)
 
     def on_train_batch_end(self, *_: object) -> None:
         decay = min(0.9985, (1 + self.global_step) / (10 + self.global_step))
