@@ -31,8 +31,8 @@ from hsx.backbones.unet2d import decode, encode
 from hsx.schedule import NoiseSchedule
 
 CHUNK = 125  # iterations between checkpoints
-LEVELS, SKIPS = torch.tensor([0, 4, 8, 16, 32, 64]), (0.05, 0.1, 0.15, 0.2, 0.3)
-WHOLE = (100, 400)  # where all skips are borrowed: bounds of the timestep
+LEVELS, SKIPS = torch.tensor([0, 4, 8, 16, 32, 64]), (0.03, 0.05, 0.05, 0.07, 0.45)
+WHOLE = (50, 300)  # where all skips are borrowed: bounds of the timestep
 CHANNELS = {32: (16, 32, 64, 128), 64: (16, 32, 96, 128, 160)}  # by picture size: levels down to 4 x 4
 
 
