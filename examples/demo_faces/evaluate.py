@@ -57,8 +57,10 @@ def transferred(args: argparse.Namespace, backbone: hsx.Backbone, pairs: Pairs) 
     changes = {name: value for name, value in given.items() if value is not None}
     ours = shipped(backbone, **changes)
     contents, styles = ours.invert(pairs.content), ours.invert(pairs.style)
+    paper = shipped(backbone, **changes | {"normalizer": Frobenius()})
     return {
         "hsx": ours.inject(contents, styles).clamp(-1, 1),
+        "hsx with the paper's normaliser": paper.inject(contents, styles).clamp(-1, 1),
         "all skips swapped instead of h": swap_skips(ours, contents.x_T, styles.x_T),
         "gamma = 0": shipped(backbone, **changes | {"schedule": Constant(0.0)}).inject(contents, styles).clamp(-1, 1),
     }

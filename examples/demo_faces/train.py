@@ -31,8 +31,8 @@ from hsx.backbones.unet2d import decode, encode
 from hsx.schedule import NoiseSchedule
 
 CHUNK = 125  # iterations between checkpoints
-LEVELS, SKIPS = torch.tensor([0, 4, 8, 16, 32, 64]), (0.03, 0.05, 0.05, 0.07, 0.45)
-WHOLE = (50, 300)  # where all skips are borrowed: bounds of the timestep
+LEVELS, SKIPS = torch.tensor([0, 4, 8, 16, 32, 64]), (0.02, 0.04, 0.04, 0.05, 0.4)
+WHOLE = (40, 160)  # where all skips are borrowed: bounds of the timestep
 CHANNELS = {32: (16, 32, 64, 128), 64: (16, 32, 96, 128, 160)}  # by picture size: levels down to 4 x 4
 
 
@@ -70,7 +70,7 @@ class DemoTraining(lightning.LightningModule):
     """
 
     def __init__(
-        self, faces: str, size: int = 64, iterations: int = 20000, decay: int = 1500, borrow: float = 1.0,
+        self, faces: str, size: int = 64, iterations: int = 20000, decay: int = 1500, borrow: float = 0.5,
         skips: tuple[float, ...] = SKIPS, batch: int = 32, rate: float = 1e-3,
     ) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class DemoTraining(lightning.LightningModule):
     def training_step(self, batch: tuple[Tensor, int], index: int) -> Tensor:
         (x0, other, peer), iteration = batch[0].unbind(1), batch[1]
         n, rng, size = len(x0), torch.Generator().manual_seed(int(iteration)), self.hparams.size
-        t = ((torch.arange(n) + torch.rand(n, generator=rng)) / n * 1000).long()  # stratified over the batch
+        t = (((torch.arange(n) + torch.rand(n, generator=rng)) / n).sqrt() * 1000).long()  # stratified; denser in noise
         lent = self.borrowed(n, rng)
         all_lent = lent == size
         t = torch.where(all_lent, WHOLE[0] + ((WHOLE[1] - WHOLE[0]) * torch.rand(n, generator=rng)).long(), t)
@@ -106,7 +106,7 @@ class DemoTraining(lightning.LightningModule):
         # where all skips are another face's, x_t itself is: v then leads from there to x_0
         x_t[all_lent] = peer_t[all_lent]
         b = encode(self.net, x_t, t)
-        h, rows = b.h, (torch.rand(n, generator=rng) < self.hparams.borrow).nonzero()[:, 0]
+        h, rows = b.h, ((torch.rand(n, generator=rng) < self.hparams.borrow) | (lent > 0)).nonzero()[:, 0]
         if len(rows):
             h = h.index_put((rows,), encode(self.net, other_t[rows], t[rows]).h)
         skips, rows = b.skips, ((lent > 0) & (lent < size)).nonzero()[:, 0]
@@ -115,7 +115,7 @@ class DemoTraining(lightning.LightningModule):
             skips = tuple(s.index_put((rows,), torch.where(f.shape[-1] > lent[rows].view(-1, 1, 1, 1), s[rows], f))
                           for s, f in zip(skips, foreign, strict=True))
         out = decode(self.net, Bottleneck(h, skips, b.emb))
-        weight = (1 - a) * (snr := a / (1 - a)) * (0.1 + snr) ** -0.5 + (1 - a) * 0.03
+        weight = (1 - a) * (snr := a / (1 - a)) * (0.1 + snr) ** -0.5 + (1 - a) * 0.1
         error = (out.float() - (a.sqrt() * x_t - x0) / (1 - a).sqrt()) ** 2
         loss = (weight / weight.mean() * error).mean()
         self.log("loss", loss)
@@ -185,7 +185,7 @@ def main() -> None:
     parser.add_argument("--faces", type=int, default=24000)
     parser.add_argument("--iterations", type=int, default=20000, help="of the whole run: its learning rate ends there")
     parser.add_argument("--decay", type=int, default=1500, help="the last iterations, over which the rate falls to 0")
-    parser.add_argument("--borrow", type=float, default=1.0, help="how often h is that of the face in another style")
+    parser.add_argument("--borrow", type=float, default=0.5, help="how often h is borrowed where no skip is")
     parser.add_argument("--stop", type=int, help="stop earlier, at this iteration")
     parser.add_argument("--skips", type=float, nargs="+", default=SKIPS, help="how often those up to 4, 8, … are lent")
     parser.add_argument("--batch", type=int, default=32)

@@ -55,13 +55,13 @@ def catalogue(folder: Path) -> dict[str, list[Row]]:
     further = str(find_images("hsx://demo_faces/contents")[5])
     return {
         "schedule": [
-            ("Constant\n0.8", strategies.Constant(0.8), None), ("Constant\n0.2", strategies.Constant(0.2), None),
-            ("Linear\n0.8 to 0", strategies.Linear(0.8), None), ("Linear\n0 to 0.8", strategies.Linear(0, 0.8), None),
-            ("Cosine\n0.8 to 0", strategies.Cosine(0.8), None),
-            ("Interval\n0.8, t 700 to 500", strategies.Interval(0.8, 700, 500), None),
-            ("Interval\n0.8, t 200 to 0", strategies.Interval(0.8, 200, 0), None),
-            ("Table\n0, 0, 0.8, 0, 0", strategies.Table([0, 0, 0.8, 0, 0]), None),
-            ("SignalToNoise\n0.8, k 1", strategies.SignalToNoise(0.8, 1), None),
+            ("Interval\n1, t 80 to 0", strategies.Interval(1, 80, 0), None),
+            ("Interval\n1, t 700 to 400", strategies.Interval(1, 700, 400), None),
+            ("Constant\n1", strategies.Constant(1), None), ("Constant\n0.3", strategies.Constant(0.3), None),
+            ("Linear\n1 to 0", strategies.Linear(1), None), ("Linear\n0 to 1", strategies.Linear(0, 1), None),
+            ("Cosine\n1 to 0", strategies.Cosine(1), None),
+            ("Table\n0, 0, 1, 0, 0", strategies.Table([0, 0, 1, 0, 0]), None),
+            ("SignalToNoise\n1, k 1", strategies.SignalToNoise(1, 1), None),
         ],
         "blend": [
             ("Slerp", strategies.Slerp(), None), ("Lerp", strategies.Lerp(), None),
@@ -71,13 +71,13 @@ def catalogue(folder: Path) -> dict[str, list[Row]]:
             *plugin("hsx_masks", "ObjectMask", "ObjectMask\n(hsx-masks)"),
         ],
         "normalizer": [
-            ("ChannelMoments", strategies.ChannelMoments(), None), ("Frobenius", strategies.Frobenius(), None),
-            ("Unchanged", strategies.Unchanged(), None),
+            ("Unchanged", strategies.Unchanged(), None), ("ChannelMoments", strategies.ChannelMoments(), None),
+            ("Frobenius", strategies.Frobenius(), None),
             *plugin("hsx_wct", "WhiteningColouring", "WhiteningColouring\ngroup 4 (hsx-wct)", group=4),
         ],
         "calibrator": [
-            ("Uncalibrated", strategies.Uncalibrated(), None), ("Latent\nomega 0.3", strategies.Latent(0.3), None),
-            ("Latent\nomega 1", strategies.Latent(1.0), None),
+            ("Uncalibrated,\nLatent omega 0", strategies.Latent(0.0), None),
+            ("Latent\nomega 0.3", strategies.Latent(0.3), None), ("Latent\nomega 1", strategies.Latent(1.0), None),
             ("IteratedLatent\nomega 0.3", strategies.IteratedLatent(0.3), None),
             *plugin("hsx_freeu", "SkipDamping", "SkipDamping\nscale 0.6 (hsx-freeu)", scale=0.6),
         ],

@@ -40,7 +40,7 @@ def test_the_main_job(tmp_path, capsys):
     assert main(["predict", "--config", "configs/demo.yaml", "--output_dir", str(tmp_path / "out")]) == 0
     assert "48 pictures made" in capsys.readouterr().out
     assert len(list((tmp_path / "out").glob("*__*.png"))) == 48
-    assert Image.open(tmp_path / "out" / "grid.png").size == (7 * 98 + 2, 9 * 98 + 2)
+    assert Image.open(tmp_path / "out" / "grid.png").size == (7 * 130 + 2, 9 * 130 + 2)
 
 
 def test_ones_own_two_folders_with_the_demo_model(tmp_path):
@@ -56,7 +56,7 @@ def test_the_python_of_the_readme(tmp_path, monkeypatch):
     code = re.search(r"```python\n(.*?)```", README, re.S)[1]
     monkeypatch.chdir(tmp_path)
     subprocess.run([sys.executable, "-c", code], check=True)
-    assert Image.open(tmp_path / "first.png").size == (32, 32)
+    assert Image.open(tmp_path / "first.png").size == (64, 64)
 
 
 def test_the_config_of_the_readme_is_understood(tmp_path, capsys):

@@ -29,18 +29,19 @@ def test_every_command(line, tmp_path, monkeypatch):
     assert (predict(line, tmp_path) / "grid.png").exists()
 
 
-def test_the_omega_strip(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["gamma", "omega"])
+def test_a_strip(name, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.syspath_prepend(str(ROOT / "examples" / "demo_faces"))
     from strip import main as strip
 
-    values, body = re.search(r"for omega in (.+?); do\n(.*?)\ndone", PAGE, re.S).groups()
-    for omega in values.split()[:2]:
-        predict(body.replace("\\\n", " ").replace("$omega", omega), tmp_path)
-    out, pattern = re.search(r"^python examples/demo_faces/strip.py (\S+) (\S+)$", PAGE, re.M).groups()
+    values, body = re.search(rf"for {name} in (.+?); do\n(.*?)\ndone", PAGE, re.S).groups()
+    for value in values.split()[:2]:
+        predict(body.replace("\\\n", " ").replace(f"${name}", value), tmp_path)
+    out, pattern = re.search(rf"^python examples/demo_faces/strip.py (\S+) (\S+{name}\S+)$", PAGE, re.M).groups()
     strip(str(tmp_path / out), *map(str, sorted(tmp_path.glob(pattern))))
     with Image.open(tmp_path / out) as picture:
-        assert picture.size == (2 * 98 + 2, 98 + 2)
+        assert picture.size == (2 * 130 + 2, 130 + 2)
 
 
 def test_every_picture_is_there():

@@ -74,7 +74,7 @@ def test_inspect_as_a_table_and_as_json(capsys):
     assert found["facts"]["schedule"] == {"value": "cosine", "origin": "given"} and not told.err
     assert found["skips"][0] == {"module": "conv_in", "shape": [32, 16, 16]} and found["parameters"] == 719590
     assert main(["inspect", "hsx://demo_faces"]) == 0
-    assert "128 x 4 x 4" in capsys.readouterr().out
+    assert "160 x 4 x 4" in capsys.readouterr().out
 
 
 def test_convert_from_the_command_line(tmp_path, capsys):

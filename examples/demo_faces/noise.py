@@ -1,0 +1,36 @@
+"""Faces from pure noise, at the steps and the start of configs/demo.yaml or from another timestep.
+
+    python examples/demo_faces/noise.py hsx://demo_faces samples.png --t_start 999
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import torch
+from poster_faces import contact_sheet
+from shipped import shipped
+
+import hsx
+from hsx.inversion import Trajectory
+from hsx.strategies import Constant
+
+
+def main() -> None:
+    """Write a sheet of 24."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("model")
+    parser.add_argument("sheet")
+    parser.add_argument("--t_start", type=int, help="instead of the config's")
+    args = parser.parse_args()
+    backbone = hsx.load_backbone(args.model)
+    changes = {} if args.t_start is None else {"t_start": args.t_start}
+    transfer = shipped(backbone, schedule=Constant(0.0), **changes)  # gamma 0: the style's own process alone
+    x_T = torch.randn(24, 3, *[backbone.sample_size] * 2, generator=torch.Generator().manual_seed(0))
+    noise = Trajectory(x_T, torch.zeros(24, 1, *backbone.h_shape), (0,), transfer.t_start)
+    images = transfer.inject(noise, noise).add(1).mul(127.5).round().clamp(0, 255).byte()
+    contact_sheet(images.permute(0, 2, 3, 1).numpy(), 8, 2).save(args.sheet)
+
+
+if __name__ == "__main__":
+    main()
