@@ -5,9 +5,10 @@ of the same face in another style (``--borrow``).  *Borrowed skips* keep content
 skips of resolution <= L, drawn anew, are those of another face in the same style (``--skips``).  Both are how this demo
 model is trained and not part of the method, which stays training-free on a frozen network.
 
-    python examples/demo_faces/train.py .state/demo64 --size 64 --iterations 20000
+    python examples/demo_faces/train.py .state/demo64 --size 64
 
-Run again, it goes on from the last checkpoint.  Every draw of iteration i (faces, styles, timesteps, noise, dropout)
+Run again, it goes on from the last checkpoint (or, with ``--weights hsx/assets/demo_faces``, begins from those that
+ship, should the checkpoint be lost).  Every draw of iteration i (faces, styles, timesteps, noise, dropout)
 comes from a generator keyed by i, so that an interrupted run equals one that was never interrupted.  The learning rate
 stays constant but for the last iterations, so that a run may be made longer, or a copy of its folder finished early.
 """
@@ -70,8 +71,8 @@ class DemoTraining(lightning.LightningModule):
     """
 
     def __init__(
-        self, faces: str, size: int = 64, iterations: int = 20000, decay: int = 1500, borrow: float = 0.5,
-        skips: tuple[float, ...] = SKIPS, batch: int = 32, rate: float = 1e-3,
+        self, faces: str, size: int = 64, iterations: int = 8400, decay: int = 3200, borrow: float = 0.5,
+        skips: tuple[float, ...] = SKIPS, batch: int = 16, rate: float = 1e-3,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -183,13 +184,14 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where the state is kept")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--faces", type=int, default=24000)
-    parser.add_argument("--iterations", type=int, default=20000, help="of the whole run: its learning rate ends there")
-    parser.add_argument("--decay", type=int, default=1500, help="the last iterations, over which the rate falls to 0")
+    parser.add_argument("--iterations", type=int, default=8400, help="of the whole run: its learning rate ends there")
+    parser.add_argument("--decay", type=int, default=3200, help="the last iterations, over which the rate falls to 0")
     parser.add_argument("--borrow", type=float, default=0.5, help="how often h is borrowed where no skip is")
     parser.add_argument("--stop", type=int, help="stop earlier, at this iteration")
     parser.add_argument("--skips", type=float, nargs="+", default=SKIPS, help="how often those up to 4, 8, … are lent")
-    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--weights", type=Path, help="a diffusers folder to begin with, instead of random ones")
     args = parser.parse_args()
     if len(args.skips) >= len(LEVELS) or min(args.skips) < 0 or sum(args.skips) > 1:
         parser.error(f"--skips: expected up to {len(LEVELS) - 1} numbers of 0 or more, together at most 1, "
@@ -203,6 +205,10 @@ def main() -> None:
     lightning.seed_everything(0)
     module = DemoTraining(str(data), args.size, args.iterations, args.decay, args.borrow, tuple(args.skips), args.batch,
                           args.rate)
+    if args.weights:
+        weights = UNet2DModel.from_pretrained(args.weights, subfolder="unet").state_dict()
+        for net in (module.net, module.ema):
+            net.load_state_dict(weights)
     trainer = lightning.Trainer(
         accelerator="auto", devices=1, precision="bf16-mixed", max_steps=args.stop or args.iterations,
         gradient_clip_val=1.0, callbacks=[Saving()], default_root_dir=str(args.folder), logger=False,

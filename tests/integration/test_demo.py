@@ -13,7 +13,7 @@ from PIL import Image
 
 import hsx
 from hsx.cli import main
-from hsx.strategies import ChannelMoments, Constant, Slerp
+from hsx.strategies import Constant, Interval, Unchanged
 
 from ..conftest import CORES, picture
 
@@ -79,17 +79,17 @@ def test_the_demo_model_against_the_truth():
     from shipped import shipped
 
     backbone = hsx.load_backbone("hsx://demo_faces")
-    pairs = held_out(96, backbone.sample_size)
+    pairs = held_out(16, backbone.sample_size)
     contents, styles, truth = pairs.content, pairs.style, pairs.truth
     transfer = shipped(backbone)
-    assert isinstance(transfer.normalizer, ChannelMoments) and isinstance(transfer.blend, Slerp)
+    assert isinstance(transfer.normalizer, Unchanged) and isinstance(transfer.schedule, Interval)
     content, style = transfer.invert(contents), transfer.invert(styles)
     ours = psnr(transfer.inject(content, style).clamp(-1, 1), truth).mean()
-    assert ours >= 14.5
-    assert ours > psnr(recolour(contents, styles), truth).mean() + 1
-    assert ours > psnr((contents + styles) / 2, truth).mean() + 1
+    assert ours >= 20
+    assert ours > psnr(recolour(contents, styles), truth).mean() + 5
+    assert ours > psnr((contents + styles) / 2, truth).mean() + 5
     back = psnr(shipped(backbone, schedule=Constant(0.0)).inject(content, style).clamp(-1, 1), styles)
-    assert back.mean() >= 28
+    assert back.mean() >= 32
 
 
 def test_the_shipped_pictures_come_from_their_script(tmp_path):
