@@ -33,7 +33,8 @@ from shipped import shipped as transfer  # noqa: E402
 KINDS = {"schedule": "schedules", "blend": "blends", "normalizer": "normalizers", "calibrator": "calibrators"}
 SEED = 20261  # of the measured pairs; evaluate.py measures the shipped settings on 20262
 PAIRS = ((6, 5), (3, 4), (4, 2), (0, 3))  # content, style: places in the demo model's folders
-CELL, LABEL, GAP = 96, 176, 4  # pixels
+CELL, LABEL, GAP = 128, 176, 4  # pixels
+COLOURS = 96  # of a page
 Row = tuple[str, Any, Image.Image | None]  # label, strategy, a picture beside the label
 
 
@@ -124,7 +125,7 @@ def draw_all(backbone: Any, rows: dict[str, list[Row]], folder: Path) -> None:
         for label, strategy, beside in listed:
             job = transfer(backbone, **{kind: strategy})
             made.append((label, curve(job) if kind == "schedule" else beside, job.inject(content, style)))
-        page = sheet(made).point([v & 0xF8 | v >> 5 for v in range(256)] * 3)  # 5 bits a colour: a smaller file
+        page = sheet(made).quantize(COLOURS, dither=Image.Dither.NONE)  # a smaller file
         page.save(folder / f"strategies_{KINDS[kind]}.png", optimize=True)
 
 
