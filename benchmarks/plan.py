@@ -19,7 +19,7 @@ from diffusers import UNet2DModel
 import hsx
 from hsx.backbones.unet2d import UNet2DBackbone
 
-PNG = {32: 2.5e3, 256: 130e3}  # bytes of a result, by size
+PNG = {64: 11.4e3, 256: 130e3}  # bytes of a result, by size
 
 
 def network(source: str) -> hsx.Backbone:

@@ -7,7 +7,6 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from hsx.backbones.base import Bottleneck
 from hsx.errors import HsxError
 from hsx.hookspecs import hookimpl
 from hsx.step import StepState
@@ -45,7 +44,7 @@ class SkipDamping(Calibrator):
         """The moved x, see ``Calibrator``."""
         deep = self.resolution or state.x.shape[-1] // 4
         skips = tuple(damp(s, self.scale, self.radius) if s.shape[-1] <= deep else s for s in state.b.skips)
-        damped = replace(state, eps_injected=state.backbone.decode(Bottleneck(state.h, skips, state.b.emb)))
+        damped = replace(state, eps_injected=state.backbone.decode(replace(state.b, h=state.h, skips=skips)))
         return state.x + shift(damped, state.x, state.eps, target(damped), self.omega)
 
 
