@@ -143,7 +143,7 @@ def measure(backbone: Any, rows: dict[str, list[Row]], pairs: int, batch: int = 
         for i in range(0, pairs, n):
             out.append(job.inject(*(Trajectory(w.x_T[i:i + n], w.h[i:i + n], w.timesteps, w.t_start)
                                     for w in inverted)).clamp(-1, 1))
-        seconds, injected = time.process_time() - begin, len(job.injection_timesteps)
+        seconds, injected = time.process_time() - begin, sum(job.schedule.gamma(t) > 0 for t in job.injection_timesteps)
         encodes, decodes = ((calls[half] / len(out) - len(job.timesteps) + injected) / injected
                             for half in ("encode", "decode"))
         return psnr(torch.cat(out), truth), encodes, decodes, seconds
