@@ -46,7 +46,8 @@ def test_the_commands_of_its_readme(installed, name):
     assert lines
     for line in lines:
         few = ["--data.contents", "hsx://demo_faces/contents/bald_1.png", "--data.styles",
-               "hsx://demo_faces/styles/none_4.png", "--model.generation_steps", "20", "--model.inversion_steps", "20"]
+               "hsx://demo_faces/styles/none_4.png", "--model.generation_steps", "20", "--model.inversion_steps", "20",
+               "--model.injection_steps", "20"]
         ended = subprocess.run([sys.executable, "-m", "hsx", *line.split(), *few], capture_output=True, text=True,
                                env=env, cwd=folder / "plugins" / name, check=False)
         assert ended.returncode == 0 and "1 picture made" in ended.stdout, ended.stderr

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -103,15 +104,14 @@ def test_the_pages_package_is_installed_and_named_in_a_config(page, tiny_model, 
     assert ended.returncode == 0, ended.stderr
     one = {p.name: p for p in (page / "outputs" / "power").glob("*__*.png")}
     for name, path in one.items():
-        assert pixels(path) == pixels(page / "outputs" / "ddp" / name)
+        assert abs(pixels(path) - pixels(page / "outputs" / "ddp" / name)).max() <= 1  # the rounding of a pixel
     record = json.loads((page / "outputs" / "power" / "results.jsonl").read_text().splitlines()[0])
     assert record["status"] == "done"
 
 
-def pixels(path: Path) -> list:
-    """Values of a picture, rounded to what two processes may differ by."""
+def pixels(path: Path) -> np.ndarray:
     with Image.open(path) as picture:
-        return [round(v / 2) for v in picture.tobytes()]
+        return np.asarray(picture).astype(int)
 
 
 BROKEN = {  # the text of each module, and what is said of it
