@@ -297,7 +297,7 @@ def test_a_class_that_is_named_has_its_own_defaults(tiny_model, pictures, capsys
 
 
 @pytest.mark.parametrize("name, chosen", [
-    ("Interval", {"gamma": 0.8, "t_hi": 900, "t_lo": 400}), ("Cosine", {"start": 0.6, "end": 0.0})])
+    ("SignalToNoise", {"gamma": 1.0, "k": 1.0}), ("Cosine", {"start": 0.6, "end": 0.0})])
 def test_what_a_config_gives_to_its_own_class_goes_on_to_the_one_named_instead(capsys, name, chosen):
     """Where that has an option of the same name; docs/plugins.md says so."""
     config = str(Path(__file__).parents[2] / "configs" / "demo.yaml")
