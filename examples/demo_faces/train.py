@@ -1,9 +1,11 @@
 """Train the demo model: a small U-Net on poster faces, taught to use its bottleneck.
 
 A small U-Net ignores its bottleneck unless it is taught not to.  *Borrowed bottlenecks* keep style out of h: h is that
-of the same face in another style (``--borrow``).  *Borrowed skips* keep content out of the skips: for each sample all
-skips of resolution <= L, drawn anew, are those of another face in the same style (``--skips``).  Both are how this demo
-model is trained and not part of the method, which stays training-free on a frozen network.
+of the same face in another style (``--borrow``).  *Borrowed skips* teach content from h and style from the skips: where
+noise is weak, the skips, and x_t itself, are those of another face in the same style (``--lend``).  *Told colours* make
+those of small things count: the palette is read, linearly, from the skips of 16 x 16, where attention gathers it (this
+reading is kept only while training), and the mean colour of each tone is held to the truth's.  All three are how this
+demo model is trained and not part of the method, which stays training-free on a frozen network.
 
     python examples/demo_faces/train.py .state/demo64 --size 64
 
@@ -23,8 +25,8 @@ import lightning
 import numpy as np
 import torch
 from diffusers import UNet2DModel
-from poster_faces import PITCH, apply_style, contact_sheet, sample_content, sample_style, tone_image
-from torch import Tensor
+from poster_faces import KNOTS, PITCH, apply_style, contact_sheet, sample_content, sample_style, tone_image
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from hsx.backbones.base import Bottleneck
@@ -32,8 +34,9 @@ from hsx.backbones.unet2d import decode, encode
 from hsx.schedule import NoiseSchedule
 
 CHUNK = 125  # iterations between checkpoints
-LEVELS, SKIPS = torch.tensor([0, 4, 8, 16, 32, 64]), (0.02, 0.04, 0.04, 0.05, 0.4)
-WHOLE = (40, 160)  # where all skips are borrowed: bounds of the timestep
+WEAK = (25, 80)  # bounds of the timestep where skips are borrowed
+SPREAD = (0.07, 0.19, 0.24, 0.11)  # deviation of a palette's colours at KNOTS, from dark to light
+TOLD, COLOURS = 2.0, 3.0  # loss weights of the palette read from the skips and of each tone's mean colour
 CHANNELS = {32: (16, 32, 64, 128), 64: (16, 32, 96, 128, 160)}  # by picture size: levels down to 4 x 4
 
 
@@ -41,6 +44,7 @@ class Batches(Dataset):
     """The batches of iterations start .. start + CHUNK, each with the number of its iteration.
 
     Pictures are (B, 3, 3, R, R) in [-1, 1]: each face in two styles, drawn anew, and another face in the first.
+    The face's tones, (B, 1, R, R), and the first style's palette, (B, 12), follow, both in [0, 1].
     """
 
     def __init__(self, faces: np.ndarray, start: int, batch: int) -> None:
@@ -49,7 +53,7 @@ class Batches(Dataset):
     def __len__(self) -> int:
         return CHUNK
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor, int]:
         rng = np.random.default_rng((2, self.start + index))
         tones = self.faces[rng.integers(len(self.faces), size=self.batch)].astype(np.float32)
         tones = [tone[:, :: rng.choice((-1, 1))] for tone in tones]
@@ -57,7 +61,18 @@ class Batches(Dataset):
         styles = [[sample_style(rng, pitch) for _ in range(2)] for _ in tones]
         pictures = np.stack([[apply_style(tone, a), apply_style(tone, b), apply_style(tones[i - 1], a)]
                              for i, (tone, (a, b)) in enumerate(zip(tones, styles, strict=True))])
-        return torch.from_numpy(pictures).permute(0, 1, 4, 2, 3).float() / 127.5 - 1, self.start + index
+        palettes = np.stack([a.palette.ravel() for a, _ in styles])
+        return (torch.from_numpy(pictures).permute(0, 1, 4, 2, 3).float() / 127.5 - 1,
+                torch.from_numpy(np.stack(tones)[:, None]), torch.from_numpy(palettes).float(), self.start + index)
+
+
+def tone_colours(x: Tensor, tones: Tensor) -> Tensor:
+    """The mean over x (B, 3, R, R) of each of eight tones, in units of a palette's deviation there; over their root."""
+    knots = torch.linspace(0, 1, 8)
+    of_tone = (1 - 7 * (tones - knots.view(-1, 1, 1)).abs()).clamp_min(0)
+    sums = torch.einsum("nkhw,nchw->nkc", of_tone, x)
+    spread = torch.from_numpy(np.interp(knots, KNOTS, SPREAD)).float()
+    return sums / (of_tone.sum((2, 3)) + 8)[..., None] / spread.view(-1, 1) / 24**0.5
 
 
 class DemoTraining(lightning.LightningModule):
@@ -66,24 +81,25 @@ class DemoTraining(lightning.LightningModule):
     Args:
         faces: a file of tone images, (N, R, R).
         iterations: of the whole run; the learning rate falls to 0 over its last ``decay``.
-        borrow: how often h is that of the same face in another style.
-        skips: how often the skips up to 4, 8, … R pixels are those of another face in the same style.
+        borrow: how often h is that of the same face in another style, where the skips are its own.
+        lend: how often x_t and its skips are those of another face in the same style, and h is not.
     """
 
     def __init__(
-        self, faces: str, size: int = 64, iterations: int = 8400, decay: int = 3200, borrow: float = 0.5,
-        skips: tuple[float, ...] = SKIPS, batch: int = 16, rate: float = 1e-3,
+        self, faces: str, size: int = 64, iterations: int = 8400, decay: int = 3200, borrow: float = 0.05,
+        lend: float = 0.4, batch: int = 16, rate: float = 1e-3,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         channels = CHANNELS[size]
-        attends = [size >> level == 8 for level in range(len(channels))]
+        sizes = [size >> level for level in range(len(channels))]
         self.net = UNet2DModel(
             sample_size=size, block_out_channels=channels, layers_per_block=1, norm_num_groups=8,
             attention_head_dim=32, dropout=0.0,
-            down_block_types=tuple("AttnDownBlock2D" if here else "DownBlock2D" for here in attends),
-            up_block_types=tuple("AttnUpBlock2D" if here else "UpBlock2D" for here in reversed(attends)),
+            down_block_types=tuple("AttnDownBlock2D" if s in (8, 16) else "DownBlock2D" for s in sizes),
+            up_block_types=tuple("AttnUpBlock2D" if s == 8 else "UpBlock2D" for s in reversed(sizes)),
         )
+        self.palette = nn.Linear(channels[-3], 12)  # of 16 x 16
         self.ema = copy.deepcopy(self.net).requires_grad_(False)
         self.register_buffer("alphas_cumprod", NoiseSchedule.linear().alphas_cumprod.float())
 
@@ -91,42 +107,34 @@ class DemoTraining(lightning.LightningModule):
         faces = np.load(self.hparams.faces, mmap_mode="r")
         return DataLoader(Batches(faces, self.global_step, self.hparams.batch), batch_size=None)
 
-    def training_step(self, batch: tuple[Tensor, int], index: int) -> Tensor:
-        (x0, other, peer), iteration = batch[0].unbind(1), batch[1]
-        n, rng, size = len(x0), torch.Generator().manual_seed(int(iteration)), self.hparams.size
-        t = (((torch.arange(n) + torch.rand(n, generator=rng)) / n).sqrt() * 1000).long()  # stratified; denser in noise
-        lent = self.borrowed(n, rng)
-        all_lent = lent == size
-        t = torch.where(all_lent, WHOLE[0] + ((WHOLE[1] - WHOLE[0]) * torch.rand(n, generator=rng)).long(), t)
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor, int], index: int) -> Tensor:
+        pictures, tones, palettes, iteration = batch
+        x0, other, peer = pictures.unbind(1)
+        n, rng = len(x0), torch.Generator().manual_seed(int(iteration))
+        t = (((torch.arange(n) + torch.rand(n, generator=rng)) / n) ** 0.75 * 1000).long()  # denser in noise
+        lent = torch.rand(n, generator=rng) < self.hparams.lend
+        t = torch.where(lent, torch.randint(*WEAK, (n,), generator=rng), t)
         a = self.alphas_cumprod[t].view(-1, 1, 1, 1)
 
         def noised(pictures: Tensor) -> Tensor:
             return a.sqrt() * pictures + (1 - a).sqrt() * torch.randn(x0.shape, generator=rng)
 
-        other_t, peer_t, x_t = noised(other), noised(peer), noised(x0)
-        # where all skips are another face's, x_t itself is: v then leads from there to x_0
-        x_t[all_lent] = peer_t[all_lent]
+        other_t, x_t = noised(other), noised(torch.where(lent.view(-1, 1, 1, 1), peer, x0))
         b = encode(self.net, x_t, t)
-        h, rows = b.h, ((torch.rand(n, generator=rng) < self.hparams.borrow) | (lent > 0)).nonzero()[:, 0]
+        h, rows = b.h, ((torch.rand(n, generator=rng) < self.hparams.borrow) | lent).nonzero()[:, 0]
         if len(rows):
             h = h.index_put((rows,), encode(self.net, other_t[rows], t[rows]).h)
-        skips, rows = b.skips, ((lent > 0) & (lent < size)).nonzero()[:, 0]
-        if len(rows):
-            foreign = encode(self.net, peer_t[rows], t[rows]).skips
-            skips = tuple(s.index_put((rows,), torch.where(f.shape[-1] > lent[rows].view(-1, 1, 1, 1), s[rows], f))
-                          for s, f in zip(skips, foreign, strict=True))
-        out = decode(self.net, Bottleneck(h, skips, b.emb))
-        weight = (1 - a) * (snr := a / (1 - a)) * (0.1 + snr) ** -0.5 + (1 - a) * 0.1
-        error = (out.float() - (a.sqrt() * x_t - x0) / (1 - a).sqrt()) ** 2
-        loss = (weight / weight.mean() * error).mean()
-        self.log("loss", loss)
-        return loss
-
-    def borrowed(self, n: int, rng: torch.Generator) -> Tensor:
-        """Up to which resolution the skips of each sample are borrowed, 0 for none: (n,)."""
-        p = self.hparams.skips
-        lent = LEVELS[torch.multinomial(torch.tensor([1 - sum(p), *p]), n, replacement=True, generator=rng)]
-        return lent.clamp(max=self.hparams.size)
+        out = decode(self.net, Bottleneck(h, b.skips, b.emb))
+        # of another face's x_t, v leads to x_0 all the same
+        weight = (1 - a) * (snr := a / (1 - a)) * (0.1 + snr) ** -0.5 + (1 - a) * 0.4
+        error = out.float() - (a.sqrt() * x_t - x0) / (1 - a).sqrt()
+        loss = (weight / weight.mean() * error**2).mean()
+        gathered = [s for s in b.skips if s.shape[-1] == 16][-1]
+        read, spread = self.palette(gathered.float().mean((2, 3))), torch.tensor(SPREAD).repeat_interleave(3)
+        misread = (a.view(n, 1) * ((read - palettes) / spread) ** 2).mean()
+        off = tone_colours((1 - a).sqrt() * error / 2, tones)[lent].square().sum() / n
+        self.log_dict({"loss": loss, "misread": misread, "off": off})
+        return loss + TOLD * misread + COLOURS * off
 
     def on_train_batch_end(self, *_: object) -> None:
         decay = min(0.9985, (1 + self.global_step) / (10 + self.global_step))
@@ -136,7 +144,8 @@ class DemoTraining(lightning.LightningModule):
     def on_train_epoch_end(self) -> None:
         folder = Path(self.trainer.default_root_dir)
         with (folder / "loss.txt").open("a") as file:
-            file.write(f"{self.global_step} {float(self.trainer.callback_metrics['loss']):.4f}\n")
+            file.write(f"{self.global_step} " + " ".join(
+                f"{self.trainer.callback_metrics[name]:.4f}" for name in ("loss", "misread", "off")) + "\n")
         if self.current_epoch % 8 == 7:
             images = self.sample(24).add(1).mul(127.5).clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
             contact_sheet(images, 8).save(folder / f"samples_{self.global_step:06d}.png")
@@ -186,16 +195,13 @@ def main() -> None:
     parser.add_argument("--faces", type=int, default=24000)
     parser.add_argument("--iterations", type=int, default=8400, help="of the whole run: its learning rate ends there")
     parser.add_argument("--decay", type=int, default=3200, help="the last iterations, over which the rate falls to 0")
-    parser.add_argument("--borrow", type=float, default=0.5, help="how often h is borrowed where no skip is")
+    parser.add_argument("--borrow", type=float, default=0.05, help="how often h is borrowed where the skips are not")
     parser.add_argument("--stop", type=int, help="stop earlier, at this iteration")
-    parser.add_argument("--skips", type=float, nargs="+", default=SKIPS, help="how often those up to 4, 8, … are lent")
+    parser.add_argument("--lend", type=float, default=0.4, help="how often the skips are, and h with them")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--weights", type=Path, help="a diffusers folder to begin with, instead of random ones")
     args = parser.parse_args()
-    if len(args.skips) >= len(LEVELS) or min(args.skips) < 0 or sum(args.skips) > 1:
-        parser.error(f"--skips: expected up to {len(LEVELS) - 1} numbers of 0 or more, together at most 1, "
-                     f"got {args.skips}")
     args.folder.mkdir(parents=True, exist_ok=True)
     data = args.folder / "faces.npy"
     if not data.exists():
@@ -203,12 +209,13 @@ def main() -> None:
         np.save(part, draw_faces(args.faces, 1, args.size))
         part.replace(data)
     lightning.seed_everything(0)
-    module = DemoTraining(str(data), args.size, args.iterations, args.decay, args.borrow, tuple(args.skips), args.batch,
-                          args.rate)
+    module = DemoTraining(
+        str(data), args.size, args.iterations, args.decay, args.borrow, args.lend, args.batch, args.rate)
     if args.weights:
         weights = UNet2DModel.from_pretrained(args.weights, subfolder="unet").state_dict()
-        for net in (module.net, module.ema):
-            net.load_state_dict(weights)
+        new = module.net.load_state_dict(weights, strict=False).missing_keys
+        module.ema.load_state_dict(module.net.state_dict())
+        print(f"begun from {args.weights}; new: {', '.join(new) or 'nothing'}")
     trainer = lightning.Trainer(
         accelerator="auto", devices=1, precision="bf16-mixed", max_steps=args.stop or args.iterations,
         gradient_clip_val=1.0, callbacks=[Saving()], default_root_dir=str(args.folder), logger=False,
