@@ -67,7 +67,10 @@ class Batches(Dataset):
 
 
 def tone_colours(x: Tensor, tones: Tensor) -> Tensor:
-    """The mean over x (B, 3, R, R) of each of eight tones, in units of a palette's deviation there; over their root."""
+    """The mean of x (B, 3, R, R) over each of eight tones, (B, 8, 3), so that its square's sum is a mean square.
+
+    In units of a palette's deviation at each tone; drawn towards 0 where a tone has but a few pixels.
+    """
     knots = torch.linspace(0, 1, 8)
     of_tone = (1 - 7 * (tones - knots.view(-1, 1, 1)).abs()).clamp_min(0)
     sums = torch.einsum("nkhw,nchw->nkc", of_tone, x)
@@ -125,8 +128,8 @@ class DemoTraining(lightning.LightningModule):
         if len(rows):
             h = h.index_put((rows,), encode(self.net, other_t[rows], t[rows]).h)
         out = decode(self.net, Bottleneck(h, b.skips, b.emb))
-        # of another face's x_t, v leads to x_0 all the same
         weight = (1 - a) * (snr := a / (1 - a)) * (0.1 + snr) ** -0.5 + (1 - a) * 0.4
+        # of another face's x_t, v leads to x_0 all the same
         error = out.float() - (a.sqrt() * x_t - x0) / (1 - a).sqrt()
         loss = (weight / weight.mean() * error**2).mean()
         gathered = [s for s in b.skips if s.shape[-1] == 16][-1]
@@ -197,11 +200,14 @@ def main() -> None:
     parser.add_argument("--decay", type=int, default=3200, help="the last iterations, over which the rate falls to 0")
     parser.add_argument("--borrow", type=float, default=0.05, help="how often h is borrowed where the skips are not")
     parser.add_argument("--stop", type=int, help="stop earlier, at this iteration")
-    parser.add_argument("--lend", type=float, default=0.4, help="how often the skips are, and h with them")
+    parser.add_argument("--lend", type=float, default=0.4, help="how often x_t and skips are another face's")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--weights", type=Path, help="a diffusers folder to begin with, instead of random ones")
     args = parser.parse_args()
+    for name in ("borrow", "lend"):
+        if not 0 <= getattr(args, name) <= 1:
+            parser.error(f"--{name}: expected a probability, 0 to 1, got {getattr(args, name)}")
     args.folder.mkdir(parents=True, exist_ok=True)
     data = args.folder / "faces.npy"
     if not data.exists():
@@ -213,7 +219,9 @@ def main() -> None:
         str(data), args.size, args.iterations, args.decay, args.borrow, args.lend, args.batch, args.rate)
     if args.weights:
         weights = UNet2DModel.from_pretrained(args.weights, subfolder="unet").state_dict()
-        new = module.net.load_state_dict(weights, strict=False).missing_keys
+        new, unknown = module.net.load_state_dict(weights, strict=False)
+        if unknown:
+            parser.error(f"--weights: expected weights of this network, got others too, {unknown[0]} the first")
         module.ema.load_state_dict(module.net.state_dict())
         print(f"begun from {args.weights}; new: {', '.join(new) or 'nothing'}")
     trainer = lightning.Trainer(
