@@ -93,7 +93,7 @@ def main() -> None:
         print(name)
         for measure, (value, low, high) in measured(pictures, pairs, recognisers).items():
             print(f"    {measure:14s} {value:7.3f}  ({low:.3f} to {high:.3f})")
-    print(f"gamma = 0, to the style: PSNR {back.mean():.2f} dB (lowest {back.min():.2f})")
+    print(f"gamma = 0, to the style: PSNR {back.mean():.2f} dB (median {back.median():.2f}, lowest {back.min():.2f})")
     if args.sheet:
         n = min(12, args.pairs)
         stacked = torch.cat([v[:n] for v in (content, style, result, pairs.truth)])

@@ -1,6 +1,8 @@
 """Faces from pure noise, at the steps and the start of configs/demo.yaml or from another timestep.
 
     python examples/demo_faces/noise.py hsx://demo_faces samples.png --t_start 999
+
+Sampled as DDPM samples, with noise at every step (eta = 1), or with ``--t_boost 0`` deterministically (DDIM).
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ import argparse
 
 import torch
 from poster_faces import contact_sheet
-from shipped import shipped
+from shipped import settings, shipped
 
 import hsx
 from hsx.inversion import Trajectory
@@ -21,11 +23,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("model")
     parser.add_argument("sheet")
-    parser.add_argument("--t_start", type=int, help="instead of the config's")
+    parser.add_argument("--t_start", type=int, default=settings()["t_start"], help="instead of the config's")
+    parser.add_argument("--t_boost", type=int, help="add noise at t <= t_boost; by default at every step")
     args = parser.parse_args()
     backbone = hsx.load_backbone(args.model)
-    changes = {} if args.t_start is None else {"t_start": args.t_start}
-    transfer = shipped(backbone, schedule=Constant(0.0), **changes)  # gamma 0: the style's own process alone
+    transfer = shipped(  # gamma 0: the style's own process alone
+        backbone, schedule=Constant(0.0), t_start=args.t_start,
+        t_boost=args.t_start if args.t_boost is None else args.t_boost)
     x_T = torch.randn(24, 3, *[backbone.sample_size] * 2, generator=torch.Generator().manual_seed(0))
     noise = Trajectory(x_T, torch.zeros(24, 1, *backbone.h_shape), (0,), transfer.t_start)
     images = transfer.inject(noise, noise).add(1).mul(127.5).round().clamp(0, 255).byte()

@@ -2,10 +2,10 @@
 
 A small U-Net ignores its bottleneck unless it is taught not to.  *Borrowed bottlenecks* keep style out of h: h is that
 of the same face in another style (``--borrow``).  *Borrowed skips* teach content from h and style from the skips: where
-noise is weak, the skips, and x_t itself, are those of another face in the same style (``--lend``).  *Told colours* make
-those of small things count: the palette is read, linearly, from the skips of 16 x 16, where attention gathers it (this
-reading is kept only while training), and the mean colour of each tone is held to the truth's.  All three are how this
-demo model is trained and not part of the method, which stays training-free on a frozen network.
+noise is weak, the skips, and x_t itself or its noise, are those of another face in the same style (``--lend``).  *Told
+colours* make those of small things count: the palette is read, linearly, from the skips of 16 x 16, where attention
+gathers it (this reading is kept only while training), and the mean colour of each tone is held to the truth's.  All
+three are how this demo model is trained and not part of the method, which stays training-free on a frozen network.
 
     python examples/demo_faces/train.py .state/demo64 --size 64
 
@@ -34,7 +34,8 @@ from hsx.backbones.unet2d import decode, encode
 from hsx.schedule import NoiseSchedule
 
 CHUNK = 125  # iterations between checkpoints
-WEAK = (25, 80)  # bounds of the timestep where skips are borrowed
+WEAK = (25, 80)  # bounds of the timestep where skips are borrowed,
+MOVED = (5, 45)  # and where only their noise is
 SPREAD = (0.07, 0.19, 0.24, 0.11)  # deviation of a palette's colours at KNOTS, from dark to light
 TOLD, COLOURS = 2.0, 3.0  # loss weights of the palette read from the skips and of each tone's mean colour
 CHANNELS = {32: (16, 32, 64, 128), 64: (16, 32, 96, 128, 160)}  # by picture size: levels down to 4 x 4
@@ -90,7 +91,7 @@ class DemoTraining(lightning.LightningModule):
 
     def __init__(
         self, faces: str, size: int = 64, iterations: int = 8400, decay: int = 3200, borrow: float = 0.05,
-        lend: float = 0.4, batch: int = 16, rate: float = 1e-3,
+        lend: float = 0.25, batch: int = 16, rate: float = 1e-3,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -114,15 +115,18 @@ class DemoTraining(lightning.LightningModule):
         pictures, tones, palettes, iteration = batch
         x0, other, peer = pictures.unbind(1)
         n, rng = len(x0), torch.Generator().manual_seed(int(iteration))
-        t = (((torch.arange(n) + torch.rand(n, generator=rng)) / n) ** 0.75 * 1000).long()  # denser in noise
+        t = ((torch.arange(n) + torch.rand(n, generator=rng)) / n * 1000).long()
         lent = torch.rand(n, generator=rng) < self.hparams.lend
+        inverted = lent & (torch.rand(n, generator=rng) < 0.5)
+        moved = inverted & (torch.rand(n, generator=rng) < 0.5)  # as after a step of hsx: in the content's layout
         t = torch.where(lent, torch.randint(*WEAK, (n,), generator=rng), t)
+        t = torch.where(moved, torch.randint(*MOVED, (n,), generator=rng), t)
         a = self.alphas_cumprod[t].view(-1, 1, 1, 1)
-
-        def noised(pictures: Tensor) -> Tensor:
-            return a.sqrt() * pictures + (1 - a).sqrt() * torch.randn(x0.shape, generator=rng)
-
-        other_t, x_t = noised(other), noised(torch.where(lent.view(-1, 1, 1, 1), peer, x0))
+        noise, other_noise = torch.randn((2, *x0.shape), generator=rng)
+        if inverted.any():
+            noise[inverted] = self.noise_of(peer[inverted], t[inverted])
+        seen = torch.where((lent & ~moved).view(-1, 1, 1, 1), peer, x0)
+        other_t, x_t = a.sqrt() * other + (1 - a).sqrt() * other_noise, a.sqrt() * seen + (1 - a).sqrt() * noise
         b = encode(self.net, x_t, t)
         h, rows = b.h, ((torch.rand(n, generator=rng) < self.hparams.borrow) | lent).nonzero()[:, 0]
         if len(rows):
@@ -159,11 +163,28 @@ class DemoTraining(lightning.LightningModule):
         times = torch.linspace(0, 999, steps).long().tolist()
         x = torch.randn(n, 3, self.hparams.size, self.hparams.size, generator=torch.Generator().manual_seed(0))
         for t, t_next in zip(times[::-1], [*times[-2::-1], -1], strict=True):
-            a, a_next = self.alphas_cumprod[t], self.alphas_cumprod[t_next] if t_next >= 0 else torch.tensor(1.0)
-            v = self.ema(x, torch.full((n,), t)).sample
-            x0, eps = a.sqrt() * x - (1 - a).sqrt() * v, a.sqrt() * v + (1 - a).sqrt() * x
-            x = a_next.sqrt() * x0 + (1 - a_next).sqrt() * eps
+            x = self.ddim(x, torch.full((n,), t), torch.full((n,), t_next))
         return x
+
+    @torch.no_grad()
+    def noise_of(self, pictures: Tensor, t: Tensor, steps: int = 4) -> Tensor:
+        """The noise that DDIM inversion up to t (N,) finds in pictures (N, 3, R, R).
+
+        It is not white: where a style has no texture, it is mostly outlines.
+        """
+        x = pictures
+        for step in range(steps):
+            x = self.ddim(x, t * step // steps, t * (step + 1) // steps)
+        a = self.alphas_cumprod[t].view(-1, 1, 1, 1)
+        return (x - a.sqrt() * pictures) / (1 - a).sqrt()
+
+    def ddim(self, x: Tensor, t: Tensor, t_next: Tensor) -> Tensor:
+        """From t to t_next, (N,), by the averaged weights; -1 is the clean image."""
+        alphas = torch.cat([self.alphas_cumprod, self.alphas_cumprod.new_ones(1)])  # the last is -1's
+        a, a_next = (alphas[at].view(-1, 1, 1, 1) for at in (t, t_next))
+        v = self.ema(x, t).sample.float()
+        x0, eps = a.sqrt() * x - (1 - a).sqrt() * v, a.sqrt() * v + (1 - a).sqrt() * x
+        return a_next.sqrt() * x0 + (1 - a_next).sqrt() * eps
 
     def configure_optimizers(self) -> dict:
         optimizer = torch.optim.AdamW(self.net.parameters(), self.hparams.rate, betas=(0.9, 0.99), weight_decay=1e-4)
@@ -200,7 +221,7 @@ def main() -> None:
     parser.add_argument("--decay", type=int, default=3200, help="the last iterations, over which the rate falls to 0")
     parser.add_argument("--borrow", type=float, default=0.05, help="how often h is borrowed where the skips are not")
     parser.add_argument("--stop", type=int, help="stop earlier, at this iteration")
-    parser.add_argument("--lend", type=float, default=0.4, help="how often x_t and skips are another face's")
+    parser.add_argument("--lend", type=float, default=0.25, help="how often x_t and skips are another face's")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--weights", type=Path, help="a diffusers folder to begin with, instead of random ones")
