@@ -86,7 +86,7 @@ class DemoTraining(lightning.LightningModule):
         faces: a file of tone images, (N, R, R).
         iterations: of the whole run; the learning rate falls to 0 over its last ``decay``.
         borrow: how often h is that of the same face in another style, where the skips are its own.
-        lend: how often x_t and its skips are those of another face in the same style, and h is not.
+        lend: how often x_t, or its noise alone, is that of another face in the same style, and h is not.
     """
 
     def __init__(
@@ -221,7 +221,7 @@ def main() -> None:
     parser.add_argument("--decay", type=int, default=3200, help="the last iterations, over which the rate falls to 0")
     parser.add_argument("--borrow", type=float, default=0.05, help="how often h is borrowed where the skips are not")
     parser.add_argument("--stop", type=int, help="stop earlier, at this iteration")
-    parser.add_argument("--lend", type=float, default=0.25, help="how often x_t and skips are another face's")
+    parser.add_argument("--lend", type=float, default=0.25, help="how often x_t or its noise is another face's")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--weights", type=Path, help="a diffusers folder to begin with, instead of random ones")
