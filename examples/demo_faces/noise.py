@@ -2,7 +2,8 @@
 
     python examples/demo_faces/noise.py hsx://demo_faces samples.png --t_start 999
 
-Sampled as DDPM samples, with noise at every step (eta = 1), or with ``--t_boost 0`` deterministically (DDIM).
+Sampled as DDPM samples, with noise at every step (eta = 1), but of a deviation a little below 1: this network leaves
+some noise in what it denoises, and later takes it for a texture.  ``--t_boost 0`` samples deterministically (DDIM).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from shipped import settings, shipped
 
 import hsx
 from hsx.inversion import Trajectory
+from hsx.noise import SampleNoise
 from hsx.strategies import Constant
 
 
@@ -25,14 +27,17 @@ def main() -> None:
     parser.add_argument("sheet")
     parser.add_argument("--t_start", type=int, default=settings()["t_start"], help="instead of the config's")
     parser.add_argument("--t_boost", type=int, help="add noise at t <= t_boost; by default at every step")
+    parser.add_argument("--deviation", type=float, default=0.95, help="of that noise; 1 is DDPM's")
     args = parser.parse_args()
     backbone = hsx.load_backbone(args.model)
     transfer = shipped(  # gamma 0: the style's own process alone
         backbone, schedule=Constant(0.0), t_start=args.t_start,
         t_boost=args.t_start if args.t_boost is None else args.t_boost)
     x_T = torch.randn(24, 3, *[backbone.sample_size] * 2, generator=torch.Generator().manual_seed(0))
-    noise = Trajectory(x_T, torch.zeros(24, 1, *backbone.h_shape), (0,), transfer.t_start)
-    images = transfer.inject(noise, noise).add(1).mul(127.5).round().clamp(0, 255).byte()
+    start = Trajectory(x_T, torch.zeros(24, 1, *backbone.h_shape), (0,), transfer.t_start)
+    noise = SampleNoise(transfer.seed, range(24))
+    images = transfer.inject(start, start, noise=lambda x: args.deviation * noise(x))
+    images = images.add(1).mul(127.5).round().clamp(0, 255).byte()
     contact_sheet(images.permute(0, 2, 3, 1).numpy(), 8, 2).save(args.sheet)
 
 

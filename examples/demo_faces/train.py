@@ -91,7 +91,7 @@ class DemoTraining(lightning.LightningModule):
 
     def __init__(
         self, faces: str, size: int = 64, iterations: int = 8400, decay: int = 3200, borrow: float = 0.05,
-        lend: float = 0.25, batch: int = 16, rate: float = 1e-3,
+        lend: float = 0.12, batch: int = 16, rate: float = 1e-3,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -115,7 +115,7 @@ class DemoTraining(lightning.LightningModule):
         pictures, tones, palettes, iteration = batch
         x0, other, peer = pictures.unbind(1)
         n, rng = len(x0), torch.Generator().manual_seed(int(iteration))
-        t = ((torch.arange(n) + torch.rand(n, generator=rng)) / n * 1000).long()
+        t = (((torch.arange(n) + torch.rand(n, generator=rng)) / n) ** 1.5 * 1000).long()
         lent = torch.rand(n, generator=rng) < self.hparams.lend
         inverted = lent & (torch.rand(n, generator=rng) < 0.5)
         moved = inverted & (torch.rand(n, generator=rng) < 0.5)  # as after a step of hsx: in the content's layout
@@ -221,7 +221,7 @@ def main() -> None:
     parser.add_argument("--decay", type=int, default=3200, help="the last iterations, over which the rate falls to 0")
     parser.add_argument("--borrow", type=float, default=0.05, help="how often h is borrowed where the skips are not")
     parser.add_argument("--stop", type=int, help="stop earlier, at this iteration")
-    parser.add_argument("--lend", type=float, default=0.25, help="how often x_t or its noise is another face's")
+    parser.add_argument("--lend", type=float, default=0.12, help="how often x_t or its noise is another face's")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--weights", type=Path, help="a diffusers folder to begin with, instead of random ones")
