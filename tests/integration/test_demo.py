@@ -79,7 +79,7 @@ def test_the_demo_model_against_the_truth():
     from shipped import shipped
 
     backbone = hsx.load_backbone("hsx://demo_faces")
-    pairs = held_out(12, backbone.sample_size)
+    pairs = held_out(16, backbone.sample_size)
     contents, styles, truth = pairs.content, pairs.style, pairs.truth
     transfer = shipped(backbone)
     assert isinstance(transfer.normalizer, Unchanged) and isinstance(transfer.schedule, Interval)
