@@ -18,6 +18,7 @@ from diffusers import UNet2DModel
 
 import hsx
 from hsx.backbones.unet2d import UNet2DBackbone
+from hsx.errors import reported
 
 PNG = {64: 11.4e3, 256: 130e3}  # bytes of a result, by size
 
@@ -78,4 +79,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with reported("plan.py"):
+        main()

@@ -1,5 +1,11 @@
 """Errors are part of the interface: one line with what was expected, what was got, and what to do."""
 
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class HsxError(Exception):
     """Anything a user can cause.  The command line prints its one line and exits with code 2, without a traceback."""
@@ -16,3 +22,17 @@ class ImageError(HsxError):
 def first_line(error: Exception) -> str:
     """The first line of an exception's message, short."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+@contextmanager
+def reported(name: str = "hsx") -> Iterator[None]:
+    """For a script: what a user causes ends it as it ends the command line, with one line and exit code 2.
+
+    Raises:
+        SystemExit: for an HsxError; other exceptions pass.
+    """
+    try:
+        yield
+    except HsxError as error:
+        print(f"{name}: error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None

@@ -23,6 +23,7 @@ from torch import Tensor
 
 import hsx
 from hsx.assets import resolve
+from hsx.errors import reported
 from hsx.strategies import ChannelMoments, Constant, Frobenius, Latent, Unchanged
 
 NORMALIZERS = {"moments": ChannelMoments, "frobenius": Frobenius, "unchanged": Unchanged}
@@ -102,4 +103,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with reported("evaluate.py"):
+        main()

@@ -15,6 +15,7 @@ from poster_faces import contact_sheet
 from shipped import settings, shipped
 
 import hsx
+from hsx.errors import reported
 from hsx.inversion import Trajectory
 from hsx.noise import SampleNoise
 from hsx.strategies import Constant
@@ -42,4 +43,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with reported("noise.py"):
+        main()

@@ -24,59 +24,22 @@ from pathlib import Path
 import lightning
 import numpy as np
 import torch
+from batches import PALETTE, SPREAD, Batches, apply_styles, draw_faces, tone_colours
 from diffusers import UNet2DModel
-from poster_faces import KNOTS, PITCH, apply_style, contact_sheet, sample_content, sample_style, tone_image
+from poster_faces import contact_sheet
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
 
 from hsx.backbones.base import Bottleneck
 from hsx.backbones.unet2d import decode, encode
 from hsx.schedule import NoiseSchedule
 
-CHUNK = 125  # iterations between checkpoints
 WEAK = (25, 80)  # bounds of the timestep where skips are borrowed,
 MOVED = (5, 45)  # and where only their noise is
-SPREAD = (0.07, 0.19, 0.24, 0.11)  # deviation of a palette's colours at KNOTS, from dark to light
+LENT = 4.0  # loss weight of what is lent: t is low there, and the weight of v with it
 TOLD, COLOURS = 2.0, 3.0  # loss weights of the palette read from the skips and of each tone's mean colour
 CHANNELS = {32: (16, 32, 64, 128), 64: (16, 32, 96, 128, 160)}  # by picture size: levels down to 4 x 4
-
-
-class Batches(Dataset):
-    """The batches of iterations start .. start + CHUNK, each with the number of its iteration.
-
-    Pictures are (B, 3, 3, R, R) in [-1, 1]: each face in two styles, drawn anew, and another face in the first.
-    The face's tones, (B, 1, R, R), and the first style's palette, (B, 12), follow, both in [0, 1].
-    """
-
-    def __init__(self, faces: np.ndarray, start: int, batch: int) -> None:
-        self.faces, self.start, self.batch = faces, start, batch
-
-    def __len__(self) -> int:
-        return CHUNK
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor, int]:
-        rng = np.random.default_rng((2, self.start + index))
-        tones = self.faces[rng.integers(len(self.faces), size=self.batch)].astype(np.float32)
-        tones = [tone[:, :: rng.choice((-1, 1))] for tone in tones]
-        pitch = PITCH[self.faces.shape[1]]
-        styles = [[sample_style(rng, pitch) for _ in range(2)] for _ in tones]
-        pictures = np.stack([[apply_style(tone, a), apply_style(tone, b), apply_style(tones[i - 1], a)]
-                             for i, (tone, (a, b)) in enumerate(zip(tones, styles, strict=True))])
-        palettes = np.stack([a.palette.ravel() for a, _ in styles])
-        return (torch.from_numpy(pictures).permute(0, 1, 4, 2, 3).float() / 127.5 - 1,
-                torch.from_numpy(np.stack(tones)[:, None]), torch.from_numpy(palettes).float(), self.start + index)
-
-
-def tone_colours(x: Tensor, tones: Tensor) -> Tensor:
-    """The mean of x (B, 3, R, R) over each of eight tones, (B, 8, 3), so that its square's sum is a mean square.
-
-    In units of a palette's deviation at each tone; drawn towards 0 where a tone has but a few pixels.
-    """
-    knots = torch.linspace(0, 1, 8)
-    of_tone = (1 - 7 * (tones - knots.view(-1, 1, 1)).abs()).clamp_min(0)
-    sums = torch.einsum("nkhw,nchw->nkc", of_tone, x)
-    spread = torch.from_numpy(np.interp(knots, KNOTS, SPREAD)).float()
-    return sums / (of_tone.sum((2, 3)) + 8)[..., None] / spread.view(-1, 1) / 24**0.5
 
 
 class DemoTraining(lightning.LightningModule):
@@ -91,7 +54,7 @@ class DemoTraining(lightning.LightningModule):
 
     def __init__(
         self, faces: str, size: int = 64, iterations: int = 8400, decay: int = 3200, borrow: float = 0.05,
-        lend: float = 0.12, batch: int = 16, rate: float = 1e-3,
+        lend: float = 0.12, batch: int = 16, rate: float = 1e-3, chunk: int = 125,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -103,50 +66,58 @@ class DemoTraining(lightning.LightningModule):
             down_block_types=tuple("AttnDownBlock2D" if s in (8, 16) else "DownBlock2D" for s in sizes),
             up_block_types=tuple("AttnUpBlock2D" if s == 8 else "UpBlock2D" for s in reversed(sizes)),
         )
-        self.palette = nn.Linear(channels[-3], 12)  # of 16 x 16
+        self.palette = nn.Linear(channels[-3], PALETTE)  # of 16 x 16
         self.ema = copy.deepcopy(self.net).requires_grad_(False)
         self.register_buffer("alphas_cumprod", NoiseSchedule.linear().alphas_cumprod.float())
+        self.register_buffer("spread", torch.tensor(SPREAD).repeat_interleave(3), persistent=False)
 
     def train_dataloader(self) -> DataLoader:
         faces = np.load(self.hparams.faces, mmap_mode="r")
-        return DataLoader(Batches(faces, self.global_step, self.hparams.batch), batch_size=None)
+        batches = Batches(faces, self.global_step, self.hparams.chunk, self.hparams.batch)
+        return DataLoader(batches, batch_size=None, num_workers=8 if self.device.type == "cuda" else 0)
 
-    def training_step(self, batch: tuple[Tensor, Tensor, Tensor, int], index: int) -> Tensor:
-        pictures, tones, palettes, iteration = batch
-        x0, other, peer = pictures.unbind(1)
-        n, rng = len(x0), torch.Generator().manual_seed(int(iteration))
-        t = (((torch.arange(n) + torch.rand(n, generator=rng)) / n) ** 1.5 * 1000).long()
-        lent = torch.rand(n, generator=rng) < self.hparams.lend
-        inverted = lent & (torch.rand(n, generator=rng) < 0.5)
-        moved = inverted & (torch.rand(n, generator=rng) < 0.5)  # as after a step of hsx: in the content's layout
-        t = torch.where(lent, torch.randint(*WEAK, (n,), generator=rng), t)
-        t = torch.where(moved, torch.randint(*MOVED, (n,), generator=rng), t)
+    def training_step(self, batch: tuple[Tensor, Tensor, int], index: int) -> Tensor:
+        tones, styles, iteration = batch
+        n, rng = len(tones), torch.Generator().manual_seed(2 * int(iteration))
+        drawn = torch.Generator(self.device).manual_seed(2 * int(iteration) + 1)
+        lent = round(n * self.hparams.lend)  # the first of the batch are lent skips,
+        inverted, borrowed = lent // 2, lent + round(n * self.hparams.borrow)  # half of them inverted
+        t = ((torch.randperm(n, generator=rng) + torch.rand(n, generator=rng)) / n) ** 1.5 * 1000
+        t[:lent] = torch.randint(*WEAK, (lent,), generator=rng)
+        moved = torch.rand(n, generator=rng) < 0.5  # as after a step of hsx: in the content's layout
+        moved[inverted:] = False
+        t = torch.where(moved, torch.randint(*MOVED, (n,), generator=rng), t).long().to(self.device)
+        grain = torch.randn(2, *tones.shape, generator=drawn, device=self.device)
+        noise, other_noise = torch.randn(2, n, 3, *tones.shape[2:], generator=drawn, device=self.device)
+        x0, other = (apply_styles(tones, style, of) for style, of in zip(styles.unbind(1), grain, strict=True))
+        peer = apply_styles(tones.roll(1, 0), styles[:, 0], grain[0])
+        if inverted:
+            noise = torch.cat([self.noise_of(peer[:inverted], t[:inverted]), noise[inverted:]])
+        seen = torch.where(moved.to(self.device).view(-1, 1, 1, 1), x0, peer)[:lent]
+        seen = torch.cat([seen, x0[lent:]])
         a = self.alphas_cumprod[t].view(-1, 1, 1, 1)
-        noise, other_noise = torch.randn((2, *x0.shape), generator=rng)
-        if inverted.any():
-            noise[inverted] = self.noise_of(peer[inverted], t[inverted])
-        seen = torch.where((lent & ~moved).view(-1, 1, 1, 1), peer, x0)
         other_t, x_t = a.sqrt() * other + (1 - a).sqrt() * other_noise, a.sqrt() * seen + (1 - a).sqrt() * noise
         b = encode(self.net, x_t, t)
-        h, rows = b.h, ((torch.rand(n, generator=rng) < self.hparams.borrow) | lent).nonzero()[:, 0]
-        if len(rows):
-            h = h.index_put((rows,), encode(self.net, other_t[rows], t[rows]).h)
+        h = b.h
+        if borrowed:
+            h = torch.cat([encode(self.net, other_t[:borrowed], t[:borrowed]).h, h[borrowed:]])
         out = decode(self.net, Bottleneck(h, b.skips, b.emb))
         weight = (1 - a) * (snr := a / (1 - a)) * (0.1 + snr) ** -0.5 + (1 - a) * 0.4
+        weight[:lent] *= LENT
         # of another face's x_t, v leads to x_0 all the same
         error = out.float() - (a.sqrt() * x_t - x0) / (1 - a).sqrt()
         loss = (weight / weight.mean() * error**2).mean()
         gathered = [s for s in b.skips if s.shape[-1] == 16][-1]
-        read, spread = self.palette(gathered.float().mean((2, 3))), torch.tensor(SPREAD).repeat_interleave(3)
-        misread = (a.view(n, 1) * ((read - palettes) / spread) ** 2).mean()
-        off = tone_colours((1 - a).sqrt() * error / 2, tones)[lent].square().sum() / n
+        read = self.palette(gathered.float().mean((2, 3)))
+        misread = (a.view(n, 1) * ((read - styles[:, 0, :PALETTE]) / self.spread) ** 2).mean()
+        off = tone_colours(((1 - a).sqrt() * error / 2)[:lent], tones[:lent]).square().sum() / n
         self.log_dict({"loss": loss, "misread": misread, "off": off})
         return loss + TOLD * misread + COLOURS * off
 
     def on_train_batch_end(self, *_: object) -> None:
         decay = min(0.9985, (1 + self.global_step) / (10 + self.global_step))
-        for slow, fast in zip(self.ema.parameters(), self.net.parameters(), strict=True):
-            slow.lerp_(fast, 1 - decay)
+        average = get_ema_multi_avg_fn(decay)
+        average(list(self.ema.parameters()), list(self.net.parameters()), torch.tensor(self.global_step))
 
     def on_train_epoch_end(self) -> None:
         folder = Path(self.trainer.default_root_dir)
@@ -154,7 +125,7 @@ class DemoTraining(lightning.LightningModule):
             file.write(f"{self.global_step} " + " ".join(
                 f"{self.trainer.callback_metrics[name]:.4f}" for name in ("loss", "misread", "off")) + "\n")
         if self.current_epoch % 8 == 7:
-            images = self.sample(24).add(1).mul(127.5).clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+            images = self.sample(24).add(1).mul(127.5).clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
             contact_sheet(images, 8).save(folder / f"samples_{self.global_step:06d}.png")
 
     @torch.no_grad()
@@ -162,8 +133,9 @@ class DemoTraining(lightning.LightningModule):
         """``n`` samples from noise by deterministic DDIM from t = 999, (n, 3, R, R)."""
         times = torch.linspace(0, 999, steps).long().tolist()
         x = torch.randn(n, 3, self.hparams.size, self.hparams.size, generator=torch.Generator().manual_seed(0))
+        x, one = x.to(self.device), torch.ones(n, dtype=torch.long, device=self.device)
         for t, t_next in zip(times[::-1], [*times[-2::-1], -1], strict=True):
-            x = self.ddim(x, torch.full((n,), t), torch.full((n,), t_next))
+            x = self.ddim(x, t * one, t_next * one)
         return x
 
     @torch.no_grad()
@@ -205,12 +177,6 @@ class Saving(lightning.Callback):
         last.with_suffix(".part").replace(last)
 
 
-def draw_faces(n: int, seed: int, size: int) -> np.ndarray:
-    """``n`` tone images: float16 (n, size, size)."""
-    rng = np.random.default_rng(seed)
-    return np.stack([tone_image(sample_content(rng), size).astype(np.float16) for _ in range(n)])
-
-
 def main() -> None:
     """Draw the faces once, then train or go on training."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -223,6 +189,7 @@ def main() -> None:
     parser.add_argument("--stop", type=int, help="stop earlier, at this iteration")
     parser.add_argument("--lend", type=float, default=0.12, help="how often x_t or its noise is another face's")
     parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--chunk", type=int, default=125, help="iterations between checkpoints")
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--weights", type=Path, help="a diffusers folder to begin with, instead of random ones")
     args = parser.parse_args()
@@ -237,7 +204,8 @@ def main() -> None:
         part.replace(data)
     lightning.seed_everything(0)
     module = DemoTraining(
-        str(data), args.size, args.iterations, args.decay, args.borrow, args.lend, args.batch, args.rate)
+        str(data), args.size, args.iterations, args.decay, args.borrow, args.lend, args.batch, args.rate,
+        args.chunk)
     if args.weights:
         weights = UNet2DModel.from_pretrained(args.weights, subfolder="unet").state_dict()
         new, unknown = module.net.load_state_dict(weights, strict=False)

@@ -101,14 +101,21 @@ def test_the_shipped_pictures_come_from_their_script(tmp_path):
         assert {p.name for p in kept.iterdir()} == {p.name for p in (tmp_path / folder).iterdir()}
 
 
+def test_a_mistake_ends_a_script_with_one_line(tmp_path):
+    words = [sys.executable, "examples/demo_faces/noise.py", "hsx://demo_faces", str(tmp_path / "sheet.png")]
+    ended = subprocess.run([*words, "--t_start", "2000"], capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1].startswith("noise.py: error: t_start: expected 1 to 999")
+    assert "Traceback" not in ended.stderr and not list(tmp_path.iterdir())
+
+
 def test_training_goes_on_where_it_stopped(tmp_path, monkeypatch):
     import train
 
-    monkeypatch.setattr(train, "CHUNK", 2)
-
     def run(name, iterations, last):
-        monkeypatch.setattr(sys, "argv", ["train.py", str(tmp_path / name), "--size", "32", "--faces", "8",
-                                          "--iterations", str(iterations), "--stop", str(last)])
+        monkeypatch.setattr(sys, "argv", [
+            "train.py", str(tmp_path / name), "--size", "32", "--faces", "8", "--chunk", "2", "--iterations",
+            str(iterations), "--stop", str(last)])
         train.main()
         return torch.load(tmp_path / name / "last.ckpt", weights_only=True)
 

@@ -69,3 +69,19 @@ def test_recognisers_are_written_in_half_and_read_back(tmp_path, monkeypatch, ca
     x, truth = recognisers.styled(recognisers.faces(3, 7, 32), np.random.default_rng(0))
     read = recognisers.load(file)["content"](x)
     assert read["hair"].shape == (3, 5) and read["content"].shape == truth["content"].shape == (3, 8)
+
+
+def test_a_batch_is_painted_as_its_pictures_are(generator):
+    from batches import apply_styles, numbers
+    from poster_faces import PITCH, TEXTURES, apply_style, sample_content, sample_style, tone_image
+
+    rng = np.random.default_rng(0)
+    styles = [sample_style(rng, PITCH[64]) for _ in range(16)]
+    assert {style.texture for style in styles} == set(range(len(TEXTURES)))
+    tones = np.stack([tone_image(sample_content(rng), 64) for _ in styles])
+    grain = np.stack([np.random.default_rng(style.seed).normal(size=(1, 64, 64)) for style in styles])
+    painted = apply_styles(*(torch.from_numpy(x).float() for x in (
+        tones[:, None], np.stack([numbers(style) for style in styles]), grain)))
+    expected = np.stack([apply_style(tone, style) for tone, style in zip(tones, styles, strict=True)])
+    difference = (painted + 1) * 127.5 - torch.from_numpy(expected).permute(0, 3, 1, 2)
+    assert difference.abs().max() < 1.01 and (difference.abs() > 0.5).float().mean() < 1e-3  # one step, where rounded
