@@ -11,7 +11,6 @@ from poster_faces import KNOTS, PITCH, TEXTURES, Content, Style, sample_content,
 from torch import Tensor
 from torch.utils.data import Dataset
 
-SPREAD = (0.07, 0.19, 0.24, 0.11)  # deviation of a palette's colours at KNOTS, from dark to light
 PALETTE = 12  # the first of a style's numbers
 
 
@@ -69,18 +68,6 @@ def apply_styles(tones: Tensor, styles: Tensor, grain: Tensor) -> Tensor:
     for i, (low, high) in enumerate(zip(KNOTS[:-1], KNOTS[1:], strict=True)):
         rgb = rgb + (palette[:, i + 1] - palette[:, i]) * ((tone - low) / (high - low)).clamp(0, 1)
     return (rgb.clamp(0, 1) * 255 + 0.5).floor() / 127.5 - 1
-
-
-def tone_colours(x: Tensor, tones: Tensor) -> Tensor:
-    """The mean of x (B, 3, R, R) over each of eight tones, (B, 8, 3), so that its square's sum is a mean square.
-
-    In units of a palette's deviation at each tone; drawn towards 0 where a tone has but a few pixels.
-    """
-    knots = torch.linspace(0, 1, 8, device=x.device)
-    of_tone = (1 - 7 * (tones - knots.view(-1, 1, 1)).abs()).clamp_min(0)
-    sums = torch.einsum("nkhw,nchw->nkc", of_tone, x)
-    spread = torch.from_numpy(np.interp(np.linspace(0, 1, 8), KNOTS, SPREAD)).to(x)
-    return sums / (of_tone.sum((2, 3)) + 8)[..., None] / spread.view(-1, 1) / 24**0.5
 
 
 def draw_faces(n: int, seed: int, size: int) -> np.ndarray:

@@ -23,7 +23,7 @@ def main() -> None:
     scheduler = DDPMScheduler(
         num_train_timesteps=1000, beta_start=1e-4, beta_end=0.02, beta_schedule="linear",
         prediction_type="v_prediction")
-    unet = module.ema.half()
+    unet = module.objective.ema.half()
     DDPMPipeline(unet, scheduler).save_pretrained(args.folder, safe_serialization=True)
     steps = torch.load(args.state / "last.ckpt", "cpu", weights_only=True)["global_step"]
     print(f"{args.folder}: {sum(p.numel() for p in unet.parameters()):,} weights after {steps} iterations")

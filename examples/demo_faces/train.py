@@ -1,55 +1,38 @@
-"""Train the demo model: a small U-Net on poster faces, taught to use its bottleneck.
-
-A small U-Net ignores its bottleneck unless it is taught not to.  *Borrowed bottlenecks* keep style out of h: h is that
-of the same face in another style (``--borrow``).  *Borrowed skips* teach content from h and style from the skips: where
-noise is weak, the skips, and x_t itself or its noise, are those of another face in the same style (``--lend``).  *Told
-colours* make those of small things count: the palette is read, linearly, from the skips of 16 x 16, where attention
-gathers it (this reading is kept only while training), and the mean colour of each tone is held to the truth's.  All
-three are how this demo model is trained and not part of the method, which stays training-free on a frozen network.
+"""Train the demo model: a small U-Net on poster faces, taught (objective.py) to use its bottleneck.
 
     python examples/demo_faces/train.py .state/demo64 --size 64
 
 Run again, it goes on from the last checkpoint (or, with ``--weights hsx/assets/demo_faces``, begins from those that
-ship, should the checkpoint be lost).  Every draw of iteration i (faces, styles, timesteps, noise, dropout)
-comes from a generator keyed by i, so that an interrupted run equals one that was never interrupted.  The learning rate
-stays constant but for the last iterations, so that a run may be made longer, or a copy of its folder finished early.
+ship, should the checkpoint be lost).  Every draw of iteration i (faces, styles, timesteps, noise) comes from a
+generator keyed by i, so that an interrupted run equals one that was never interrupted.  The learning rate stays
+constant but for the last iterations, so that a run may be made longer, or a copy of its folder finished early.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 from pathlib import Path
 
 import lightning
 import numpy as np
 import torch
-from batches import PALETTE, SPREAD, Batches, apply_styles, draw_faces, tone_colours
+from batches import Batches, draw_faces
 from diffusers import UNet2DModel
+from objective import Objective
 from poster_faces import contact_sheet
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from hsx.backbones.base import Bottleneck
-from hsx.backbones.unet2d import decode, encode
-from hsx.schedule import NoiseSchedule
-
-WEAK = (25, 80)  # bounds of the timestep where skips are borrowed,
-MOVED = (5, 45)  # and where only their noise is
-LENT = 4.0  # loss weight of what is lent: t is low there, and the weight of v with it
-TOLD, COLOURS = 2.0, 3.0  # loss weights of the palette read from the skips and of each tone's mean colour
-CHANNELS = {32: (16, 32, 64, 128), 64: (16, 32, 96, 128, 160)}  # by picture size: levels down to 4 x 4
-
 
 class DemoTraining(lightning.LightningModule):
-    """v-prediction with borrowed bottlenecks, borrowed skips and an exponential moving average.
+    """The objective, trained with an exponential moving average.
 
     Args:
         faces: a file of tone images, (N, R, R).
         iterations: of the whole run; the learning rate falls to 0 over its last ``decay``.
-        borrow: how often h is that of the same face in another style, where the skips are its own.
-        lend: how often x_t, or its noise alone, is that of another face in the same style, and h is not.
+        borrow, lend: see ``Objective``.
+        chunk: iterations between checkpoints.
     """
 
     def __init__(
@@ -58,66 +41,37 @@ class DemoTraining(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        channels = CHANNELS[size]
-        sizes = [size >> level for level in range(len(channels))]
-        self.net = UNet2DModel(
-            sample_size=size, block_out_channels=channels, layers_per_block=1, norm_num_groups=8,
-            attention_head_dim=32, dropout=0.0,
-            down_block_types=tuple("AttnDownBlock2D" if s in (8, 16) else "DownBlock2D" for s in sizes),
-            up_block_types=tuple("AttnUpBlock2D" if s == 8 else "UpBlock2D" for s in reversed(sizes)),
-        )
-        self.palette = nn.Linear(channels[-3], PALETTE)  # of 16 x 16
-        self.ema = copy.deepcopy(self.net).requires_grad_(False)
-        self.register_buffer("alphas_cumprod", NoiseSchedule.linear().alphas_cumprod.float())
-        self.register_buffer("spread", torch.tensor(SPREAD).repeat_interleave(3), persistent=False)
+        self.objective = Objective(size, borrow, lend)
 
     def train_dataloader(self) -> DataLoader:
         faces = np.load(self.hparams.faces, mmap_mode="r")
         batches = Batches(faces, self.global_step, self.hparams.chunk, self.hparams.batch)
-        return DataLoader(batches, batch_size=None, num_workers=8 if self.device.type == "cuda" else 0)
+        on_gpu = self.device.type != "cpu"
+        return DataLoader(batches, batch_size=None, num_workers=8 if on_gpu else 0, pin_memory=on_gpu)
+
+    def on_fit_start(self) -> None:
+        """On a GPU the small kernels of a step cost more to launch than to run: they become one graph."""
+        if self.device.type == "cuda":
+            tones, styles, iteration = self.train_dataloader().dataset[0]
+            torch.cuda.make_graphed_callables(self.objective, self.drawn(tones.cuda(), styles.cuda(), iteration))
+
+    def drawn(self, tones: Tensor, styles: Tensor, iteration: int) -> tuple[Tensor, ...]:
+        """What ``Objective`` asks for, the chances of this iteration among it."""
+        rng = torch.Generator().manual_seed(2 * iteration)
+        t, moved = (x.to(self.device) for x in self.objective.draw(len(tones), rng))
+        here = torch.Generator(self.device).manual_seed(2 * iteration + 1)
+        normal = [torch.randn(2, len(tones), c, *tones.shape[2:], generator=here, device=self.device) for c in (1, 3)]
+        return tones, styles, t, moved, *normal
 
     def training_step(self, batch: tuple[Tensor, Tensor, int], index: int) -> Tensor:
-        tones, styles, iteration = batch
-        n, rng = len(tones), torch.Generator().manual_seed(2 * int(iteration))
-        drawn = torch.Generator(self.device).manual_seed(2 * int(iteration) + 1)
-        lent = round(n * self.hparams.lend)  # the first of the batch are lent skips,
-        inverted, borrowed = lent // 2, lent + round(n * self.hparams.borrow)  # half of them inverted
-        t = ((torch.randperm(n, generator=rng) + torch.rand(n, generator=rng)) / n) ** 1.5 * 1000
-        t[:lent] = torch.randint(*WEAK, (lent,), generator=rng)
-        moved = torch.rand(n, generator=rng) < 0.5  # as after a step of hsx: in the content's layout
-        moved[inverted:] = False
-        t = torch.where(moved, torch.randint(*MOVED, (n,), generator=rng), t).long().to(self.device)
-        grain = torch.randn(2, *tones.shape, generator=drawn, device=self.device)
-        noise, other_noise = torch.randn(2, n, 3, *tones.shape[2:], generator=drawn, device=self.device)
-        x0, other = (apply_styles(tones, style, of) for style, of in zip(styles.unbind(1), grain, strict=True))
-        peer = apply_styles(tones.roll(1, 0), styles[:, 0], grain[0])
-        if inverted:
-            noise = torch.cat([self.noise_of(peer[:inverted], t[:inverted]), noise[inverted:]])
-        seen = torch.where(moved.to(self.device).view(-1, 1, 1, 1), x0, peer)[:lent]
-        seen = torch.cat([seen, x0[lent:]])
-        a = self.alphas_cumprod[t].view(-1, 1, 1, 1)
-        other_t, x_t = a.sqrt() * other + (1 - a).sqrt() * other_noise, a.sqrt() * seen + (1 - a).sqrt() * noise
-        b = encode(self.net, x_t, t)
-        h = b.h
-        if borrowed:
-            h = torch.cat([encode(self.net, other_t[:borrowed], t[:borrowed]).h, h[borrowed:]])
-        out = decode(self.net, Bottleneck(h, b.skips, b.emb))
-        weight = (1 - a) * (snr := a / (1 - a)) * (0.1 + snr) ** -0.5 + (1 - a) * 0.4
-        weight[:lent] *= LENT
-        # of another face's x_t, v leads to x_0 all the same
-        error = out.float() - (a.sqrt() * x_t - x0) / (1 - a).sqrt()
-        loss = (weight / weight.mean() * error**2).mean()
-        gathered = [s for s in b.skips if s.shape[-1] == 16][-1]
-        read = self.palette(gathered.float().mean((2, 3)))
-        misread = (a.view(n, 1) * ((read - styles[:, 0, :PALETTE]) / self.spread) ** 2).mean()
-        off = tone_colours(((1 - a).sqrt() * error / 2)[:lent], tones[:lent]).square().sum() / n
-        self.log_dict({"loss": loss, "misread": misread, "off": off})
-        return loss + TOLD * misread + COLOURS * off
+        loss, parts = self.objective(*self.drawn(batch[0], batch[1], int(batch[2])))
+        self.log_dict(dict(zip(("loss", "misread", "off"), parts.clone(), strict=True)))
+        return loss
 
     def on_train_batch_end(self, *_: object) -> None:
-        decay = min(0.9985, (1 + self.global_step) / (10 + self.global_step))
-        average = get_ema_multi_avg_fn(decay)
-        average(list(self.ema.parameters()), list(self.net.parameters()), torch.tensor(self.global_step))
+        average = get_ema_multi_avg_fn(min(0.9985, (1 + self.global_step) / (10 + self.global_step)))
+        ema, net = self.objective.ema.parameters(), self.objective.net.parameters()
+        average(list(ema), list(net), torch.tensor(self.global_step))
 
     def on_train_epoch_end(self) -> None:
         folder = Path(self.trainer.default_root_dir)
@@ -132,34 +86,15 @@ class DemoTraining(lightning.LightningModule):
     def sample(self, n: int, steps: int = 50) -> Tensor:
         """``n`` samples from noise by deterministic DDIM from t = 999, (n, 3, R, R)."""
         times = torch.linspace(0, 999, steps).long().tolist()
-        x = torch.randn(n, 3, self.hparams.size, self.hparams.size, generator=torch.Generator().manual_seed(0))
-        x, one = x.to(self.device), torch.ones(n, dtype=torch.long, device=self.device)
+        x = torch.randn(n, 3, *[self.hparams.size] * 2, generator=torch.Generator().manual_seed(0)).to(self.device)
+        one = torch.ones(n, dtype=torch.long, device=self.device)
         for t, t_next in zip(times[::-1], [*times[-2::-1], -1], strict=True):
-            x = self.ddim(x, t * one, t_next * one)
+            x = self.objective.ddim(x, t * one, t_next * one)
         return x
 
-    @torch.no_grad()
-    def noise_of(self, pictures: Tensor, t: Tensor, steps: int = 4) -> Tensor:
-        """The noise that DDIM inversion up to t (N,) finds in pictures (N, 3, R, R).
-
-        It is not white: where a style has no texture, it is mostly outlines.
-        """
-        x = pictures
-        for step in range(steps):
-            x = self.ddim(x, t * step // steps, t * (step + 1) // steps)
-        a = self.alphas_cumprod[t].view(-1, 1, 1, 1)
-        return (x - a.sqrt() * pictures) / (1 - a).sqrt()
-
-    def ddim(self, x: Tensor, t: Tensor, t_next: Tensor) -> Tensor:
-        """From t to t_next, (N,), by the averaged weights; -1 is the clean image."""
-        alphas = torch.cat([self.alphas_cumprod, self.alphas_cumprod.new_ones(1)])  # the last is -1's
-        a, a_next = (alphas[at].view(-1, 1, 1, 1) for at in (t, t_next))
-        v = self.ema(x, t).sample.float()
-        x0, eps = a.sqrt() * x - (1 - a).sqrt() * v, a.sqrt() * v + (1 - a).sqrt() * x
-        return a_next.sqrt() * x0 + (1 - a_next).sqrt() * eps
-
     def configure_optimizers(self) -> dict:
-        optimizer = torch.optim.AdamW(self.net.parameters(), self.hparams.rate, betas=(0.9, 0.99), weight_decay=1e-4)
+        learned = [p for p in self.objective.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(learned, self.hparams.rate, betas=(0.9, 0.99), weight_decay=1e-4, fused=True)
 
         def rate(i: int) -> float:
             return max(0.0, min(1, (i + 1) / 100, (self.hparams.iterations - i) / self.hparams.decay))
@@ -185,17 +120,16 @@ def main() -> None:
     parser.add_argument("--faces", type=int, default=24000)
     parser.add_argument("--iterations", type=int, default=8400, help="of the whole run: its learning rate ends there")
     parser.add_argument("--decay", type=int, default=3200, help="the last iterations, over which the rate falls to 0")
-    parser.add_argument("--borrow", type=float, default=0.05, help="how often h is borrowed where the skips are not")
+    parser.add_argument("--borrow", type=float, default=0.05, help="share of a batch whose h alone is another's")
     parser.add_argument("--stop", type=int, help="stop earlier, at this iteration")
-    parser.add_argument("--lend", type=float, default=0.12, help="how often x_t or its noise is another face's")
+    parser.add_argument("--lend", type=float, default=0.12, help="share whose x_t or noise is another face's")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--chunk", type=int, default=125, help="iterations between checkpoints")
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--weights", type=Path, help="a diffusers folder to begin with, instead of random ones")
     args = parser.parse_args()
-    for name in ("borrow", "lend"):
-        if not 0 <= getattr(args, name) <= 1:
-            parser.error(f"--{name}: expected a probability, 0 to 1, got {getattr(args, name)}")
+    if min(args.borrow, args.lend, 1 - args.borrow - args.lend) < 0:
+        parser.error(f"--borrow, --lend: expected shares of a batch, 0 to 1 together, got {args.borrow}, {args.lend}")
     args.folder.mkdir(parents=True, exist_ok=True)
     data = args.folder / "faces.npy"
     if not data.exists():
@@ -208,13 +142,13 @@ def main() -> None:
         args.chunk)
     if args.weights:
         weights = UNet2DModel.from_pretrained(args.weights, subfolder="unet").state_dict()
-        new, unknown = module.net.load_state_dict(weights, strict=False)
+        new, unknown = module.objective.net.load_state_dict(weights, strict=False)
         if unknown:
             parser.error(f"--weights: expected weights of this network, got others too, {unknown[0]} the first")
-        module.ema.load_state_dict(module.net.state_dict())
+        module.objective.ema.load_state_dict(module.objective.net.state_dict())
         print(f"begun from {args.weights}; new: {', '.join(new) or 'nothing'}")
     trainer = lightning.Trainer(
-        accelerator="auto", devices=1, precision="bf16-mixed", max_steps=args.stop or args.iterations,
+        accelerator="auto", devices=1, max_steps=args.stop or args.iterations,
         gradient_clip_val=1.0, callbacks=[Saving()], default_root_dir=str(args.folder), logger=False,
         enable_checkpointing=False, reload_dataloaders_every_n_epochs=1, enable_progress_bar=False)
     last = args.folder / "last.ckpt"

@@ -1,0 +1,152 @@
+"""What the demo model is taught: to denoise, and to take content from its bottleneck and style from its skips.
+
+A small U-Net ignores its bottleneck unless it is taught not to.  *Borrowed bottlenecks* keep style out of h: h is that
+of the same face in another style (``borrow``).  *Borrowed skips* teach content from h and style from the skips: where
+noise is weak, the skips, and x_t itself or its noise, are those of another face in the same style (``lend``).  *Told
+colours* make those of small things count: the palette is read, linearly, from the skips of 16 x 16, where attention
+gathers it (this reading is kept only while training), and the mean colour of each tone is held to the truth's.  All
+three are how this demo model is trained and not part of the method, which stays training-free on a frozen network.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+from batches import PALETTE, apply_styles
+from diffusers import UNet2DModel
+from poster_faces import KNOTS
+from torch import Tensor, nn
+
+from hsx.backbones.base import Bottleneck
+from hsx.backbones.unet2d import decode, encode
+from hsx.schedule import NoiseSchedule
+
+WEAK = (25, 80)  # bounds of the timestep where skips are borrowed,
+MOVED = (5, 45)  # and where only their noise is
+LENT = 4.0  # loss weight of what is lent: t is low there, and the weight of v with it
+TOLD, COLOURS = 2.0, 3.0  # loss weights of the palette read from the skips and of each tone's mean colour
+SPREAD = (0.07, 0.19, 0.24, 0.11)  # deviation of a palette's colours at KNOTS, from dark to light
+TONES = np.linspace(0, 1, 8)
+CHANNELS = {32: (16, 32, 64, 128), 64: (16, 32, 96, 128, 160)}  # by picture size: levels down to 4 x 4
+
+
+class Objective(nn.Module):
+    """The network, the average of its weights, and the loss.
+
+    Args:
+        size: of the pictures.
+        borrow: the share of a batch whose h is that of the same face in another style, with skips of their own.
+        lend: the share whose x_t, or its noise alone, is that of another face in the same style, and h is not.
+    """
+
+    alphas_cumprod: Tensor
+    spread: Tensor
+    tones: Tensor
+    tone_spread: Tensor
+
+    def __init__(self, size: int, borrow: float, lend: float) -> None:
+        super().__init__()
+        self.borrow, self.lend = borrow, lend
+        channels = CHANNELS[size]
+        sizes = [size >> level for level in range(len(channels))]
+        self.net = UNet2DModel(
+            sample_size=size, block_out_channels=channels, layers_per_block=1, norm_num_groups=8,
+            attention_head_dim=32, dropout=0.0,
+            down_block_types=tuple("AttnDownBlock2D" if s in (8, 16) else "DownBlock2D" for s in sizes),
+            up_block_types=tuple("AttnUpBlock2D" if s == 8 else "UpBlock2D" for s in reversed(sizes)),
+        )
+        self.palette = nn.Linear(channels[-3], PALETTE)  # of 16 x 16
+        self.ema = copy.deepcopy(self.net).requires_grad_(False)
+        constants = {
+            "alphas_cumprod": NoiseSchedule.linear().alphas_cumprod, "spread": np.repeat(SPREAD, 3),
+            "tones": TONES[:, None, None], "tone_spread": np.interp(TONES, KNOTS, SPREAD)[:, None]}
+        for name, values in constants.items():
+            self.register_buffer(name, torch.as_tensor(values).float(), persistent=False)
+
+    def draw(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Timesteps (n,), and which rows have only their noise lent (n,): as after a step of hsx.
+
+        The first ``lend`` of the rows are lent skips, half of these of a process that was inverted.
+        """
+        lent = round(n * self.lend)
+        t = ((torch.randperm(n, generator=rng) + torch.rand(n, generator=rng)) / n) ** 1.5 * 1000
+        t[:lent] = torch.randint(*WEAK, (lent,), generator=rng)
+        moved = torch.rand(n, generator=rng) < 0.5
+        moved[lent // 2 :] = False
+        return torch.where(moved, torch.randint(*MOVED, (n,), generator=rng), t).long(), moved
+
+    def forward(
+        self, tones: Tensor, styles: Tensor, t: Tensor, moved: Tensor, grain: Tensor, noise: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """The loss of a batch: of its denoising with what else is taught, and these three apart, (3,).
+
+        Args:
+            tones: (B, 1, R, R) in [0, 1].
+            styles: (B, 2, 20), see ``batches.numbers``.
+            t, moved: see ``draw``.
+            grain, noise: standard normal, (2, B, 1, R, R) and (2, B, 3, R, R).
+        """
+        with torch.autocast(tones.device.type, torch.bfloat16, cache_enabled=False):
+            return self._losses(tones, styles, t, moved, grain, noise)
+
+    def _losses(
+        self, tones: Tensor, styles: Tensor, t: Tensor, moved: Tensor, grain: Tensor, noise: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        n = len(tones)
+        lent = round(n * self.lend)
+        inverted, borrowed = lent // 2, lent + round(n * self.borrow)
+        x0, other = apply_styles(tones, styles[:, 0], grain[0]), apply_styles(tones, styles[:, 1], grain[1])
+        peer = apply_styles(tones.roll(1, 0), styles[:, 0], grain[0])
+        own = noise[0]
+        if inverted:
+            own = torch.cat([self.noise_of(peer[:inverted], t[:inverted]), own[inverted:]])
+        seen = torch.cat([torch.where(moved.view(-1, 1, 1, 1), x0, peer)[:lent], x0[lent:]])  # moved: content's layout
+        a = self.alphas_cumprod[t].view(-1, 1, 1, 1)
+        x_t, other_t = a.sqrt() * seen + (1 - a).sqrt() * own, a.sqrt() * other + (1 - a).sqrt() * noise[1]
+        b = encode(self.net, x_t, t)
+        h = b.h
+        if borrowed:
+            h = torch.cat([encode(self.net, other_t[:borrowed], t[:borrowed]).h, h[borrowed:]])
+        out = decode(self.net, Bottleneck(h, b.skips, b.emb))
+        weight = (1 - a) * (snr := a / (1 - a)) * (0.1 + snr) ** -0.5 + (1 - a) * 0.4
+        weight = torch.cat([LENT * weight[:lent], weight[lent:]])
+        # of another face's x_t, v leads to x_0 all the same
+        error = out.float() - (a.sqrt() * x_t - x0) / (1 - a).sqrt()
+        loss = (weight / weight.mean() * error**2).mean()
+        gathered = [s for s in b.skips if s.shape[-1] == 16][-1]
+        read = self.palette(gathered.float().mean((2, 3))).float()
+        misread = (a.view(n, 1) * ((read - styles[:, 0, :PALETTE]) / self.spread) ** 2).mean()
+        off = self.tone_colours(((1 - a).sqrt() * error / 2)[:lent], tones[:lent]).square().sum() / n
+        return loss + TOLD * misread + COLOURS * off, torch.stack([loss, misread, off]).detach()
+
+    def tone_colours(self, x: Tensor, tones: Tensor) -> Tensor:
+        """The mean of x (B, 3, R, R) over each of eight tones, (B, 8, 3), so that its square's sum is a mean square.
+
+        In units of a palette's deviation at each tone; drawn towards 0 where a tone has but a few pixels.
+        """
+        of_tone = (1 - (len(TONES) - 1) * (tones - self.tones).abs()).clamp_min(0)
+        sums = torch.einsum("nkhw,nchw->nkc", of_tone, x).float()
+        return sums / (of_tone.sum((2, 3)) + 8)[..., None] / self.tone_spread / (3 * len(TONES)) ** 0.5
+
+    @torch.no_grad()
+    def noise_of(self, pictures: Tensor, t: Tensor, steps: int = 4) -> Tensor:
+        """The noise that DDIM inversion up to t (N,) finds in pictures (N, 3, R, R).
+
+        It is not white: where a style has no texture, it is mostly outlines.
+        """
+        x = pictures
+        for step in range(steps):
+            x = self.ddim(x, t * step // steps, t * (step + 1) // steps)
+        a = self.alphas_cumprod[t].view(-1, 1, 1, 1)
+        return (x - a.sqrt() * pictures) / (1 - a).sqrt()
+
+    @torch.no_grad()
+    def ddim(self, x: Tensor, t: Tensor, t_next: Tensor) -> Tensor:
+        """From t to t_next, (N,), by the averaged weights; -1 is the clean image."""
+        alphas = torch.cat([self.alphas_cumprod, self.alphas_cumprod.new_ones(1)])  # the last is -1's
+        a, a_next = (alphas[at].view(-1, 1, 1, 1) for at in (t, t_next))
+        v = self.ema(x, t).sample.float()
+        x0, eps = a.sqrt() * x - (1 - a).sqrt() * v, a.sqrt() * v + (1 - a).sqrt() * x
+        return a_next.sqrt() * x0 + (1 - a_next).sqrt() * eps
