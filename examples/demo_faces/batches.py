@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from multiprocessing import Pool
 
 import numpy as np
@@ -17,23 +18,30 @@ PALETTE = 12  # the first of a style's numbers
 class Batches(Dataset):
     """The batches of iterations start .. start + length, each with the number of its iteration.
 
-    Each is tones, (B, 1, R, R) in [0, 1], two styles' numbers for each face, (B, 2, 20), and the iteration.
+    Each is tones and what is shown of them, (2, B, 1, R, R) in [0, 1], two styles' numbers for each face, (B, 2, 20),
+    and the iteration.  The two tones differ in the last ``mended`` rows: these are of ``flawed``, (M, 2, R, R).
     """
 
-    def __init__(self, faces: np.ndarray, start: int, length: int, batch: int) -> None:
-        self.faces, self.start, self.length, self.batch = faces, start, length, batch
+    def __init__(
+        self, faces: np.ndarray, flawed: np.ndarray, start: int, length: int, batch: int, mended: int,
+    ) -> None:
+        self.faces, self.flawed, self.start, self.length = faces, flawed, start, length
+        self.batch, self.mended = batch, mended
 
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
         rng = np.random.default_rng((2, self.start + index))
-        tones = self.faces[rng.integers(len(self.faces), size=self.batch)].astype(np.float32)
+        whole = self.faces[rng.integers(len(self.faces), size=self.batch - self.mended)]
+        mended = self.flawed[rng.integers(len(self.flawed), size=self.mended)]
+        tones = np.concatenate([whole[:, None].repeat(2, 1), mended]).astype(np.float32)
         flipped = rng.random(self.batch) < 0.5
-        tones[flipped] = tones[flipped, :, ::-1]
+        tones[flipped] = tones[flipped, ..., ::-1]
         pitch = PITCH[self.faces.shape[1]]
         styles = [[numbers(sample_style(rng, pitch)) for _ in range(2)] for _ in range(self.batch)]
-        return torch.from_numpy(tones[:, None]), torch.from_numpy(np.array(styles, np.float32)), self.start + index
+        shown = torch.from_numpy(tones.swapaxes(0, 1)[:, :, None].copy())
+        return shown, torch.from_numpy(np.array(styles, np.float32)), self.start + index
 
 
 def numbers(style: Style) -> np.ndarray:
@@ -70,12 +78,34 @@ def apply_styles(tones: Tensor, styles: Tensor, grain: Tensor) -> Tensor:
     return (rgb.clamp(0, 1) * 255 + 0.5).floor() / 127.5 - 1
 
 
-def draw_faces(n: int, seed: int, size: int) -> np.ndarray:
-    """``n`` tone images: float16 (n, size, size), on all processors."""
+def flaw(content: Content, rng: np.random.Generator, size: int) -> np.ndarray:
+    """A face and the same face not whole, tones (2, size, size): one lens, one eye or the mouth more or less missing.
+
+    There is no such face in the domain, so that nothing true is unlearnt where each is taken for what it should be.
+    """
+    whole, broken = replace(content, tones=dict(content.tones)), replace(content, tones=dict(content.tones))
+    x, y = np.meshgrid(*[(np.arange(size) + 0.5) / size * 2 - 1] * 2)
+    across = (x - content.cx) * np.cos(content.roll) + (y - content.cy) * np.sin(content.roll)
+    side = across - 0.26 * content.yaw * content.rx > 0  # of the features' middle
+    kind, where = rng.choice(["lens", "eye", "mouth"], p=[0.4, 0.45, 0.15]), side == (rng.random() < 0.5)
+    if kind == "lens":
+        whole.glasses, broken.glasses = 1, 0
+    elif kind == "eye":
+        broken.eye = 1e-3
+    else:
+        broken.tones["mouth"], where = broken.tones["skin"], np.ones_like(side)
+    tone = tone_image(whole, size)
+    return np.stack([tone, tone + rng.uniform(0.4, 1) * where * (tone_image(broken, size) - tone)])
+
+
+def draw_faces(n: int, seed: int, size: int, flawed: bool = False) -> np.ndarray:
+    """``n`` tone images, float16 (n, size, size), or with their flawed twins, (n, 2, size, size); on all processors."""
     rng = np.random.default_rng(seed)
+    contents = [(sample_content(rng), size, (seed, i) if flawed else None) for i in range(n)]
     with Pool(os.cpu_count()) as pool:
-        return np.stack(pool.starmap(_drawn, [(sample_content(rng), size) for _ in range(n)], chunksize=64))
+        return np.stack(pool.starmap(_drawn, contents, chunksize=64))
 
 
-def _drawn(content: Content, size: int) -> np.ndarray:
-    return tone_image(content, size).astype(np.float16)
+def _drawn(content: Content, size: int, flaw_seed: tuple[int, int] | None) -> np.ndarray:
+    tones = tone_image(content, size) if flaw_seed is None else flaw(content, np.random.default_rng(flaw_seed), size)
+    return tones.astype(np.float16)

@@ -3,7 +3,8 @@
     python examples/demo_faces/noise.py hsx://demo_faces samples.png --t_start 999
 
 Sampled as DDPM samples, with noise at every step (eta = 1), but of a deviation a little below 1: this network leaves
-some noise in what it denoises, and later takes it for a texture.  ``--t_boost 0`` samples deterministically (DDIM).
+some noise in what it denoises, and later takes it for a texture.  What is left of it at the end is taken away at once,
+as if the picture were x_t of a small t.  ``--t_boost 0`` samples deterministically (DDIM).
 """
 
 from __future__ import annotations
@@ -13,12 +14,23 @@ import argparse
 import torch
 from poster_faces import contact_sheet
 from shipped import settings, shipped
+from torch import Tensor
 
 import hsx
 from hsx.errors import reported
 from hsx.inversion import Trajectory
 from hsx.noise import SampleNoise
 from hsx.strategies import Constant
+
+CLEAN = 30  # the timestep that the noise left in the end is at most as strong as
+
+
+@torch.no_grad()
+def cleaned(backbone: hsx.Backbone, x: Tensor) -> Tensor:
+    """x_0 as predicted from x, as if it were still a little noisy."""
+    t = torch.full((len(x),), CLEAN)
+    a = backbone.schedule.at(t)
+    return x - ((1 - a) / a).sqrt().to(x) * backbone(a.sqrt().to(x) * x, t)
 
 
 def main() -> None:
@@ -38,6 +50,7 @@ def main() -> None:
     start = Trajectory(x_T, torch.zeros(24, 1, *backbone.h_shape), (0,), transfer.t_start)
     noise = SampleNoise(transfer.seed, range(24))
     images = transfer.inject(start, start, noise=lambda x: args.deviation * noise(x))
+    images = cleaned(backbone, images)
     images = images.add(1).mul(127.5).round().clamp(0, 255).byte()
     contact_sheet(images.permute(0, 2, 3, 1).numpy(), 8, 2).save(args.sheet)
 

@@ -4,8 +4,10 @@ A small U-Net ignores its bottleneck unless it is taught not to.  *Borrowed bott
 of the same face in another style (``borrow``).  *Borrowed skips* teach content from h and style from the skips: where
 noise is weak, the skips, and x_t itself or its noise, are those of another face in the same style (``lend``).  *Told
 colours* make those of small things count: the palette is read, linearly, from the skips of 16 x 16, where attention
-gathers it (this reading is kept only while training), and the mean colour of each tone is held to the truth's.  All
-three are how this demo model is trained and not part of the method, which stays training-free on a frozen network.
+gathers it (this reading is kept only while training), and the mean colour of each tone is held to the truth's.
+*Mended faces* make samples from noise whole: where noise is strong, x_t is of a face that lacks a lens, an eye or the
+mouth, with noise a little too strong, and x_0 is of the whole one.  All four are how this demo model is trained and not
+part of the method, which stays training-free on a frozen network.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from hsx.schedule import NoiseSchedule
 
 WEAK = (25, 80)  # bounds of the timestep where skips are borrowed,
 MOVED = (5, 45)  # and where only their noise is
+STRONG, EXCESS = (20, 500), 0.2  # bounds where noise is too strong, and by how much at most,
+MENDED = 100  # and from where on faces are flawed there
 LENT = 4.0  # loss weight of what is lent: t is low there, and the weight of v with it
 TOLD, COLOURS = 2.0, 3.0  # loss weights of the palette read from the skips and of each tone's mean colour
 SPREAD = (0.07, 0.19, 0.24, 0.11)  # deviation of a palette's colours at KNOTS, from dark to light
@@ -39,6 +43,7 @@ class Objective(nn.Module):
         size: of the pictures.
         borrow: the share of a batch whose h is that of the same face in another style, with skips of their own.
         lend: the share whose x_t, or its noise alone, is that of another face in the same style, and h is not.
+        mend: the share whose x_t is of a flawed face, and x_0 of the whole one.
     """
 
     alphas_cumprod: Tensor
@@ -46,9 +51,9 @@ class Objective(nn.Module):
     tones: Tensor
     tone_spread: Tensor
 
-    def __init__(self, size: int, borrow: float, lend: float) -> None:
+    def __init__(self, size: int, borrow: float, lend: float, mend: float) -> None:
         super().__init__()
-        self.borrow, self.lend = borrow, lend
+        self.borrow, self.lend, self.mend = borrow, lend, mend
         channels = CHANNELS[size]
         sizes = [size >> level for level in range(len(channels))]
         self.net = UNet2DModel(
@@ -65,44 +70,49 @@ class Objective(nn.Module):
         for name, values in constants.items():
             self.register_buffer(name, torch.as_tensor(values).float(), persistent=False)
 
-    def draw(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Timesteps (n,), and which rows have only their noise lent (n,): as after a step of hsx.
+    def draw(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Timesteps, which rows have only their noise lent (as after a step of hsx), and the noise's deviation: (n,).
 
-        The first ``lend`` of the rows are lent skips, half of these of a process that was inverted.
+        The first ``lend`` of the rows are lent skips, half of these of a process that was inverted; the last ``mend``
+        are mended.
         """
-        lent = round(n * self.lend)
+        lent, whole = round(n * self.lend), n - round(n * self.mend)
         t = ((torch.randperm(n, generator=rng) + torch.rand(n, generator=rng)) / n) ** 1.5 * 1000
         t[:lent] = torch.randint(*WEAK, (lent,), generator=rng)
-        moved = torch.rand(n, generator=rng) < 0.5
-        moved[lent // 2 :] = False
-        return torch.where(moved, torch.randint(*MOVED, (n,), generator=rng), t).long(), moved
+        t[whole:] = STRONG[0] + torch.rand(n - whole, generator=rng) ** 1.5 * (STRONG[1] - STRONG[0])
+        moved, excess = torch.rand(n, generator=rng) < 0.5, EXCESS * torch.rand(n, generator=rng)
+        moved[lent // 2 :], excess[:whole] = False, 0
+        return torch.where(moved, torch.randint(*MOVED, (n,), generator=rng), t).long(), moved, 1 + excess
 
     def forward(
-        self, tones: Tensor, styles: Tensor, t: Tensor, moved: Tensor, grain: Tensor, noise: Tensor,
+        self, tones: Tensor, styles: Tensor, t: Tensor, moved: Tensor, deviation: Tensor, grain: Tensor, noise: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """The loss of a batch: of its denoising with what else is taught, and these three apart, (3,).
 
         Args:
-            tones: (B, 1, R, R) in [0, 1].
+            tones: those of x_0, and those shown, (2, B, 1, R, R) in [0, 1].
             styles: (B, 2, 20), see ``batches.numbers``.
-            t, moved: see ``draw``.
+            t, moved, deviation: see ``draw``.
             grain, noise: standard normal, (2, B, 1, R, R) and (2, B, 3, R, R).
         """
         with torch.autocast(tones.device.type, torch.bfloat16, cache_enabled=False):
-            return self._losses(tones, styles, t, moved, grain, noise)
+            return self._losses(*tones, styles, t, moved, deviation, grain, noise)
 
     def _losses(
-        self, tones: Tensor, styles: Tensor, t: Tensor, moved: Tensor, grain: Tensor, noise: Tensor,
+        self, tones: Tensor, shown: Tensor, styles: Tensor, t: Tensor, moved: Tensor, deviation: Tensor, grain: Tensor,
+        noise: Tensor,
     ) -> tuple[Tensor, Tensor]:
         n = len(tones)
         lent = round(n * self.lend)
         inverted, borrowed = lent // 2, lent + round(n * self.borrow)
         x0, other = apply_styles(tones, styles[:, 0], grain[0]), apply_styles(tones, styles[:, 1], grain[1])
         peer = apply_styles(tones.roll(1, 0), styles[:, 0], grain[0])
-        own = noise[0]
+        own = noise[0] * deviation.view(-1, 1, 1, 1)
         if inverted:
             own = torch.cat([self.noise_of(peer[:inverted], t[:inverted]), own[inverted:]])
-        seen = torch.cat([torch.where(moved.view(-1, 1, 1, 1), x0, peer)[:lent], x0[lent:]])  # moved: content's layout
+        shown = torch.where(t.view(-1, 1, 1, 1) < MENDED, tones, shown)
+        seen = apply_styles(shown, styles[:, 0], grain[0])
+        seen = torch.cat([torch.where(moved.view(-1, 1, 1, 1), x0, peer)[:lent], seen[lent:]])
         a = self.alphas_cumprod[t].view(-1, 1, 1, 1)
         x_t, other_t = a.sqrt() * seen + (1 - a).sqrt() * own, a.sqrt() * other + (1 - a).sqrt() * noise[1]
         b = encode(self.net, x_t, t)
@@ -112,7 +122,7 @@ class Objective(nn.Module):
         out = decode(self.net, Bottleneck(h, b.skips, b.emb))
         weight = (1 - a) * (snr := a / (1 - a)) * (0.1 + snr) ** -0.5 + (1 - a) * 0.4
         weight = torch.cat([LENT * weight[:lent], weight[lent:]])
-        # of another face's x_t, v leads to x_0 all the same
+        # of another face's x_t, or a flawed one's, v leads to x_0 all the same
         error = out.float() - (a.sqrt() * x_t - x0) / (1 - a).sqrt()
         loss = (weight / weight.mean() * error**2).mean()
         gathered = [s for s in b.skips if s.shape[-1] == 16][-1]

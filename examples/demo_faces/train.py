@@ -29,23 +29,24 @@ class DemoTraining(lightning.LightningModule):
     """The objective, trained with an exponential moving average.
 
     Args:
-        faces: a file of tone images, (N, R, R).
+        folder: with ``faces.npy`` and ``flawed.npy``, see ``draw_faces``.
         iterations: of the whole run; the learning rate falls to 0 over its last ``decay``.
-        borrow, lend: see ``Objective``.
+        borrow, lend, mend: see ``Objective``.
         chunk: iterations between checkpoints.
     """
 
     def __init__(
-        self, faces: str, size: int = 64, iterations: int = 8400, decay: int = 3200, borrow: float = 0.05,
-        lend: float = 0.12, batch: int = 16, rate: float = 1e-3, chunk: int = 125,
+        self, folder: str, size: int = 64, iterations: int = 8400, decay: int = 3200, borrow: float = 0.05,
+        lend: float = 0.2, mend: float = 0.2, batch: int = 16, rate: float = 1e-3, chunk: int = 125,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.objective = Objective(size, borrow, lend)
+        self.objective = Objective(size, borrow, lend, mend)
 
     def train_dataloader(self) -> DataLoader:
-        faces = np.load(self.hparams.faces, mmap_mode="r")
-        batches = Batches(faces, self.global_step, self.hparams.chunk, self.hparams.batch)
+        drawn = [np.load(Path(self.hparams.folder) / name, mmap_mode="r") for name in ("faces.npy", "flawed.npy")]
+        mended = round(self.hparams.batch * self.hparams.mend)
+        batches = Batches(*drawn, self.global_step, self.hparams.chunk, self.hparams.batch, mended)
         on_gpu = self.device.type != "cpu"
         return DataLoader(batches, batch_size=None, num_workers=8 if on_gpu else 0, pin_memory=on_gpu)
 
@@ -58,10 +59,10 @@ class DemoTraining(lightning.LightningModule):
     def drawn(self, tones: Tensor, styles: Tensor, iteration: int) -> tuple[Tensor, ...]:
         """What ``Objective`` asks for, the chances of this iteration among it."""
         rng = torch.Generator().manual_seed(2 * iteration)
-        t, moved = (x.to(self.device) for x in self.objective.draw(len(tones), rng))
+        chances = (x.to(self.device) for x in self.objective.draw(len(styles), rng))
         here = torch.Generator(self.device).manual_seed(2 * iteration + 1)
-        normal = [torch.randn(2, len(tones), c, *tones.shape[2:], generator=here, device=self.device) for c in (1, 3)]
-        return tones, styles, t, moved, *normal
+        normal = [torch.randn(2, len(styles), c, *tones.shape[3:], generator=here, device=self.device) for c in (1, 3)]
+        return tones, styles, *chances, *normal
 
     def training_step(self, batch: tuple[Tensor, Tensor, int], index: int) -> Tensor:
         loss, parts = self.objective(*self.drawn(batch[0], batch[1], int(batch[2])))
@@ -122,24 +123,27 @@ def main() -> None:
     parser.add_argument("--decay", type=int, default=3200, help="the last iterations, over which the rate falls to 0")
     parser.add_argument("--borrow", type=float, default=0.05, help="share of a batch whose h alone is another's")
     parser.add_argument("--stop", type=int, help="stop earlier, at this iteration")
-    parser.add_argument("--lend", type=float, default=0.12, help="share whose x_t or noise is another face's")
+    parser.add_argument("--lend", type=float, default=0.2, help="share whose x_t or noise is another face's")
+    parser.add_argument("--mend", type=float, default=0.2, help="share whose x_t is of a flawed face")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--chunk", type=int, default=125, help="iterations between checkpoints")
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--weights", type=Path, help="a diffusers folder to begin with, instead of random ones")
     args = parser.parse_args()
-    if min(args.borrow, args.lend, 1 - args.borrow - args.lend) < 0:
-        parser.error(f"--borrow, --lend: expected shares of a batch, 0 to 1 together, got {args.borrow}, {args.lend}")
+    shares = args.borrow, args.lend, args.mend
+    if min(*shares, 1 - sum(shares)) < 0:
+        parser.error("--borrow, --lend, --mend: expected shares of a batch, at most 1 together, got "
+                     f"{', '.join(map(str, shares))}")
     args.folder.mkdir(parents=True, exist_ok=True)
-    data = args.folder / "faces.npy"
-    if not data.exists():
-        part = data.with_suffix(".part.npy")
-        np.save(part, draw_faces(args.faces, 1, args.size))
-        part.replace(data)
+    for name, n, seed in (("faces.npy", args.faces, 1), ("flawed.npy", -(-args.faces // 4), 7)):
+        if not (args.folder / name).exists():
+            part = (args.folder / name).with_suffix(".part.npy")
+            np.save(part, draw_faces(n, seed, args.size, flawed=name == "flawed.npy"))
+            part.replace(args.folder / name)
     lightning.seed_everything(0)
     module = DemoTraining(
-        str(data), args.size, args.iterations, args.decay, args.borrow, args.lend, args.batch, args.rate,
-        args.chunk)
+        str(args.folder), args.size, args.iterations, args.decay, args.borrow, args.lend, args.mend, args.batch,
+        args.rate, args.chunk)
     if args.weights:
         weights = UNet2DModel.from_pretrained(args.weights, subfolder="unet").state_dict()
         new, unknown = module.objective.net.load_state_dict(weights, strict=False)
