@@ -25,7 +25,7 @@ def first_line(error: Exception) -> str:
 
 
 @contextmanager
-def reported(name: str = "hsx") -> Iterator[None]:
+def reported(name: str) -> Iterator[None]:
     """For a script: what a user causes ends it as it ends the command line, with one line and exit code 2.
 
     Raises:

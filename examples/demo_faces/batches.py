@@ -12,7 +12,7 @@ from poster_faces import KNOTS, PITCH, TEXTURES, Content, Style, sample_content,
 from torch import Tensor
 from torch.utils.data import Dataset
 
-PALETTE = 12  # the first of a style's numbers
+PALETTE = 12  # so many of a style's numbers are its palette; they come first
 
 
 class Batches(Dataset):
@@ -33,15 +33,15 @@ class Batches(Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
         rng = np.random.default_rng((2, self.start + index))
-        whole = self.faces[rng.integers(len(self.faces), size=self.batch - self.mended)]
+        ordinary = self.faces[rng.integers(len(self.faces), size=self.batch - self.mended)]
         mended = self.flawed[rng.integers(len(self.flawed), size=self.mended)]
-        tones = np.concatenate([whole[:, None].repeat(2, 1), mended]).astype(np.float32)
+        tones = np.concatenate([ordinary[:, None].repeat(2, 1), mended]).astype(np.float32)
         flipped = rng.random(self.batch) < 0.5
         tones[flipped] = tones[flipped, ..., ::-1]
         pitch = PITCH[self.faces.shape[1]]
         styles = [[numbers(sample_style(rng, pitch)) for _ in range(2)] for _ in range(self.batch)]
-        shown = torch.from_numpy(tones.swapaxes(0, 1)[:, :, None].copy())
-        return shown, torch.from_numpy(np.array(styles, np.float32)), self.start + index
+        both = torch.from_numpy(tones.swapaxes(0, 1)[:, :, None].copy())
+        return both, torch.from_numpy(np.array(styles, np.float32)), self.start + index
 
 
 def numbers(style: Style) -> np.ndarray:
@@ -101,9 +101,9 @@ def flaw(content: Content, rng: np.random.Generator, size: int) -> np.ndarray:
 def draw_faces(n: int, seed: int, size: int, flawed: bool = False) -> np.ndarray:
     """``n`` tone images, float16 (n, size, size), or with their flawed twins, (n, 2, size, size); on all processors."""
     rng = np.random.default_rng(seed)
-    contents = [(sample_content(rng), size, (seed, i) if flawed else None) for i in range(n)]
-    with Pool(os.cpu_count()) as pool:
-        return np.stack(pool.starmap(_drawn, contents, chunksize=64))
+    asked = [(sample_content(rng), size, (seed, i) if flawed else None) for i in range(n)]
+    with Pool(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None) as pool:
+        return np.stack(pool.starmap(_drawn, asked, chunksize=64))
 
 
 def _drawn(content: Content, size: int, flaw_seed: tuple[int, int] | None) -> np.ndarray:

@@ -27,7 +27,8 @@ from hsx.errors import reported
 from hsx.strategies import ChannelMoments, Constant, Frobenius, Latent, Unchanged
 
 NORMALIZERS = {"moments": ChannelMoments, "frobenius": Frobenius, "unchanged": Unchanged}
-HELD_OUT = 20262  # training draws from seeds 1 to 5, the settings were chosen on seed 20261
+BATCH = 32  # pairs at a time: larger batches take longer a picture on a CPU
+HELD_OUT = 20262  # training draws from seeds 1 to 7, the settings were chosen on seed 20261
 
 
 def to_tensor(pictures: np.ndarray) -> Tensor:
@@ -56,15 +57,18 @@ def transferred(args: argparse.Namespace, backbone: hsx.Backbone, pairs: Pairs) 
         "t_start": args.t_start, "t_edit": args.t_edit,
     }
     changes = {name: value for name, value in given.items() if value is not None}
-    ours = shipped(backbone, **changes)
-    contents, styles = ours.invert(pairs.content), ours.invert(pairs.style)
-    paper = shipped(backbone, **changes | {"normalizer": Frobenius()})
-    return {
-        "hsx": ours.inject(contents, styles).clamp(-1, 1),
-        "hsx with the paper's normaliser": paper.inject(contents, styles).clamp(-1, 1),
-        "all skips swapped instead of h": swap_skips(ours, contents.x_T, styles.x_T),
-        "gamma = 0": shipped(backbone, **changes | {"schedule": Constant(0.0)}).inject(contents, styles).clamp(-1, 1),
-    }
+    ours, paper = shipped(backbone, **changes), shipped(backbone, **changes | {"normalizer": Frobenius()})
+    again = shipped(backbone, **changes | {"schedule": Constant(0.0)})
+    made = []
+    for content, style in zip(pairs.content.split(BATCH), pairs.style.split(BATCH), strict=True):
+        contents, styles = ours.invert(content), ours.invert(style)
+        made.append({
+            "hsx": ours.inject(contents, styles).clamp(-1, 1),
+            "hsx with the paper's normaliser": paper.inject(contents, styles).clamp(-1, 1),
+            "all skips swapped instead of h": swap_skips(ours, contents.x_T, styles.x_T),
+            "gamma = 0": again.inject(contents, styles).clamp(-1, 1),
+        })
+    return {name: torch.cat([batch[name] for batch in made]) for name in made[0]}
 
 
 def main() -> None:

@@ -4,7 +4,7 @@
 
 Sampled as DDPM samples, with noise at every step (eta = 1), but of a deviation a little below 1: this network leaves
 some noise in what it denoises, and later takes it for a texture.  What is left of it at the end is taken away at once,
-as if the picture were x_t of a small t.  ``--t_boost 0`` samples deterministically (DDIM).
+as if the picture were x_t of a small t.  ``--t_boost 0`` samples deterministically (DDIM) up to that.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hsx.inversion import Trajectory
 from hsx.noise import SampleNoise
 from hsx.strategies import Constant
 
-CLEAN = 30  # the timestep that the noise left in the end is at most as strong as
+CLEAN = 30  # a timestep whose noise is stronger than what is left
 
 
 @torch.no_grad()

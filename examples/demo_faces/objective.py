@@ -5,8 +5,9 @@ of the same face in another style (``borrow``).  *Borrowed skips* teach content 
 noise is weak, the skips, and x_t itself or its noise, are those of another face in the same style (``lend``).  *Told
 colours* make those of small things count: the palette is read, linearly, from the skips of 16 x 16, where attention
 gathers it (this reading is kept only while training), and the mean colour of each tone is held to the truth's.
-*Mended faces* make samples from noise whole: where noise is strong, x_t is of a face that lacks a lens, an eye or the
-mouth, with noise a little too strong, and x_0 is of the whole one.  All four are how this demo model is trained and not
+*Mended faces* make samples from noise whole: in a share of the batch (``mend``) noise is a little too strong, as it is
+when some was left before, and from a timestep on x_t is of a face that lacks a lens, an eye or the mouth, where x_0 is
+of the whole one.  All four are how this demo model is trained and not
 part of the method, which stays training-free on a frozen network.
 """
 
@@ -27,8 +28,8 @@ from hsx.schedule import NoiseSchedule
 
 WEAK = (25, 80)  # bounds of the timestep where skips are borrowed,
 MOVED = (5, 45)  # and where only their noise is
-STRONG, EXCESS = (20, 500), 0.2  # bounds where noise is too strong, and by how much at most,
-MENDED = 100  # and from where on faces are flawed there
+NOISY, EXCESS = (20, 500), 0.2  # bounds where noise is too strong, and by how much at most
+FLAWED_FROM = 100  # the timestep from which on faces are flawed there
 LENT = 4.0  # loss weight of what is lent: t is low there, and the weight of v with it
 TOLD, COLOURS = 2.0, 3.0  # loss weights of the palette read from the skips and of each tone's mean colour
 SPREAD = (0.07, 0.19, 0.24, 0.11)  # deviation of a palette's colours at KNOTS, from dark to light
@@ -43,7 +44,9 @@ class Objective(nn.Module):
         size: of the pictures.
         borrow: the share of a batch whose h is that of the same face in another style, with skips of their own.
         lend: the share whose x_t, or its noise alone, is that of another face in the same style, and h is not.
-        mend: the share whose x_t is of a flawed face, and x_0 of the whole one.
+        mend: the share whose noise is a little too strong, and whose x_t, where noise is not weak, is of a flawed face.
+
+    Shares are rounded to rows of a batch, see ``rows``.
     """
 
     alphas_cumprod: Tensor
@@ -70,24 +73,32 @@ class Objective(nn.Module):
         for name, values in constants.items():
             self.register_buffer(name, torch.as_tensor(values).float(), persistent=False)
 
-    def draw(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Timesteps, which rows have only their noise lent (as after a step of hsx), and the noise's deviation: (n,).
+    def rows(self, n: int) -> tuple[int, int, int, int]:
+        """How many of a batch's n rows are inverted, lent and borrowed, each among the next, and how many mended.
 
-        The first ``lend`` of the rows are lent skips, half of these of a process that was inverted; the last ``mend``
-        are mended.
+        The first three are counted from the start of the batch, the last from its end.
         """
-        lent, whole = round(n * self.lend), n - round(n * self.mend)
-        t = ((torch.randperm(n, generator=rng) + torch.rand(n, generator=rng)) / n) ** 1.5 * 1000
+        lent = round(n * self.lend)
+        borrowed = min(n, lent + round(n * self.borrow))
+        return (lent + 1) // 2, lent, borrowed, min(n - borrowed, round(n * self.mend))
+
+    def draw(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Timesteps, which rows have only their noise lent (as after a step of hsx), the noise's deviation: (n,)."""
+        inverted, lent, _, mended = self.rows(n)
+        t = ((torch.randperm(n, generator=rng) + torch.rand(n, generator=rng)) / n) ** 1.5 * 1000  # a row a stratum
         t[:lent] = torch.randint(*WEAK, (lent,), generator=rng)
-        t[whole:] = STRONG[0] + torch.rand(n - whole, generator=rng) ** 1.5 * (STRONG[1] - STRONG[0])
-        moved, excess = torch.rand(n, generator=rng) < 0.5, EXCESS * torch.rand(n, generator=rng)
-        moved[lent // 2 :], excess[:whole] = False, 0
-        return torch.where(moved, torch.randint(*MOVED, (n,), generator=rng), t).long(), moved, 1 + excess
+        t[n - mended :] = NOISY[0] + torch.rand(mended, generator=rng) ** 1.5 * (NOISY[1] - NOISY[0])
+        moved = torch.rand(n, generator=rng) < 0.5
+        moved[inverted:] = False
+        t = torch.where(moved, torch.randint(*MOVED, (n,), generator=rng), t)
+        deviation = 1 + EXCESS * torch.rand(n, generator=rng)
+        deviation[: n - mended] = 1
+        return t.long().clamp_max(999), moved, deviation  # in float32 the last stratum may be rounded to 1000
 
     def forward(
         self, tones: Tensor, styles: Tensor, t: Tensor, moved: Tensor, deviation: Tensor, grain: Tensor, noise: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """The loss of a batch: of its denoising with what else is taught, and these three apart, (3,).
+        """The loss of a batch, and its parts before they are weighted: denoising, palette, tones' colours, (3,).
 
         Args:
             tones: those of x_0, and those shown, (2, B, 1, R, R) in [0, 1].
@@ -95,6 +106,7 @@ class Objective(nn.Module):
             t, moved, deviation: see ``draw``.
             grain, noise: standard normal, (2, B, 1, R, R) and (2, B, 3, R, R).
         """
+        # casts that are kept would not outlive the capture of a graph
         with torch.autocast(tones.device.type, torch.bfloat16, cache_enabled=False):
             return self._losses(*tones, styles, t, moved, deviation, grain, noise)
 
@@ -103,14 +115,13 @@ class Objective(nn.Module):
         noise: Tensor,
     ) -> tuple[Tensor, Tensor]:
         n = len(tones)
-        lent = round(n * self.lend)
-        inverted, borrowed = lent // 2, lent + round(n * self.borrow)
+        inverted, lent, borrowed, _ = self.rows(n)
         x0, other = apply_styles(tones, styles[:, 0], grain[0]), apply_styles(tones, styles[:, 1], grain[1])
         peer = apply_styles(tones.roll(1, 0), styles[:, 0], grain[0])
         own = noise[0] * deviation.view(-1, 1, 1, 1)
         if inverted:
             own = torch.cat([self.noise_of(peer[:inverted], t[:inverted]), own[inverted:]])
-        shown = torch.where(t.view(-1, 1, 1, 1) < MENDED, tones, shown)
+        shown = torch.where(t.view(-1, 1, 1, 1) < FLAWED_FROM, tones, shown)
         seen = apply_styles(shown, styles[:, 0], grain[0])
         seen = torch.cat([torch.where(moved.view(-1, 1, 1, 1), x0, peer)[:lent], seen[lent:]])
         a = self.alphas_cumprod[t].view(-1, 1, 1, 1)

@@ -2,8 +2,8 @@
 
     python examples/demo_faces/samples.py hsx/assets/demo_faces
 
-None of them is trained on: training draws from seed 1.  The three styles from outside the domain are drawn by code: a
-mosaic of tiles, brush strokes, and a night scene.
+None of them is trained on: training draws from seeds 1 and 7.  The three styles from outside the domain are drawn by
+code: a mosaic of tiles, brush strokes, and a night scene.
 """
 
 from __future__ import annotations

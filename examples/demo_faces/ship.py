@@ -19,6 +19,8 @@ def main() -> None:
     parser.add_argument("state", type=Path)
     parser.add_argument("folder", type=Path)
     args = parser.parse_args()
+    if not (args.state / "last.ckpt").exists():
+        parser.error(f"expected the folder of a training with a last.ckpt, got {args.state}; check the path")
     module = DemoTraining.load_from_checkpoint(args.state / "last.ckpt", map_location="cpu", weights_only=True)
     scheduler = DDPMScheduler(
         num_train_timesteps=1000, beta_start=1e-4, beta_end=0.02, beta_schedule="linear",

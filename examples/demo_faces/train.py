@@ -18,11 +18,13 @@ import numpy as np
 import torch
 from batches import Batches, draw_faces
 from diffusers import UNet2DModel
-from objective import Objective
+from objective import CHANNELS, Objective
 from poster_faces import contact_sheet
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
+
+FILES = {"faces.npy": 1, "flawed.npy": 7}  # and the seeds that they are drawn from
 
 
 class DemoTraining(lightning.LightningModule):
@@ -43,36 +45,40 @@ class DemoTraining(lightning.LightningModule):
         self.save_hyperparameters()
         self.objective = Objective(size, borrow, lend, mend)
 
+    def batches(self) -> Batches:
+        """Those up to the next checkpoint."""
+        faces, flawed = (np.load(Path(self.hparams.folder) / name, mmap_mode="r") for name in FILES)
+        n = self.hparams.batch
+        return Batches(faces, flawed, self.global_step, self.hparams.chunk, n, self.objective.rows(n)[-1])
+
     def train_dataloader(self) -> DataLoader:
-        drawn = [np.load(Path(self.hparams.folder) / name, mmap_mode="r") for name in ("faces.npy", "flawed.npy")]
-        mended = round(self.hparams.batch * self.hparams.mend)
-        batches = Batches(*drawn, self.global_step, self.hparams.chunk, self.hparams.batch, mended)
         on_gpu = self.device.type != "cpu"
-        return DataLoader(batches, batch_size=None, num_workers=8 if on_gpu else 0, pin_memory=on_gpu)
+        return DataLoader(self.batches(), batch_size=None, num_workers=8 if on_gpu else 0, pin_memory=on_gpu)
 
     def on_fit_start(self) -> None:
-        """On a GPU the small kernels of a step cost more to launch than to run: they become one graph."""
+        """On a GPU small kernels cost more to launch than to run: the loss and its gradient become CUDA graphs."""
         if self.device.type == "cuda":
-            tones, styles, iteration = self.train_dataloader().dataset[0]
-            torch.cuda.make_graphed_callables(self.objective, self.drawn(tones.cuda(), styles.cuda(), iteration))
+            tones, styles, iteration = self.batches()[0]
+            asked = self.with_chances(tones.to(self.device), styles.to(self.device), iteration)
+            torch.cuda.make_graphed_callables(self.objective, asked)
 
-    def drawn(self, tones: Tensor, styles: Tensor, iteration: int) -> tuple[Tensor, ...]:
+    def with_chances(self, tones: Tensor, styles: Tensor, iteration: int) -> tuple[Tensor, ...]:
         """What ``Objective`` asks for, the chances of this iteration among it."""
         rng = torch.Generator().manual_seed(2 * iteration)
         chances = (x.to(self.device) for x in self.objective.draw(len(styles), rng))
-        here = torch.Generator(self.device).manual_seed(2 * iteration + 1)
-        normal = [torch.randn(2, len(styles), c, *tones.shape[3:], generator=here, device=self.device) for c in (1, 3)]
+        own = torch.Generator(self.device).manual_seed(2 * iteration + 1)
+        normal = [torch.randn(2, len(styles), c, *tones.shape[3:], generator=own, device=self.device) for c in (1, 3)]
         return tones, styles, *chances, *normal
 
     def training_step(self, batch: tuple[Tensor, Tensor, int], index: int) -> Tensor:
-        loss, parts = self.objective(*self.drawn(batch[0], batch[1], int(batch[2])))
+        loss, parts = self.objective(*self.with_chances(batch[0], batch[1], int(batch[2])))
         self.log_dict(dict(zip(("loss", "misread", "off"), parts.clone(), strict=True)))
         return loss
 
     def on_train_batch_end(self, *_: object) -> None:
         average = get_ema_multi_avg_fn(min(0.9985, (1 + self.global_step) / (10 + self.global_step)))
         ema, net = self.objective.ema.parameters(), self.objective.net.parameters()
-        average(list(ema), list(net), torch.tensor(self.global_step))
+        average(list(ema), list(net), torch.tensor(0))  # the last, how many were averaged, is not looked at
 
     def on_train_epoch_end(self) -> None:
         folder = Path(self.trainer.default_root_dir)
@@ -117,17 +123,17 @@ def main() -> None:
     """Draw the faces once, then train or go on training."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="where the state is kept")
-    parser.add_argument("--size", type=int, default=64)
-    parser.add_argument("--faces", type=int, default=24000)
+    parser.add_argument("--size", type=int, choices=tuple(CHANNELS), default=64)
+    parser.add_argument("--faces", type=int, default=24000, help="to draw for a new folder")
     parser.add_argument("--iterations", type=int, default=8400, help="of the whole run: its learning rate ends there")
     parser.add_argument("--decay", type=int, default=3200, help="the last iterations, over which the rate falls to 0")
     parser.add_argument("--borrow", type=float, default=0.05, help="share of a batch whose h alone is another's")
     parser.add_argument("--stop", type=int, help="stop earlier, at this iteration")
     parser.add_argument("--lend", type=float, default=0.2, help="share whose x_t or noise is another face's")
-    parser.add_argument("--mend", type=float, default=0.2, help="share whose x_t is of a flawed face")
+    parser.add_argument("--mend", type=float, default=0.2, help="share of flawed faces and too strong noise")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--chunk", type=int, default=125, help="iterations between checkpoints")
-    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--rate", type=float, default=1e-3, help="of a new folder; a checkpoint has its own")
     parser.add_argument("--weights", type=Path, help="a diffusers folder to begin with, instead of random ones")
     args = parser.parse_args()
     shares = args.borrow, args.lend, args.mend
@@ -135,16 +141,22 @@ def main() -> None:
         parser.error("--borrow, --lend, --mend: expected shares of a batch, at most 1 together, got "
                      f"{', '.join(map(str, shares))}")
     args.folder.mkdir(parents=True, exist_ok=True)
-    for name, n, seed in (("faces.npy", args.faces, 1), ("flawed.npy", -(-args.faces // 4), 7)):
-        if not (args.folder / name).exists():
-            part = (args.folder / name).with_suffix(".part.npy")
-            np.save(part, draw_faces(n, seed, args.size, flawed=name == "flawed.npy"))
-            part.replace(args.folder / name)
+    for name, seed in FILES.items():
+        flawed, file = name == "flawed.npy", args.folder / name
+        if not file.exists():
+            part = file.with_suffix(".part.npy")
+            np.save(part, draw_faces(-(-args.faces // 4) if flawed else args.faces, seed, args.size, flawed))
+            part.replace(file)
+        if (size := np.load(file, mmap_mode="r").shape[-1]) != args.size:
+            parser.error(f"{file}: expected faces of {args.size} pixels, got {size}; take another folder")
+    last = args.folder / "last.ckpt"
     lightning.seed_everything(0)
     module = DemoTraining(
         str(args.folder), args.size, args.iterations, args.decay, args.borrow, args.lend, args.mend, args.batch,
         args.rate, args.chunk)
-    if args.weights:
+    if args.weights and not last.exists():
+        if not (args.weights / "unet").is_dir():
+            parser.error(f"--weights: expected a diffusers folder with a unet, got {args.weights}; check the path")
         weights = UNet2DModel.from_pretrained(args.weights, subfolder="unet").state_dict()
         new, unknown = module.objective.net.load_state_dict(weights, strict=False)
         if unknown:
@@ -155,7 +167,6 @@ def main() -> None:
         accelerator="auto", devices=1, max_steps=args.stop or args.iterations,
         gradient_clip_val=1.0, callbacks=[Saving()], default_root_dir=str(args.folder), logger=False,
         enable_checkpointing=False, reload_dataloaders_every_n_epochs=1, enable_progress_bar=False)
-    last = args.folder / "last.ckpt"
     trainer.fit(module, ckpt_path=str(last) if last.exists() else None, weights_only=True)
 
 

@@ -85,3 +85,50 @@ def test_a_batch_is_painted_as_its_pictures_are(generator):
     expected = np.stack([apply_style(tone, style) for tone, style in zip(tones, styles, strict=True)])
     difference = (painted + 1) * 127.5 - torch.from_numpy(expected).permute(0, 3, 1, 2)
     assert difference.abs().max() < 1.01 and (difference.abs() > 0.5).float().mean() < 1e-3  # one step, where rounded
+
+
+def test_a_flawed_face_lacks_something_of_the_whole_one():
+    from batches import flaw
+    from poster_faces import sample_content, tone_image
+
+    rng, kept = np.random.default_rng(0), 0
+    for _ in range(24):
+        content = sample_content(rng)
+        whole, broken = flaw(content, rng, 64)
+        kept += np.array_equal(whole, tone_image(content, 64))  # but where it was given the glasses that it loses
+        assert 0 < (np.abs(broken - whole) > 0.02).mean() < 0.1
+    assert kept >= 12
+
+
+@pytest.mark.parametrize("shares", [(0, 0, 0), (0, 1, 0), (0.05, 0.2, 0.2), (0.5, 0, 0.5)])
+def test_the_rows_of_a_batch_are_drawn_as_their_share_asks(shares, generator):
+    from objective import FLAWED_FROM, MOVED, NOISY, WEAK, Objective
+
+    objective = Objective(32, *shares)
+    for n in (1, 3, 16):
+        inverted, lent, borrowed, mended = objective.rows(n)
+        assert 0 <= inverted <= lent <= borrowed <= n - mended
+        t, moved, deviation = objective.draw(n, generator)
+        assert t.min() >= 0 and t.max() <= 999 and not moved[inverted:].any()
+        assert all(MOVED[0] <= x < MOVED[1] for x in t[moved])
+        assert all(WEAK[0] <= x < WEAK[1] for x in t[:lent][~moved[:lent]])
+        assert all(NOISY[0] <= x < NOISY[1] for x in t[n - mended :]) and NOISY[0] < FLAWED_FROM < NOISY[1]
+        assert (deviation[: n - mended] == 1).all() and (deviation[n - mended :] >= 1).all()
+    tones, styles = torch.rand(2, n, 1, 32, 32, generator=generator), torch.rand(n, 2, 20, generator=generator)
+    noise = [torch.randn(2, n, c, 32, 32, generator=generator) for c in (1, 3)]
+    loss, parts = objective(tones, styles, t, moved, deviation, *noise)
+    loss.backward()
+    assert loss.isfinite() and parts.isfinite().all() and parts.shape == (3,)
+
+
+def test_what_noise_is_left_on_plain_ground_is_taken_away(generator):
+    from evaluate import held_out
+    from measure import psnr
+    from noise import cleaned
+
+    pairs = held_out(24, 64)
+    pictures = pairs.style[pairs.factors["texture"] == 0]
+    assert len(pictures) >= 4
+    noisy = pictures + 0.06 * torch.randn(pictures.shape, generator=generator)
+    better = cleaned(hsx.load_backbone("hsx://demo_faces"), noisy)
+    assert (psnr(better, pictures) > psnr(noisy, pictures) + 2).all()
