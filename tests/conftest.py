@@ -12,6 +12,14 @@ CORES = torch.get_num_threads()
 torch.set_num_threads(1)  # tiny networks are slower on several, and processes do not fight over the cores
 
 
+@pytest.fixture
+def all_cores():
+    """For tests of the demo model, which is large enough for them."""
+    torch.set_num_threads(CORES)
+    yield
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory) -> Path:
     """A diffusers pipeline folder with a random 16 x 16 network."""

@@ -1,6 +1,7 @@
 """The demo model, the README and the configs, as they stand."""
 
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import hsx
 from hsx.cli import main
 from hsx.strategies import Constant, Interval, Unchanged
 
-from ..conftest import CORES, picture
+from ..conftest import picture
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -23,11 +24,8 @@ sys.path.insert(0, str(ROOT / "examples" / "demo_faces"))
 
 
 @pytest.fixture(autouse=True)
-def at_the_root_on_all_cores(monkeypatch):
+def at_the_root_on_all_cores(monkeypatch, all_cores):
     monkeypatch.chdir(ROOT)
-    torch.set_num_threads(CORES)
-    yield
-    torch.set_num_threads(1)
 
 
 def test_the_readme_has_exactly_two_one_line_commands():
@@ -101,12 +99,15 @@ def test_the_shipped_pictures_come_from_their_script(tmp_path):
         assert {p.name for p in kept.iterdir()} == {p.name for p in (tmp_path / folder).iterdir()}
 
 
-def test_a_mistake_ends_a_script_with_one_line(tmp_path):
-    words = [sys.executable, "examples/demo_faces/noise.py", "hsx://demo_faces", str(tmp_path / "sheet.png")]
-    ended = subprocess.run([*words, "--t_start", "2000"], capture_output=True, text=True)
-    assert ended.returncode == 2
-    assert ended.stderr.splitlines()[-1].startswith("noise.py: error: t_start: expected 1 to 999")
-    assert "Traceback" not in ended.stderr and not list(tmp_path.iterdir())
+def test_a_mistake_ends_a_script_with_one_line(tmp_path, monkeypatch, capsys):
+    sheet = str(tmp_path / "sheet.png")
+    monkeypatch.setattr(sys, "argv", ["noise.py", "hsx://demo_faces", sheet, "--t_start", "2000"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path("examples/demo_faces/noise.py", run_name="__main__")
+    assert ended.value.code == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1 and said[0].startswith("noise.py: error: t_start: expected 1 to 999")
+    assert not list(tmp_path.iterdir())
 
 
 def test_training_goes_on_where_it_stopped(tmp_path, monkeypatch):

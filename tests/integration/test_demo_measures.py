@@ -9,6 +9,7 @@ import torch
 
 import hsx
 
+pytestmark = pytest.mark.usefixtures("all_cores")
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "demo_faces"))
 
 

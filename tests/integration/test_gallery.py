@@ -9,6 +9,7 @@ from PIL import Image
 
 from hsx.cli import main
 
+pytestmark = pytest.mark.usefixtures("all_cores")
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "gallery.md").read_text()
 COMMANDS = re.findall(r"^    (hsx predict --config .+[^\\])$", PAGE, re.M)
