@@ -88,7 +88,7 @@ def everything(net) -> hsx.Transfer:
                         **{**BASE, "t_boost": 400})
 
 
-def test_results_do_not_depend_on_the_batch(all_cores):
+def test_results_do_not_depend_on_the_batch():
     demo, names = hsx.load_backbone("hsx://demo_faces"), [f"pair {i}" for i in range(8)]
     contents = torch.stack([read_image(p, demo.sample_size) for p in find_images("hsx://demo_faces/contents")])
     styles = torch.stack([read_image(p, demo.sample_size) for s in ("styles", "outside") for p in
