@@ -82,11 +82,13 @@ def flaw(content: Content, rng: np.random.Generator, size: int) -> np.ndarray:
     """A face and the same face not whole, tones (2, size, size): one lens, one eye or the mouth more or less missing.
 
     There is no such face in the domain, so that nothing true is unlearnt where each is taken for what it should be.
+    Half of them look far to a side, where features reach the edge of the head.
     """
-    whole, broken = replace(content, tones=dict(content.tones)), replace(content, tones=dict(content.tones))
+    yaw = rng.choice([-1, 1]) * rng.uniform(0.7, 1) if rng.random() < 0.5 else content.yaw
+    whole, broken = (replace(content, yaw=yaw, tones=dict(content.tones)) for _ in range(2))
     x, y = np.meshgrid(*[(np.arange(size) + 0.5) / size * 2 - 1] * 2)
     across = (x - content.cx) * np.cos(content.roll) + (y - content.cy) * np.sin(content.roll)
-    side = across - 0.26 * content.yaw * content.rx > 0  # of the features' middle
+    side = across - 0.26 * yaw * content.rx > 0  # of the features' middle
     kind, where = rng.choice(["lens", "eye", "mouth"], p=[0.4, 0.45, 0.15]), side == (rng.random() < 0.5)
     if kind == "lens":
         whole.glasses, broken.glasses = 1, 0

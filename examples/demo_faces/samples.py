@@ -8,7 +8,7 @@ code: a mosaic of tiles, brush strokes, and a night scene.
 
 from __future__ import annotations
 
-import sys
+import argparse
 from copy import deepcopy
 from pathlib import Path
 
@@ -96,4 +96,6 @@ def main(folder: Path, size: int = 64) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    main(parser.parse_args().folder)

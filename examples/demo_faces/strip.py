@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 from PIL import Image
@@ -14,11 +14,17 @@ from hsx.engine.sheets import cell_size
 from hsx.images import grid
 
 
-def main(out: str, *pictures: str) -> None:
-    """Write ``out``: the pictures in the order given."""
-    cells = {(0, i): Image.open(Path(picture)).convert("RGB") for i, picture in enumerate(pictures)}
-    grid(cells, cell_size(cells[0, 0].width)).save(out)
+def main() -> None:
+    """Write the strip: the pictures in the order given."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("pictures", type=Path, nargs="+")
+    args = parser.parse_args()
+    if missing := [p for p in args.pictures if not p.is_file()]:
+        parser.error(f"expected pictures, found no {missing[0]}; check the path")
+    cells = {(0, i): Image.open(picture).convert("RGB") for i, picture in enumerate(args.pictures)}
+    grid(cells, cell_size(cells[0, 0].width)).save(args.out)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

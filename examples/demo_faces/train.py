@@ -20,7 +20,7 @@ from batches import Batches, draw_faces
 from diffusers import UNet2DModel
 from objective import CHANNELS, Objective
 from poster_faces import contact_sheet
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
@@ -119,6 +119,12 @@ class Saving(lightning.Callback):
         last.with_suffix(".part").replace(last)
 
 
+def others(state: dict[str, Tensor], module: nn.Module) -> list[str]:
+    """The names in ``state`` that ``module`` does not have in this shape."""
+    own = module.state_dict()
+    return [name for name, value in state.items() if name not in own or own[name].shape != value.shape]
+
+
 def main() -> None:
     """Draw the faces once, then train or go on training."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -158,11 +164,16 @@ def main() -> None:
         if not (args.weights / "unet").is_dir():
             parser.error(f"--weights: expected a diffusers folder with a unet, got {args.weights}; check the path")
         weights = UNet2DModel.from_pretrained(args.weights, subfolder="unet").state_dict()
-        new, unknown = module.objective.net.load_state_dict(weights, strict=False)
-        if unknown:
-            parser.error(f"--weights: expected weights of this network, got others too, {unknown[0]} the first")
+        if strange := others(weights, module.objective.net):
+            parser.error(f"--weights: expected weights of this network, got others too, {strange[0]} the first")
+        new, _ = module.objective.net.load_state_dict(weights, strict=False)
         module.objective.ema.load_state_dict(module.objective.net.state_dict())
         print(f"begun from {args.weights}; new: {', '.join(new) or 'nothing'}")
+    elif last.exists():
+        state = torch.load(last, "cpu", weights_only=True, mmap=True)["state_dict"]
+        if strange := others(state, module):
+            parser.error(f"{last}: expected the state of such a training, got another's, {strange[0]} the first that "
+                         "differs; take another folder, or the commit that wrote it")
     trainer = lightning.Trainer(
         accelerator="auto", devices=1, max_steps=args.stop or args.iterations,
         gradient_clip_val=1.0, callbacks=[Saving()], default_root_dir=str(args.folder), logger=False,

@@ -126,3 +126,16 @@ def test_training_goes_on_where_it_stopped(tmp_path, monkeypatch):
     assert whole["global_step"] == again["global_step"] == 4
     for key, value in whole["state_dict"].items():
         torch.testing.assert_close(again["state_dict"][key], value, atol=1e-5, rtol=1e-4)
+
+
+def test_training_refuses_another_networks_state(tmp_path, monkeypatch, capsys):
+    import train
+
+    words = ["train.py", str(tmp_path), "--size", "32", "--faces", "4", "--iterations", "1"]
+    for more, said in (["--weights", "hsx/assets/demo_faces"], "--weights: expected weights of this network"), (
+            [], "last.ckpt: expected the state of such a training"):
+        monkeypatch.setattr(sys, "argv", [*words, *more])
+        with pytest.raises(SystemExit) as ended:
+            train.main()
+        assert ended.value.code == 2 and said in capsys.readouterr().err
+        torch.save({"state_dict": {"net.weight": torch.zeros(1)}}, tmp_path / "last.ckpt")

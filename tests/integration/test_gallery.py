@@ -40,7 +40,8 @@ def test_a_strip(name, tmp_path, monkeypatch):
     for value in values.split()[:2]:
         predict(body.replace("\\\n", " ").replace(f"${name}", value), tmp_path)
     out, pattern = re.search(rf"^python examples/demo_faces/strip.py (\S+) (\S+{name}\S+)$", PAGE, re.M).groups()
-    strip(str(tmp_path / out), *map(str, sorted(tmp_path.glob(pattern))))
+    monkeypatch.setattr("sys.argv", ["strip.py", str(tmp_path / out), *map(str, sorted(tmp_path.glob(pattern)))])
+    strip()
     with Image.open(tmp_path / out) as picture:
         assert picture.size == (2 * 130 + 2, 130 + 2)
 
