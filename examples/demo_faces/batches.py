@@ -82,13 +82,11 @@ def flaw(content: Content, rng: np.random.Generator, size: int) -> np.ndarray:
     """A face and the same face not whole, tones (2, size, size): one lens, one eye or the mouth more or less missing.
 
     There is no such face in the domain, so that nothing true is unlearnt where each is taken for what it should be.
-    Half of them look far to a side, where features reach the edge of the head.
     """
-    yaw = rng.choice([-1, 1]) * rng.uniform(0.7, 1) if rng.random() < 0.5 else content.yaw
-    whole, broken = (replace(content, yaw=yaw, tones=dict(content.tones)) for _ in range(2))
+    whole, broken = replace(content, tones=dict(content.tones)), replace(content, tones=dict(content.tones))
     x, y = np.meshgrid(*[(np.arange(size) + 0.5) / size * 2 - 1] * 2)
     across = (x - content.cx) * np.cos(content.roll) + (y - content.cy) * np.sin(content.roll)
-    side = across - 0.26 * yaw * content.rx > 0  # of the features' middle
+    side = across - 0.26 * content.yaw * content.rx > 0  # of the features' middle
     kind, where = rng.choice(["lens", "eye", "mouth"], p=[0.4, 0.45, 0.15]), side == (rng.random() < 0.5)
     if kind == "lens":
         whole.glasses, broken.glasses = 1, 0
@@ -101,7 +99,10 @@ def flaw(content: Content, rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def draw_faces(n: int, seed: int, size: int, flawed: bool = False) -> np.ndarray:
-    """``n`` tone images, float16 (n, size, size), or with their flawed twins, (n, 2, size, size); on all processors."""
+    """``n`` tone images, float16 (n, size, size), or with their flawed twins, (n, 2, size, size); on all processors.
+
+    Half of the flawed look far to a side, where features reach the edge of the head.
+    """
     rng = np.random.default_rng(seed)
     asked = [(sample_content(rng), size, (seed, i) if flawed else None) for i in range(n)]
     with Pool(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None) as pool:
@@ -109,5 +110,9 @@ def draw_faces(n: int, seed: int, size: int, flawed: bool = False) -> np.ndarray
 
 
 def _drawn(content: Content, size: int, flaw_seed: tuple[int, int] | None) -> np.ndarray:
-    tones = tone_image(content, size) if flaw_seed is None else flaw(content, np.random.default_rng(flaw_seed), size)
-    return tones.astype(np.float16)
+    if flaw_seed is None:
+        return tone_image(content, size).astype(np.float16)
+    rng = np.random.default_rng(flaw_seed)
+    if rng.random() < 0.5:
+        content.yaw = rng.choice([-1, 1]) * rng.uniform(0.7, 1)
+    return flaw(content, rng, size).astype(np.float16)

@@ -2,13 +2,13 @@
 
 A small U-Net ignores its bottleneck unless it is taught not to.  *Borrowed bottlenecks* keep style out of h: h is that
 of the same face in another style (``borrow``).  *Borrowed skips* teach content from h and style from the skips: where
-noise is weak, the skips, and x_t itself or its noise, are those of another face in the same style (``lend``).  *Told
-colours* make those of small things count: the palette is read, linearly, from the skips of 16 x 16, where attention
-gathers it (this reading is kept only while training), and the mean colour of each tone is held to the truth's.
-*Mended faces* make samples from noise whole: in a share of the batch (``mend``) noise is a little too strong, as it is
-when some was left before, and from a timestep on x_t is of a face that lacks a lens, an eye or the mouth, where x_0 is
-of the whole one.  All four are how this demo model is trained and not
-part of the method, which stays training-free on a frozen network.
+noise is weak, the skips, and x_t itself or its noise, are those of another face in the same style (``lend``); half of
+these styles are plain, and what is left there of the other face's outlines counts by itself.  *Told colours* make those
+of small things count: the palette is read, linearly, from the skips of 16 x 16, where attention gathers it (this
+reading is kept only while training), and the mean colour of each tone is held to the truth's.  *Mended faces* make
+samples from noise whole: in a share of the batch (``mend``) noise is a little too strong, as it is when some was left
+before, and from a timestep on x_t is of a face that lacks a lens, an eye or the mouth, where x_0 is of the whole one.
+All four are how this demo model is trained and not part of the method, which stays training-free on a frozen network.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import copy
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from batches import PALETTE, apply_styles
 from diffusers import UNet2DModel
-from poster_faces import KNOTS
+from poster_faces import KNOTS, TEXTURES
 from torch import Tensor, nn
 
 from hsx.backbones.base import Bottleneck
@@ -32,6 +33,7 @@ NOISY, EXCESS = (20, 500), 0.2  # bounds where noise is too strong, and by how m
 FLAWED_FROM = 100  # the timestep from which on faces are flawed there
 LENT = 4.0  # loss weight of what is lent: t is low there, and the weight of v with it
 TOLD, COLOURS = 2.0, 3.0  # loss weights of the palette read from the skips and of each tone's mean colour
+GHOSTS, FLAT = 500.0, 0.05  # loss weight of outlines left on flat ground; tones that differ by less are flat
 SPREAD = (0.07, 0.19, 0.24, 0.11)  # deviation of a palette's colours at KNOTS, from dark to light
 TONES = np.linspace(0, 1, 8)
 CHANNELS = {32: (16, 32, 64, 128), 64: (16, 32, 96, 128, 160)}  # by picture size: levels down to 4 x 4
@@ -98,7 +100,7 @@ class Objective(nn.Module):
     def forward(
         self, tones: Tensor, styles: Tensor, t: Tensor, moved: Tensor, deviation: Tensor, grain: Tensor, noise: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """The loss of a batch, and its parts before they are weighted: denoising, palette, tones' colours, (3,).
+        """The loss of a batch, and its parts before they are weighted: denoising, palette, colours, ghosts, (4,).
 
         Args:
             tones: those of x_0, and those shown, (2, B, 1, R, R) in [0, 1].
@@ -116,8 +118,11 @@ class Objective(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         n = len(tones)
         inverted, lent, borrowed, _ = self.rows(n)
+        plain, styles = slice(0, lent, 2), styles.clone()
+        styles[plain, 0, PALETTE] = TEXTURES.index("none")  # where outlines are seen
         x0, other = apply_styles(tones, styles[:, 0], grain[0]), apply_styles(tones, styles[:, 1], grain[1])
-        peer = apply_styles(tones.roll(1, 0), styles[:, 0], grain[0])
+        peer_tones = tones.roll(1, 0)
+        peer = apply_styles(peer_tones, styles[:, 0], grain[0])
         own = noise[0] * deviation.view(-1, 1, 1, 1)
         if inverted:
             own = torch.cat([self.noise_of(peer[:inverted], t[:inverted]), own[inverted:]])
@@ -140,7 +145,15 @@ class Objective(nn.Module):
         read = self.palette(gathered.float().mean((2, 3))).float()
         misread = (a.view(n, 1) * ((read - styles[:, 0, :PALETTE]) / self.spread) ** 2).mean()
         off = self.tone_colours(((1 - a).sqrt() * error / 2)[:lent], tones[:lent]).square().sum() / n
-        return loss + TOLD * misread + COLOURS * off, torch.stack([loss, misread, off]).detach()
+        ghosts = self.ghosts(((1 - a).sqrt() * error)[plain], tones[plain], peer_tones[plain]).sum() / n
+        parts = torch.stack([loss, misread, off, ghosts]).detach()
+        return loss + TOLD * misread + COLOURS * off + GHOSTS * ghosts, parts
+
+    def ghosts(self, x: Tensor, tones: Tensor, others: Tensor) -> Tensor:
+        """The mean square (B,) of what is fine in x (B, 3, R, R), where tones are flat and another face's are not."""
+        fine = x - F.avg_pool2d(x, 5, 1, 2, count_include_pad=False)
+        where = (_range(tones, 5) < FLAT) * (_range(others, 3) > 2 * FLAT)
+        return (where * fine.square()).mean(1).sum((1, 2)) / (where.sum((1, 2, 3)) + 8)
 
     def tone_colours(self, x: Tensor, tones: Tensor) -> Tensor:
         """The mean of x (B, 3, R, R) over each of eight tones, (B, 8, 3), so that its square's sum is a mean square.
@@ -171,3 +184,8 @@ class Objective(nn.Module):
         v = self.ema(x, t).sample.float()
         x0, eps = a.sqrt() * x - (1 - a).sqrt() * v, a.sqrt() * v + (1 - a).sqrt() * x
         return a_next.sqrt() * x0 + (1 - a_next).sqrt() * eps
+
+
+def _range(tones: Tensor, side: int) -> Tensor:
+    """The largest difference of tones (B, 1, R, R) in the square around each pixel."""
+    return F.max_pool2d(tones, side, 1, side // 2) + F.max_pool2d(-tones, side, 1, side // 2)

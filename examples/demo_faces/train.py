@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
+PARTS = ("loss", "misread", "off", "ghosts")
 FILES = {"faces.npy": 1, "flawed.npy": 7}  # and the seeds that they are drawn from
 
 
@@ -72,7 +73,7 @@ class DemoTraining(lightning.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor, int], index: int) -> Tensor:
         loss, parts = self.objective(*self.with_chances(batch[0], batch[1], int(batch[2])))
-        self.log_dict(dict(zip(("loss", "misread", "off"), parts.clone(), strict=True)))
+        self.log_dict(dict(zip(PARTS, parts.clone(), strict=True)))
         return loss
 
     def on_train_batch_end(self, *_: object) -> None:
@@ -84,7 +85,7 @@ class DemoTraining(lightning.LightningModule):
         folder = Path(self.trainer.default_root_dir)
         with (folder / "loss.txt").open("a") as file:
             file.write(f"{self.global_step} " + " ".join(
-                f"{self.trainer.callback_metrics[name]:.4f}" for name in ("loss", "misread", "off")) + "\n")
+                f"{self.trainer.callback_metrics[name]:.4f}" for name in PARTS) + "\n")
         if self.current_epoch % 8 == 7:
             images = self.sample(24).add(1).mul(127.5).clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
             contact_sheet(images, 8).save(folder / f"samples_{self.global_step:06d}.png")

@@ -119,7 +119,21 @@ def test_the_rows_of_a_batch_are_drawn_as_their_share_asks(shares, generator):
     noise = [torch.randn(2, n, c, 32, 32, generator=generator) for c in (1, 3)]
     loss, parts = objective(tones, styles, t, moved, deviation, *noise)
     loss.backward()
-    assert loss.isfinite() and parts.isfinite().all() and parts.shape == (3,)
+    assert loss.isfinite() and parts.isfinite().all() and parts.shape == (4,)
+
+
+def test_a_ghost_is_what_another_faces_outlines_leave_on_flat_ground(generator):
+    from objective import Objective
+    from poster_faces import sample_content, tone_image
+
+    rng = np.random.default_rng(0)
+    one, other = (torch.from_numpy(tone_image(sample_content(rng), 64)).float()[None, None] for _ in range(2))
+    ghosts = Objective(64, 0, 0, 0).ghosts
+    error = 0.1 * (other - one).expand(-1, 3, -1, -1)
+    assert ghosts(error, one, other) > 2 * ghosts(0.5 * error, one, other) > 0
+    tinted = ghosts(error + 0.3, one, other)
+    assert tinted == pytest.approx(float(ghosts(error, one, other)), rel=1e-3)
+    assert ghosts(error, one, one) == ghosts(error, torch.rand(one.shape, generator=generator), other) == 0
 
 
 def test_what_noise_is_left_on_plain_ground_is_taken_away(generator):
