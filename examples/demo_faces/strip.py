@@ -20,9 +20,10 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("pictures", type=Path, nargs="+")
     args = parser.parse_args()
-    if missing := [p for p in args.pictures if not p.is_file()]:
-        parser.error(f"expected pictures, found no {missing[0]}; check the path")
-    cells = {(0, i): Image.open(picture).convert("RGB") for i, picture in enumerate(args.pictures)}
+    try:
+        cells = {(0, i): Image.open(picture).convert("RGB") for i, picture in enumerate(args.pictures)}
+    except OSError as error:  # its message names the picture
+        parser.error(f"expected pictures, could not read one ({error}); check the path")
     grid(cells, cell_size(cells[0, 0].width)).save(args.out)
 
 

@@ -172,7 +172,7 @@ def main() -> None:
         print(f"begun from {args.weights}; new: {', '.join(new) or 'nothing'}")
     elif last.exists():
         state = torch.load(last, "cpu", weights_only=True, mmap=True)["state_dict"]
-        if strange := others(state, module):
+        if strange := others(state, module) or [name for name in module.state_dict() if name not in state]:
             parser.error(f"{last}: expected the state of such a training, got another's, {strange[0]} the first that "
                          "differs; take another folder, or the commit that wrote it")
     trainer = lightning.Trainer(
