@@ -1,6 +1,6 @@
 """Faces from pure noise, at the steps and the start of configs/demo.yaml or from another timestep.
 
-    python examples/demo_faces/noise.py hsx://demo_faces samples.png --t_start 999
+    python examples/demo_faces/noise.py hsx://demo_faces samples.png
 
 Sampled as DDPM samples, with noise at every step (eta = 1), but of a deviation a little below 1: this network leaves
 some noise in what it denoises, and later takes it for a texture.  What is left of it at the end is taken away at once,

@@ -57,7 +57,7 @@ def catalogue(folder: Path) -> dict[str, list[Row]]:
     return {
         "schedule": [
             ("Interval\n1, t 45 to 0", strategies.Interval(1, 45, 0), None),
-            ("Interval\n1, t 700 to 400", strategies.Interval(1, 700, 400), None),
+            ("Interval\n1, t 999 to 400", strategies.Interval(1, 999, 400), None),
             ("Constant\n1", strategies.Constant(1), None), ("Constant\n0.3", strategies.Constant(0.3), None),
             ("Linear\n1 to 0", strategies.Linear(1), None), ("Linear\n0 to 1", strategies.Linear(0, 1), None),
             ("Cosine\n1 to 0", strategies.Cosine(1), None),
