@@ -14,26 +14,37 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
-from poster_faces import HAIR, PITCH, TEXTURES, Content, render, sample_content, sample_style, tone_image
+from poster_faces import HAIR, PITCH, TEXTURES, Content, Style, render, sample_content, sample_style, tone_image
 
 SEED = 5
 UP = 8  # the pictures from outside are drawn larger and then reduced
 
 
-def faces(folder: Path, size: int) -> None:
-    """Eight contents, of every hair, half of them with glasses, with masks; six styles, of every texture."""
-    rng = np.random.default_rng(SEED)
+Named = dict[str, tuple[Content, Style]]
+
+
+def chosen(size: int) -> tuple[Named, Named]:
+    """Eight contents, of every hair, half of them with glasses; six styles, of every texture; by name."""
+    rng, contents, styles = np.random.default_rng(SEED), {}, {}
     for i in range(8):
         content, style = sample_content(rng), sample_style(rng, PITCH[size])
         content.hair, content.glasses = i % len(HAIR), i // 2 % 2
-        name = f"{HAIR[content.hair]}{'_glasses' if content.glasses else ''}_{i + 1}"
-        Image.fromarray(render(content, style, size)).save(folder / "contents" / f"{name}.png")
-        for part in ("hair", "skin")[HAIR[content.hair] == "bald":]:
-            mask(content, part, size).save(folder / "masks" / f"{name}_{part}.png")
+        contents[f"{HAIR[content.hair]}{'_glasses' if content.glasses else ''}_{i + 1}"] = content, style
     for i in range(6):
         content, style = sample_content(rng), sample_style(rng, PITCH[size])
         style.texture = (i + 1) % len(TEXTURES)
-        Image.fromarray(render(content, style, size)).save(folder / "styles" / f"{TEXTURES[style.texture]}_{i + 1}.png")
+        styles[f"{TEXTURES[style.texture]}_{i + 1}"] = content, style
+    return contents, styles
+
+
+def faces(folder: Path, size: int) -> None:
+    """The contents, with masks, and the styles."""
+    for kind, named in zip(("contents", "styles"), chosen(size), strict=True):
+        for name, (content, style) in named.items():
+            Image.fromarray(render(content, style, size)).save(folder / kind / f"{name}.png")
+    for name, (content, _) in chosen(size)[0].items():
+        for part in ("hair", "skin")[HAIR[content.hair] == "bald":]:
+            mask(content, part, size).save(folder / "masks" / f"{name}_{part}.png")
 
 
 def mask(content: Content, part: str, size: int) -> Image.Image:

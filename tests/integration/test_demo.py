@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -37,8 +38,16 @@ def test_the_readme_has_exactly_two_one_line_commands():
 def test_the_main_job(tmp_path, capsys):
     assert main(["predict", "--config", "configs/demo.yaml", "--output_dir", str(tmp_path / "out")]) == 0
     assert "48 pictures made" in capsys.readouterr().out
-    assert len(list((tmp_path / "out").glob("*__*.png"))) == 48
     assert Image.open(tmp_path / "out" / "grid.png").size == (7 * 130 + 2, 9 * 130 + 2)
+    from poster_faces import render
+    from samples import chosen
+
+    contents, styles = chosen(64)
+    made = {p.stem: np.asarray(Image.open(p)).astype(float) for p in (tmp_path / "out").glob("*__*.png")}
+    errors = [((made.pop(f"{c}__{s}") - render(content, style, 64)) ** 2).mean()
+              for c, (content, _) in contents.items() for s, (_, style) in styles.items()]
+    assert len(errors) == 48 and not made
+    assert (10 * np.log10(255**2 / np.array(errors))).mean() >= 20  # dB, to the true answers
 
 
 def test_ones_own_two_folders_with_the_demo_model(tmp_path):
@@ -70,6 +79,7 @@ def test_the_step_is_a_page():
     assert len((ROOT / "hsx" / "step.py").read_text().splitlines()) <= 100
 
 
+@pytest.mark.slow
 def test_the_demo_model_against_the_truth():
     from baselines import recolour
     from evaluate import held_out
