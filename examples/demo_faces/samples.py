@@ -18,8 +18,6 @@ from poster_faces import HAIR, PITCH, TEXTURES, Content, Style, render, sample_c
 
 SEED = 5
 UP = 8  # the pictures from outside are drawn larger and then reduced
-
-
 Named = dict[str, tuple[Content, Style]]
 
 
@@ -39,10 +37,11 @@ def chosen(size: int) -> tuple[Named, Named]:
 
 def faces(folder: Path, size: int) -> None:
     """The contents, with masks, and the styles."""
-    for kind, named in zip(("contents", "styles"), chosen(size), strict=True):
+    contents, styles = chosen(size)
+    for kind, named in (("contents", contents), ("styles", styles)):
         for name, (content, style) in named.items():
             Image.fromarray(render(content, style, size)).save(folder / kind / f"{name}.png")
-    for name, (content, _) in chosen(size)[0].items():
+    for name, (content, _) in contents.items():
         for part in ("hair", "skin")[HAIR[content.hair] == "bald":]:
             mask(content, part, size).save(folder / "masks" / f"{name}_{part}.png")
 

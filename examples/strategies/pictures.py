@@ -34,7 +34,7 @@ KINDS = {"schedule": "schedules", "blend": "blends", "normalizer": "normalizers"
 SEED = 20261  # of the measured pairs; evaluate.py measures the shipped settings on 20262
 PAIRS = ((6, 5), (3, 4), (4, 2), (0, 3))  # content, style: places in the demo model's folders
 CELL, LABEL, GAP = 128, 176, 4  # pixels
-COLOURS = 96  # of a page
+COLOURS = 256  # of a page
 Row = tuple[str, Any, Image.Image | None]  # label, strategy, a picture beside the label
 
 
