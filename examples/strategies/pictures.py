@@ -34,7 +34,7 @@ KINDS = {"schedule": "schedules", "blend": "blends", "normalizer": "normalizers"
 SEED = 20261  # of the measured pairs; evaluate.py measures the shipped settings on 20262
 PAIRS = ((6, 5), (3, 4), (4, 2), (0, 3))  # content, style: places in the demo model's folders
 CELL, LABEL, GAP = 128, 176, 4  # pixels
-COLOURS = 256  # of a page
+MOST = 150_000  # bytes of a page
 Row = tuple[str, Any, Image.Image | None]  # label, strategy, a picture beside the label
 
 
@@ -114,6 +114,14 @@ def sheet(rows: list[tuple[str, Image.Image | None, torch.Tensor]]) -> Image.Ima
     return page
 
 
+def save(page: Image.Image, file: Path) -> None:
+    """In as many colours as make no file larger than ``MOST``."""
+    for colours in range(256, 0, -16):
+        page.quantize(colours, kmeans=1, dither=Image.Dither.NONE).save(file, optimize=True)
+        if file.stat().st_size <= MOST:
+            return
+
+
 def draw_all(backbone: Any, rows: dict[str, list[Row]], folder: Path) -> None:
     """One picture for each kind."""
     contents, styles = (torch.stack([read_image(find_images(f"hsx://demo_faces/{name}")[pair[k]], backbone.sample_size)
@@ -125,8 +133,7 @@ def draw_all(backbone: Any, rows: dict[str, list[Row]], folder: Path) -> None:
         for label, strategy, beside in listed:
             job = transfer(backbone, **{kind: strategy})
             made.append((label, curve(job) if kind == "schedule" else beside, job.inject(content, style)))
-        page = sheet(made).quantize(COLOURS, dither=Image.Dither.NONE)  # a smaller file
-        page.save(folder / f"strategies_{KINDS[kind]}.png", optimize=True)
+        save(sheet(made), folder / f"strategies_{KINDS[kind]}.png")
 
 
 def measure(backbone: Any, rows: dict[str, list[Row]], pairs: int, batch: int = 16) -> None:
