@@ -1,13 +1,14 @@
 """What the demo model is taught: to denoise, and to take content from its bottleneck and style from its skips.
 
-A small U-Net ignores its bottleneck unless it is taught not to.  *Borrowed bottlenecks* keep style out of h: h is that
-of the same face in another style (``borrow``).  *Borrowed skips* teach content from h and style from the skips: where
-noise is weak, the skips, and x_t itself or its noise, are those of another face in the same style (``lend``); half of
-these styles are plain, and what is left there of the other face's outlines counts by itself.  *Told colours* make those
-of small things count: the palette is read, linearly, from the skips of 16 x 16, where attention gathers it (this
-reading is kept only while training), and the mean colour of each tone is held to the truth's.  *Mended faces* make
-samples from noise whole: in a share of the batch (``mend``) noise is a little too strong, as it is when some was left
-before, and from a timestep on x_t is of a face that lacks a lens, an eye or the mouth, where x_0 is of the whole one.
+A small U-Net ignores its bottleneck unless it is taught not to. *Borrowed bottlenecks* keep style out of h: h is that
+of the same face in another style (``borrow``). *Borrowed skips* teach content from h and style from the skips: where
+noise is weak, x_t, and the skips with it, is another face's in the same style (``lend``), noised, or inverted as hsx
+inverts it, or on the way from there after steps of hsx, where what earlier steps left of the other face's outlines is
+still in it; these count by themselves where the style is plain. *Told colours* make those of small things count: the
+palette is read, linearly, from the skips of 16 x 16, where attention gathers it (this reading is kept only while
+training), and the mean colour of each tone is held to the truth's. *Mended faces* make samples from noise whole: in a
+share of the batch (``mend``) noise is a little too strong, as it is when some was left before, and from a timestep on
+x_t is of a face that lacks a lens, an eye or the mouth, where x_0 is of the whole one.
 All four are how this demo model is trained and not part of the method, which stays training-free on a frozen network.
 """
 
@@ -27,13 +28,13 @@ from hsx.backbones.base import Bottleneck
 from hsx.backbones.unet2d import decode, encode
 from hsx.schedule import NoiseSchedule
 
-WEAK = (25, 80)  # bounds of the timestep where skips are borrowed,
-MOVED = (5, 45)  # and where only their noise is
+WEAK = (25, 80)  # bounds of the timestep where skips are borrowed
+MOVED, FROM, STEPS = (0, 45), 50, 2  # and where x_t is met on the way: from this at most, after so many steps
 NOISY, EXCESS = (20, 500), 0.2  # bounds where noise is too strong, and by how much at most
 FLAWED_FROM = 100  # the timestep from which on faces are flawed there
 LENT = 4.0  # loss weight of what is lent: t is low there, and the weight of v with it
 TOLD, COLOURS = 2.0, 3.0  # loss weights of the palette read from the skips and of each tone's mean colour
-GHOSTS, FLAT = 500.0, 0.05  # loss weight of outlines left on flat ground; tones that differ by less are flat
+GHOSTS, FLAT = 1000.0, 0.05  # loss weight of outlines left on flat ground; tones that differ by less are flat
 SPREAD = (0.07, 0.19, 0.24, 0.11)  # deviation of a palette's colours at KNOTS, from dark to light
 TONES = np.linspace(0, 1, 8)
 CHANNELS = {32: (16, 32, 64, 128), 64: (16, 32, 96, 128, 160)}  # by picture size: levels down to 4 x 4
@@ -45,7 +46,7 @@ class Objective(nn.Module):
     Args:
         size: of the pictures.
         borrow: the share of a batch whose h is that of the same face in another style, with skips of their own.
-        lend: the share whose x_t, or its noise alone, is that of another face in the same style, and h is not.
+        lend: the share whose x_t is, or was before steps of hsx, that of another face in the same style, and h is not.
         mend: the share whose noise is a little too strong, and whose x_t, where noise is not weak, is of a flawed face.
 
     Shares are rounded to rows of a batch, see ``rows``.
@@ -85,52 +86,55 @@ class Objective(nn.Module):
         return (lent + 1) // 2, lent, borrowed, min(n - borrowed, round(n * self.mend))
 
     def draw(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Timesteps, which rows have only their noise lent (as after a step of hsx), the noise's deviation: (n,)."""
+        """Timesteps, those that hsx came from (later ones, where it comes at all), the noise's deviation: (n,)."""
         inverted, lent, _, mended = self.rows(n)
         t = ((torch.randperm(n, generator=rng) + torch.rand(n, generator=rng)) / n) ** 1.5 * 1000  # a row a stratum
         t[:lent] = torch.randint(*WEAK, (lent,), generator=rng)
         t[n - mended :] = NOISY[0] + torch.rand(mended, generator=rng) ** 1.5 * (NOISY[1] - NOISY[0])
-        moved = torch.rand(n, generator=rng) < 0.5
+        moved = torch.rand(n, generator=rng) < 0.65
         moved[inverted:] = False
         t = torch.where(moved, torch.randint(*MOVED, (n,), generator=rng), t)
+        start = torch.where(moved, t + 1 + torch.rand(n, generator=rng) * (FROM - t), t)
         deviation = 1 + EXCESS * torch.rand(n, generator=rng)
         deviation[: n - mended] = 1
-        return t.long().clamp_max(999), moved, deviation  # in float32 the last stratum may be rounded to 1000
+        last = 999  # in float32 the last stratum may be rounded to 1000
+        return t.long().clamp_max(last), start.long().clamp_max(last), deviation
 
     def forward(
-        self, tones: Tensor, styles: Tensor, t: Tensor, moved: Tensor, deviation: Tensor, grain: Tensor, noise: Tensor,
+        self, tones: Tensor, styles: Tensor, t: Tensor, start: Tensor, deviation: Tensor, grain: Tensor, noise: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """The loss of a batch, and its parts before they are weighted: denoising, palette, colours, ghosts, (4,).
 
         Args:
             tones: those of x_0, and those shown, (2, B, 1, R, R) in [0, 1].
             styles: (B, 2, 20), see ``batches.numbers``.
-            t, moved, deviation: see ``draw``.
+            t, start, deviation: see ``draw``.
             grain, noise: standard normal, (2, B, 1, R, R) and (2, B, 3, R, R).
         """
         # casts that are kept would not outlive the capture of a graph
         with torch.autocast(tones.device.type, torch.bfloat16, cache_enabled=False):
-            return self._losses(*tones, styles, t, moved, deviation, grain, noise)
+            return self._losses(*tones, styles, t, start, deviation, grain, noise)
 
     def _losses(
-        self, tones: Tensor, shown: Tensor, styles: Tensor, t: Tensor, moved: Tensor, deviation: Tensor, grain: Tensor,
+        self, tones: Tensor, shown: Tensor, styles: Tensor, t: Tensor, start: Tensor, deviation: Tensor, grain: Tensor,
         noise: Tensor,
     ) -> tuple[Tensor, Tensor]:
         n = len(tones)
         inverted, lent, borrowed, _ = self.rows(n)
-        plain, styles = slice(0, lent, 2), styles.clone()
+        plain, styles = slice(0, inverted, 2), styles.clone()
         styles[plain, 0, PALETTE] = TEXTURES.index("none")  # where outlines are seen
         x0, other = apply_styles(tones, styles[:, 0], grain[0]), apply_styles(tones, styles[:, 1], grain[1])
         peer_tones = tones.roll(1, 0)
         peer = apply_styles(peer_tones, styles[:, 0], grain[0])
         own = noise[0] * deviation.view(-1, 1, 1, 1)
-        if inverted:
-            own = torch.cat([self.noise_of(peer[:inverted], t[:inverted]), own[inverted:]])
         shown = torch.where(t.view(-1, 1, 1, 1) < FLAWED_FROM, tones, shown)
         seen = apply_styles(shown, styles[:, 0], grain[0])
-        seen = torch.cat([torch.where(moved.view(-1, 1, 1, 1), x0, peer)[:lent], seen[lent:]])
+        seen = torch.cat([peer[:lent], seen[lent:]])
         a = self.alphas_cumprod[t].view(-1, 1, 1, 1)
-        x_t, other_t = a.sqrt() * seen + (1 - a).sqrt() * own, a.sqrt() * other + (1 - a).sqrt() * noise[1]
+        x_t, other_t = self.noised(seen, own, t), self.noised(other, noise[1], t)
+        if inverted:
+            met = self.on_the_way(*(x[:inverted] for x in (peer, other, noise[1], x0, start, t)))
+            x_t = torch.cat([met, x_t[inverted:]])
         b = encode(self.net, x_t, t)
         h = b.h
         if borrowed:
@@ -138,6 +142,7 @@ class Objective(nn.Module):
         out = decode(self.net, Bottleneck(h, b.skips, b.emb))
         weight = (1 - a) * (snr := a / (1 - a)) * (0.1 + snr) ** -0.5 + (1 - a) * 0.4
         weight = torch.cat([LENT * weight[:lent], weight[lent:]])
+        weight = torch.where((start > t).view(-1, 1, 1, 1), LENT * 10 * (1 - a), weight)  # as for x_0, whatever t is
         # of another face's x_t, or a flawed one's, v leads to x_0 all the same
         error = out.float() - (a.sqrt() * x_t - x0) / (1 - a).sqrt()
         loss = (weight / weight.mean() * error**2).mean()
@@ -151,9 +156,8 @@ class Objective(nn.Module):
 
     def ghosts(self, x: Tensor, tones: Tensor, others: Tensor) -> Tensor:
         """The mean square (B,) of what is fine in x (B, 3, R, R), where tones are flat and another face's are not."""
-        fine = x - F.avg_pool2d(x, 5, 1, 2, count_include_pad=False)
         where = (_range(tones, 5) < FLAT) * (_range(others, 3) > 2 * FLAT)
-        return (where * fine.square()).mean(1).sum((1, 2)) / (where.sum((1, 2, 3)) + 8)
+        return (where * fine(x).square()).mean(1).sum((1, 2)) / (where.sum((1, 2, 3)) + 8)
 
     def tone_colours(self, x: Tensor, tones: Tensor) -> Tensor:
         """The mean of x (B, 3, R, R) over each of eight tones, (B, 8, 3), so that its square's sum is a mean square.
@@ -165,25 +169,45 @@ class Objective(nn.Module):
         return sums / (of_tone.sum((2, 3)) + 8)[..., None] / self.tone_spread / (3 * len(TONES)) ** 0.5
 
     @torch.no_grad()
-    def noise_of(self, pictures: Tensor, t: Tensor, steps: int = 4) -> Tensor:
-        """The noise that DDIM inversion up to t (N,) finds in pictures (N, 3, R, R).
+    def on_the_way(
+        self, style: Tensor, content: Tensor, noise: Tensor, truth: Tensor, start: Tensor, t: Tensor,
+    ) -> Tensor:
+        """x_t as hsx meets it, by the averaged weights: inverted to start, and in steps down to t with content's h.
 
-        It is not white: where a style has no texture, it is mostly outlines.
+        What DDIM inversion finds is not white: where a style has no texture, it is mostly outlines, and every step
+        keeps some of them.  Of what x_0 is wrong there only what is fine stays: colours could not be known better, and
+        would be learnt to be drawn towards the mean.  (N, 3, R, R), the last two (N,).
         """
-        x = pictures
-        for step in range(steps):
-            x = self.ddim(x, t * step // steps, t * (step + 1) // steps)
-        a = self.alphas_cumprod[t].view(-1, 1, 1, 1)
-        return (x - a.sqrt() * pictures) / (1 - a).sqrt()
+        x = style
+        for step in range(4):
+            at, to = start * step // 4, start * (step + 1) // 4
+            x = self.noised(*self.predicted(x, at), to)
+        for step in range(STEPS):
+            at, to = start + (t - start) * step // STEPS, start + (t - start) * (step + 1) // STEPS
+            h = encode(self.ema, self.noised(content, noise, at), at).h
+            x0, eps = self.predicted(x, at, h)
+            x0 = torch.where((to == t).view(-1, 1, 1, 1), truth + fine(x0 - truth), x0)
+            x = torch.where((start > t).view(-1, 1, 1, 1), self.noised(x0, eps, to), x)
+        return x
 
     @torch.no_grad()
-    def ddim(self, x: Tensor, t: Tensor, t_next: Tensor) -> Tensor:
-        """From t to t_next, (N,), by the averaged weights; -1 is the clean image."""
-        alphas = torch.cat([self.alphas_cumprod, self.alphas_cumprod.new_ones(1)])  # the last is -1's
-        a, a_next = (alphas[at].view(-1, 1, 1, 1) for at in (t, t_next))
-        v = self.ema(x, t).sample.float()
-        x0, eps = a.sqrt() * x - (1 - a).sqrt() * v, a.sqrt() * v + (1 - a).sqrt() * x
-        return a_next.sqrt() * x0 + (1 - a_next).sqrt() * eps
+    def predicted(self, x: Tensor, t: Tensor, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """x_0, or that of another h, and eps of x = x_t by the averaged weights; t (N,)."""
+        a = self.alphas_cumprod[t].view(-1, 1, 1, 1)
+        b = encode(self.ema, x, t)
+        v = decode(self.ema, b).float()
+        towards = v if h is None else decode(self.ema, Bottleneck(h, b.skips, b.emb)).float()
+        return a.sqrt() * x - (1 - a).sqrt() * towards, a.sqrt() * v + (1 - a).sqrt() * x
+
+    def noised(self, x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """x_t, t (N,)."""
+        a = self.alphas_cumprod[t].view(-1, 1, 1, 1)
+        return a.sqrt() * x0 + (1 - a).sqrt() * eps
+
+
+def fine(x: Tensor) -> Tensor:
+    """x (B, C, R, R) less its mean over the square of 5 pixels around each."""
+    return x - F.avg_pool2d(x, 5, 1, 2, count_include_pad=False)
 
 
 def _range(tones: Tensor, side: int) -> Tensor:

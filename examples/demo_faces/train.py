@@ -96,9 +96,10 @@ class DemoTraining(lightning.LightningModule):
         times = torch.linspace(0, 999, steps).long().tolist()
         x = torch.randn(n, 3, *[self.hparams.size] * 2, generator=torch.Generator().manual_seed(0)).to(self.device)
         one = torch.ones(n, dtype=torch.long, device=self.device)
-        for t, t_next in zip(times[::-1], [*times[-2::-1], -1], strict=True):
-            x = self.objective.ddim(x, t * one, t_next * one)
-        return x
+        for t, t_next in zip(times[::-1], [*times[-2::-1], 0], strict=True):
+            x0, eps = self.objective.predicted(x, t * one)
+            x = self.objective.noised(x0, eps, t_next * one)
+        return x0
 
     def configure_optimizers(self) -> dict:
         learned = [p for p in self.objective.parameters() if p.requires_grad]

@@ -103,23 +103,48 @@ def test_a_flawed_face_lacks_something_of_the_whole_one():
 
 @pytest.mark.parametrize("shares", [(0, 0, 0), (0, 1, 0), (0.05, 0.2, 0.2), (0.5, 0, 0.5)])
 def test_the_rows_of_a_batch_are_drawn_as_their_share_asks(shares, generator):
-    from objective import FLAWED_FROM, MOVED, NOISY, WEAK, Objective
+    from objective import FLAWED_FROM, FROM, MOVED, NOISY, WEAK, Objective
 
     objective = Objective(32, *shares)
     for n in (1, 3, 16):
         inverted, lent, borrowed, mended = objective.rows(n)
         assert 0 <= inverted <= lent <= borrowed <= n - mended
-        t, moved, deviation = objective.draw(n, generator)
+        t, start, deviation = objective.draw(n, generator)
+        moved = start != t
         assert t.min() >= 0 and t.max() <= 999 and not moved[inverted:].any()
-        assert all(MOVED[0] <= x < MOVED[1] for x in t[moved])
+        assert all(MOVED[0] <= x < MOVED[1] for x in t[moved]) and (t < start)[moved].all()
+        assert (start <= FROM)[moved].all()
         assert all(WEAK[0] <= x < WEAK[1] for x in t[:lent][~moved[:lent]])
         assert all(NOISY[0] <= x < NOISY[1] for x in t[n - mended :]) and NOISY[0] < FLAWED_FROM < NOISY[1]
         assert (deviation[: n - mended] == 1).all() and (deviation[n - mended :] >= 1).all()
     tones, styles = torch.rand(2, n, 1, 32, 32, generator=generator), torch.rand(n, 2, 20, generator=generator)
     noise = [torch.randn(2, n, c, 32, 32, generator=generator) for c in (1, 3)]
-    loss, parts = objective(tones, styles, t, moved, deviation, *noise)
+    loss, parts = objective(tones, styles, t, start, deviation, *noise)
     loss.backward()
     assert loss.isfinite() and parts.isfinite().all() and parts.shape == (4,)
+
+
+def test_what_hsx_meets_on_its_way_has_the_contents_layout_and_the_truths_colours(generator):
+    from batches import apply_styles, numbers
+    from objective import Objective, fine
+    from poster_faces import TEXTURES, sample_content, sample_style, tone_image
+
+    rng = np.random.default_rng(0)
+    tones = torch.stack([torch.from_numpy(tone_image(sample_content(rng), 64)).float()[None] for _ in range(4)])
+    style, elsewhere = sample_style(rng, (3.5, 5)), sample_style(rng, (3.5, 5))
+    style.texture = TEXTURES.index("none")
+    painted = [torch.from_numpy(numbers(s)).float().expand(4, -1) for s in (style, elsewhere)]
+    truth, content = (apply_styles(tones, s, torch.zeros_like(tones)) for s in painted)
+    objective, start = Objective(64, 0, 0, 0), torch.full((4,), 48)
+    shipped = hsx.load_backbone("hsx://demo_faces")
+    objective.ema.load_state_dict(shipped.unet.state_dict())
+    styles, noise = truth.roll(1, 0), torch.randn(truth.shape, generator=generator)
+    left = objective.on_the_way(styles, content, noise, truth, start, start)
+    moved = objective.on_the_way(styles, content, noise, truth, start, torch.full((4,), 3))
+    assert (left - styles).abs().mean() < 0.5 * (left - truth).abs().mean()
+    assert (moved - truth).abs().mean() < 0.2 * (moved - styles).abs().mean()
+    off = moved - truth  # at t = 3 noise is weak
+    assert (off - fine(off)).square().mean() < 0.3 * off.square().mean()
 
 
 def test_a_ghost_is_what_another_faces_outlines_leave_on_flat_ground(generator):
