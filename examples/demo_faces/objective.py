@@ -29,7 +29,7 @@ from hsx.backbones.unet2d import decode, encode
 from hsx.schedule import NoiseSchedule
 
 WEAK = (25, 80)  # bounds of the timestep where skips are borrowed
-MOVED, FROM, STEPS = (0, 45), 50, 2  # and where x_t is met on the way: from this at most, after so many steps
+MOVED, FROM, STEPS = (5, 45), 50, 2  # and where x_t is met on the way: from this at most, after so many steps
 NOISY, EXCESS = (20, 500), 0.2  # bounds where noise is too strong, and by how much at most
 FLAWED_FROM = 100  # the timestep from which on faces are flawed there
 LENT = 4.0  # loss weight of what is lent: t is low there, and the weight of v with it
@@ -125,7 +125,7 @@ class Objective(nn.Module):
         styles[plain, 0, PALETTE] = TEXTURES.index("none")  # where outlines are seen
         x0, other = apply_styles(tones, styles[:, 0], grain[0]), apply_styles(tones, styles[:, 1], grain[1])
         peer_tones = tones.roll(1, 0)
-        peer = apply_styles(peer_tones, styles[:, 0], grain[0])
+        peer, bare = apply_styles(peer_tones, styles[:, 0], grain[0]), ghosts_at(tones, peer_tones)
         own = noise[0] * deviation.view(-1, 1, 1, 1)
         shown = torch.where(t.view(-1, 1, 1, 1) < FLAWED_FROM, tones, shown)
         seen = apply_styles(shown, styles[:, 0], grain[0])
@@ -133,7 +133,7 @@ class Objective(nn.Module):
         a = self.alphas_cumprod[t].view(-1, 1, 1, 1)
         x_t, other_t = self.noised(seen, own, t), self.noised(other, noise[1], t)
         if inverted:
-            met = self.on_the_way(*(x[:inverted] for x in (peer, other, noise[1], x0, start, t)))
+            met = self.on_the_way(*(x[:inverted] for x in (peer, other, noise[1], x0, bare, start, t)))
             x_t = torch.cat([met, x_t[inverted:]])
         b = encode(self.net, x_t, t)
         h = b.h
@@ -142,7 +142,6 @@ class Objective(nn.Module):
         out = decode(self.net, Bottleneck(h, b.skips, b.emb))
         weight = (1 - a) * (snr := a / (1 - a)) * (0.1 + snr) ** -0.5 + (1 - a) * 0.4
         weight = torch.cat([LENT * weight[:lent], weight[lent:]])
-        weight = torch.where((start > t).view(-1, 1, 1, 1), LENT * 10 * (1 - a), weight)  # as for x_0, whatever t is
         # of another face's x_t, or a flawed one's, v leads to x_0 all the same
         error = out.float() - (a.sqrt() * x_t - x0) / (1 - a).sqrt()
         loss = (weight / weight.mean() * error**2).mean()
@@ -150,14 +149,9 @@ class Objective(nn.Module):
         read = self.palette(gathered.float().mean((2, 3))).float()
         misread = (a.view(n, 1) * ((read - styles[:, 0, :PALETTE]) / self.spread) ** 2).mean()
         off = self.tone_colours(((1 - a).sqrt() * error / 2)[:lent], tones[:lent]).square().sum() / n
-        ghosts = self.ghosts(((1 - a).sqrt() * error)[plain], tones[plain], peer_tones[plain]).sum() / n
-        parts = torch.stack([loss, misread, off, ghosts]).detach()
-        return loss + TOLD * misread + COLOURS * off + GHOSTS * ghosts, parts
-
-    def ghosts(self, x: Tensor, tones: Tensor, others: Tensor) -> Tensor:
-        """The mean square (B,) of what is fine in x (B, 3, R, R), where tones are flat and another face's are not."""
-        where = (_range(tones, 5) < FLAT) * (_range(others, 3) > 2 * FLAT)
-        return (where * fine(x).square()).mean(1).sum((1, 2)) / (where.sum((1, 2, 3)) + 8)
+        left = ghosts(((1 - a).sqrt() * error)[plain], bare[plain]).sum() / n
+        parts = torch.stack([loss, misread, off, left]).detach()
+        return loss + TOLD * misread + COLOURS * off + GHOSTS * left, parts
 
     def tone_colours(self, x: Tensor, tones: Tensor) -> Tensor:
         """The mean of x (B, 3, R, R) over each of eight tones, (B, 8, 3), so that its square's sum is a mean square.
@@ -170,13 +164,14 @@ class Objective(nn.Module):
 
     @torch.no_grad()
     def on_the_way(
-        self, style: Tensor, content: Tensor, noise: Tensor, truth: Tensor, start: Tensor, t: Tensor,
+        self, style: Tensor, content: Tensor, noise: Tensor, truth: Tensor, bare: Tensor, start: Tensor, t: Tensor,
     ) -> Tensor:
         """x_t as hsx meets it, by the averaged weights: inverted to start, and in steps down to t with content's h.
 
         What DDIM inversion finds is not white: where a style has no texture, it is mostly outlines, and every step
-        keeps some of them.  Of what x_0 is wrong there only what is fine stays: colours could not be known better, and
-        would be learnt to be drawn towards the mean.  (N, 3, R, R), the last two (N,).
+        keeps some of them.  Of what x_0 is wrong there only these stay, what is fine where it is bare (see
+        ``ghosts_at``): colours and edges could not be known better, and where they are asked for, pictures that are
+        right are falsified.  (N, C, R, R), the last two (N,).
         """
         x = style
         for step in range(4):
@@ -186,7 +181,7 @@ class Objective(nn.Module):
             at, to = start + (t - start) * step // STEPS, start + (t - start) * (step + 1) // STEPS
             h = encode(self.ema, self.noised(content, noise, at), at).h
             x0, eps = self.predicted(x, at, h)
-            x0 = torch.where((to == t).view(-1, 1, 1, 1), truth + fine(x0 - truth), x0)
+            x0 = torch.where((to == t).view(-1, 1, 1, 1), truth + bare * fine(x0 - truth), x0)
             x = torch.where((start > t).view(-1, 1, 1, 1), self.noised(x0, eps, to), x)
         return x
 
@@ -208,6 +203,16 @@ class Objective(nn.Module):
 def fine(x: Tensor) -> Tensor:
     """x (B, C, R, R) less its mean over the square of 5 pixels around each."""
     return x - F.avg_pool2d(x, 5, 1, 2, count_include_pad=False)
+
+
+def ghosts_at(tones: Tensor, others: Tensor) -> Tensor:
+    """Where tones are flat and another face's are not, (B, 1, R, R), bool."""
+    return (_range(tones, 5) < FLAT) * (_range(others, 3) > 2 * FLAT)
+
+
+def ghosts(x: Tensor, bare: Tensor) -> Tensor:
+    """The mean square (B,) of what is fine in x (B, 3, R, R) where it is bare (B, 1, R, R)."""
+    return (bare * fine(x).square()).mean(1).sum((1, 2)) / (bare.sum((1, 2, 3)) + 8)
 
 
 def _range(tones: Tensor, side: int) -> Tensor:

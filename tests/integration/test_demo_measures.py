@@ -126,7 +126,7 @@ def test_the_rows_of_a_batch_are_drawn_as_their_share_asks(shares, generator):
 
 def test_what_hsx_meets_on_its_way_has_the_contents_layout_and_the_truths_colours(generator):
     from batches import apply_styles, numbers
-    from objective import Objective, fine
+    from objective import Objective, fine, ghosts_at
     from poster_faces import TEXTURES, sample_content, sample_style, tone_image
 
     rng = np.random.default_rng(0)
@@ -138,27 +138,28 @@ def test_what_hsx_meets_on_its_way_has_the_contents_layout_and_the_truths_colour
     objective, start = Objective(64, 0, 0, 0), torch.full((4,), 48)
     shipped = hsx.load_backbone("hsx://demo_faces")
     objective.ema.load_state_dict(shipped.unet.state_dict())
-    styles, noise = truth.roll(1, 0), torch.randn(truth.shape, generator=generator)
-    left = objective.on_the_way(styles, content, noise, truth, start, start)
-    moved = objective.on_the_way(styles, content, noise, truth, start, torch.full((4,), 3))
+    bare, styles = ghosts_at(tones, tones.roll(1, 0)), truth.roll(1, 0)
+    noise = torch.randn(truth.shape, generator=generator)
+    left = objective.on_the_way(styles, content, noise, truth, bare, start, start)
+    moved = objective.on_the_way(styles, content, noise, truth, bare, start, torch.full((4,), 3))
     assert (left - styles).abs().mean() < 0.5 * (left - truth).abs().mean()
     assert (moved - truth).abs().mean() < 0.2 * (moved - styles).abs().mean()
     off = moved - truth  # at t = 3 noise is weak
     assert (off - fine(off)).square().mean() < 0.3 * off.square().mean()
+    assert off[~bare.expand_as(off)].square().mean() < 0.3 * off[bare.expand_as(off)].square().mean()
 
 
 def test_a_ghost_is_what_another_faces_outlines_leave_on_flat_ground(generator):
-    from objective import Objective
+    from objective import ghosts, ghosts_at
     from poster_faces import sample_content, tone_image
 
     rng = np.random.default_rng(0)
     one, other = (torch.from_numpy(tone_image(sample_content(rng), 64)).float()[None, None] for _ in range(2))
-    ghosts = Objective(64, 0, 0, 0).ghosts
-    error = 0.1 * (other - one).expand(-1, 3, -1, -1)
-    assert ghosts(error, one, other) > 2 * ghosts(0.5 * error, one, other) > 0
-    tinted = ghosts(error + 0.3, one, other)
-    assert tinted == pytest.approx(float(ghosts(error, one, other)), rel=1e-3)
-    assert ghosts(error, one, one) == ghosts(error, torch.rand(one.shape, generator=generator), other) == 0
+    bare, error = ghosts_at(one, other), 0.1 * (other - one).expand(-1, 3, -1, -1)
+    assert ghosts(error, bare) > 2 * ghosts(0.5 * error, bare) > 0
+    assert ghosts(error + 0.3, bare) == pytest.approx(float(ghosts(error, bare)), rel=1e-3)
+    noise = torch.rand(one.shape, generator=generator)
+    assert not ghosts_at(one, one).any() and not ghosts_at(noise, other).any()
 
 
 def test_what_noise_is_left_on_plain_ground_is_taken_away(generator):
