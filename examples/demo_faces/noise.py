@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("sheet")
     parser.add_argument("--t_start", type=int, default=settings()["t_start"], help="instead of the config's")
     parser.add_argument("--t_boost", type=int, help="add noise at t <= t_boost; by default at every step")
-    parser.add_argument("--deviation", type=float, default=0.95, help="of that noise; 1 is DDPM's")
+    parser.add_argument("--deviation", type=float, default=0.9, help="of that noise; 1 is DDPM's")
     args = parser.parse_args()
     backbone = hsx.load_backbone(args.model)
     transfer = shipped(  # gamma 0: the style's own process alone
