@@ -16,14 +16,14 @@ import numpy as np
 import torch
 from baselines import match_histograms, recolour, swap_skips
 from measure import Pairs, measured, psnr
-from poster_faces import contact_sheet, make, render
+from poster_faces import PITCH, contact_sheet, make, render
 from recognisers import factors, load
 from shipped import shipped
 from torch import Tensor
 
 import hsx
 from hsx.assets import resolve
-from hsx.errors import reported
+from hsx.errors import HsxError, reported
 from hsx.strategies import ChannelMoments, Constant, Frobenius, Latent, Unchanged
 
 NORMALIZERS = {"moments": ChannelMoments, "frobenius": Frobenius, "unchanged": Unchanged}
@@ -36,8 +36,18 @@ def to_tensor(pictures: np.ndarray) -> Tensor:
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
+def expect(n: int, size: int) -> None:
+    """Raises HsxError for no pairs, or for a size that poster faces are not drawn in."""
+    if n < 1:
+        raise HsxError(f"pairs: expected 1 or more, got {n}; give a number, or leave it out")
+    if size not in PITCH:
+        raise HsxError(f"expected a model of poster faces, {' or '.join(map(str, PITCH))} pixels wide, got one of "
+                       f"{size}; take hsx://demo_faces, or one that train.py made")
+
+
 def held_out(n: int, size: int, seed: int = HELD_OUT) -> Pairs:
     """``n`` pairs never trained on."""
+    expect(n, size)
     pictures, contents, styles = make(2 * n, seed, size)
     pairs = list(zip(contents[:n], styles[n:]))
     truth = np.stack([render(*pair, size) for pair in pairs])

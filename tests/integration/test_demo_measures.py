@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import hsx
+from hsx.errors import HsxError
 
 pytestmark = pytest.mark.usefixtures("all_cores")
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "demo_faces"))
@@ -145,7 +146,7 @@ def test_what_hsx_meets_on_its_way_has_the_contents_layout_and_the_truths_colour
     moved = objective.on_the_way(styles, content, noise, truth, bare, start, torch.full((4,), 3))
     assert (left - styles).abs().mean() < 0.5 * (left - truth).abs().mean()
     assert (moved - truth).abs().mean() < 0.2 * (moved - styles).abs().mean()
-    wrong = truth.roll(2, 0)  # so that, whatever the weights, x_0 is much unlike what it is told to be
+    wrong = truth.roll(2, 0)  # x_0 is much unlike it, whatever the weights; at t = 3 noise is weak
     off = objective.on_the_way(styles, content, noise, wrong, bare, start, torch.full((4,), 3)) - wrong
     assert (off - fine(off)).square().mean() < 0.3 * off.square().mean()
     assert off[~bare.expand_as(off)].square().mean() < 0.3 * off[bare.expand_as(off)].square().mean()
@@ -170,7 +171,15 @@ def test_hardly_any_ghosts_are_left_by_the_shipped_model(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["ghosts.py", "--pairs", "16"])
     ghosts.main()
     left, fidelity = map(float, re.fullmatch(r"ghosts (\S+) of 255, PSNR (\S+) dB\n", capsys.readouterr().out).groups())
-    assert left < 2 and fidelity > 26  # 5.0 by the weights until commit 7ce100b
+    assert left < 2 and fidelity > 26  # the weights until commit 7ce100b: 5.0 on these pairs
+
+
+@pytest.mark.parametrize(("n", "size", "got"), [(0, 64, "expected 1 or more, got 0"), (4, 48, "got one of 48")])
+def test_pairs_that_cannot_be_drawn_are_named(n, size, got):
+    from evaluate import held_out
+
+    with pytest.raises(HsxError, match=got):
+        held_out(n, size)
 
 
 def test_what_noise_is_left_on_plain_ground_is_taken_away(generator):
