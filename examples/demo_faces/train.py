@@ -24,6 +24,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
+from hsx.errors import first_line
+
 PARTS = ("loss", "misread", "off", "ghosts")
 FILES = {"faces.npy": 1, "flawed.npy": 7}  # and the seeds that they are drawn from
 
@@ -172,7 +174,11 @@ def main() -> None:
         module.objective.ema.load_state_dict(module.objective.net.state_dict())
         print(f"begun from {args.weights}; new: {', '.join(new) or 'nothing'}")
     elif last.exists():
-        state = torch.load(last, "cpu", weights_only=True, mmap=True)["state_dict"]
+        try:
+            state = torch.load(last, "cpu", weights_only=True, mmap=True)["state_dict"]
+        except Exception as error:  # torch's unpickler raises nearly anything on bytes that are no checkpoint
+            parser.error(f"{last}: expected the state of such a training, could not read it ({first_line(error)}); "
+                         "take another folder")
         if strange := others(state, module) or [name for name in module.state_dict() if name not in state]:
             parser.error(f"{last}: expected the state of such a training, got another's, {strange[0]} the first that "
                          "differs; take another folder, or the commit that wrote it")

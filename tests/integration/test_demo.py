@@ -1,5 +1,6 @@
 """The demo model, the README and the configs, as they stand."""
 
+import importlib
 import re
 import runpy
 import shlex
@@ -150,3 +151,17 @@ def test_training_refuses_another_networks_state(tmp_path, monkeypatch, capsys):
             train.main()
         assert ended.value.code == 2 and said in capsys.readouterr().err
         torch.save({"state_dict": {"net.weight": torch.zeros(1)}}, tmp_path / "last.ckpt")
+
+
+@pytest.mark.parametrize("script", ["train", "ship"])
+@pytest.mark.parametrize("content", [b"no checkpoint", {"state_dict": {"net.weight": torch.zeros(1)}}, {}])
+def test_a_file_that_is_no_training_state_ends_in_one_line(script, content, tmp_path, monkeypatch, capsys):
+    last = tmp_path / "last.ckpt"
+    last.write_bytes(content) if isinstance(content, bytes) else torch.save(content, last)
+    more = ["--size", "32", "--faces", "4"] if script == "train" else [str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", [f"{script}.py", str(tmp_path), *more])
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(script).main()
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert ended.value.code == 2 and "last.ckpt: expected the state of " in said
+    assert not (tmp_path / "out").exists()
