@@ -34,7 +34,7 @@ def main() -> None:
         prediction_type="v_prediction")
     unet = module.objective.ema.half()
     DDPMPipeline(unet, scheduler).save_pretrained(args.folder, safe_serialization=True)
-    steps = torch.load(last, "cpu", weights_only=True)["global_step"]
+    steps = torch.load(last, "cpu", weights_only=True, mmap=True)["global_step"]
     print(f"{args.folder}: {sum(p.numel() for p in unet.parameters()):,} weights after {steps} iterations")
 
 

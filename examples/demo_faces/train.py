@@ -130,7 +130,7 @@ def others(state: dict[str, Tensor], module: nn.Module) -> list[str]:
 
 
 def main() -> None:
-    """Draw the faces once, then train or go on training."""
+    """Look at what is given, draw the faces once, then train or go on training."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="where the state is kept")
     parser.add_argument("--size", type=int, choices=tuple(CHANNELS), default=64)
@@ -150,15 +150,6 @@ def main() -> None:
     if min(*shares, 1 - sum(shares)) < 0:
         parser.error("--borrow, --lend, --mend: expected shares of a batch, at most 1 together, got "
                      f"{', '.join(map(str, shares))}")
-    args.folder.mkdir(parents=True, exist_ok=True)
-    for name, seed in FILES.items():
-        flawed, file = name == "flawed.npy", args.folder / name
-        if not file.exists():
-            part = file.with_suffix(".part.npy")
-            np.save(part, draw_faces(-(-args.faces // 4) if flawed else args.faces, seed, args.size, flawed))
-            part.replace(file)
-        if (size := np.load(file, mmap_mode="r").shape[-1]) != args.size:
-            parser.error(f"{file}: expected faces of {args.size} pixels, got {size}; take another folder")
     last = args.folder / "last.ckpt"
     lightning.seed_everything(0)
     module = DemoTraining(
@@ -182,6 +173,15 @@ def main() -> None:
         if strange := others(state, module) or [name for name in module.state_dict() if name not in state]:
             parser.error(f"{last}: expected the state of such a training, got another's, {strange[0]} the first that "
                          "differs; take another folder, or the commit that wrote it")
+    args.folder.mkdir(parents=True, exist_ok=True)
+    for name, seed in FILES.items():
+        flawed, file = name == "flawed.npy", args.folder / name
+        if not file.exists():
+            part = file.with_suffix(".part.npy")
+            np.save(part, draw_faces(-(-args.faces // 4) if flawed else args.faces, seed, args.size, flawed))
+            part.replace(file)
+        if (size := np.load(file, mmap_mode="r").shape[-1]) != args.size:
+            parser.error(f"{file}: expected faces of {args.size} pixels, got {size}; take another folder")
     trainer = lightning.Trainer(
         accelerator="auto", devices=1, max_steps=args.stop or args.iterations,
         gradient_clip_val=1.0, callbacks=[Saving()], default_root_dir=str(args.folder), logger=False,

@@ -150,6 +150,7 @@ def test_training_refuses_another_networks_state(tmp_path, monkeypatch, capsys):
         with pytest.raises(SystemExit) as ended:
             train.main()
         assert ended.value.code == 2 and said in capsys.readouterr().err
+        assert not (tmp_path / "faces.npy").exists()  # it is said before anything is drawn
         torch.save({"state_dict": {"net.weight": torch.zeros(1)}}, tmp_path / "last.ckpt")
 
 
