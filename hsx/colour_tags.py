@@ -38,7 +38,7 @@ def profile_of(picture: Image.Image, path: Path) -> bytes | None:
         Doubt: for a word that cannot be used.
         ValueError: for a picture of high dynamic range, which has no 8-bit sRGB.
     """
-    chunks = _png_chunks(path) if picture.format == "PNG" else {}
+    chunks = _png_chunks(path) if picture.format == "PNG" and path.is_file() else {}
     if b"cICP" in chunks:
         return _cicp(picture, *struct.unpack(">BBxB", chunks[b"cICP"][:4].ljust(4, b"\0")))
     if (embedded := picture.info.get("icc_profile", b"")) != b"":
@@ -49,6 +49,8 @@ def profile_of(picture: Image.Image, path: Path) -> bytes | None:
         return None
     if b"gAMA" in chunks or b"cHRM" in chunks:
         return _png_gamma(picture, chunks)
+    if not path.is_file():  # a picture made in memory
+        return _exif(picture)
     reader = {"JPEG2000": _jp2, "AVIF": _avif, "GIF": _gif, "BMP": _bmp}.get(picture.format or "")
     return reader(picture, path) if reader else _tiff(picture) if picture.format == "TIFF" else _exif(picture)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from hsx.assets import resolve
 from hsx.errors import HsxError, ImageError
-from hsx.reading import read_picture, reading
+from hsx.reading import opened_picture, read_picture, reading
 from hsx.sources import MAGIC, in_folder, listed, matching, shown
 
 FITS = ("crop", "pad", "stretch")
@@ -47,21 +47,22 @@ def find_images(source: str, option: str = "pictures") -> list[Path]:
                    "check the path")
 
 
-def read_image(path: Path, size: int, fit: str = "crop") -> Tensor:
+def read_image(path: Path | Image.Image, size: int, fit: str = "crop") -> Tensor:
     """A picture as the network wants it: made square, resized to ``size``; (3, size, size) in [-1, 1].
 
     Its colours become sRGB by the profile or the tags that it has; one that cannot be used is named in the log.  EXIF
     rotation is applied, transparency laid over white, and of several pages or frames the first taken.
 
     Args:
-        path: the picture.
+        path: the picture, or one that Pillow opened.
         size: pixels a side.
         fit: what makes it square: crop (the middle), pad (white bars) or stretch.
 
     Raises:
         ImageError: for a file that is missing, unreadable, no picture, truncated or too large.
     """
-    picture = _square(read_picture(path), size, fit)
+    whole = opened_picture(path) if isinstance(path, Image.Image) else read_picture(path)
+    picture = _square(whole, size, fit)
     return torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1).float() / 127.5 - 1  # (3, R, R)
 
 

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from hsx.colour import ProfileError, changes, lab, to_srgb
 from hsx.colour_tags import Doubt, profile_of
 from hsx.errors import ImageError, first_line
-from hsx.formats import frames, kind, readable, refuse_preview
+from hsx.formats import LEFT_OUT, frames, kind, readable, refuse_preview
 from hsx.sources import shown
 
 NAMED = 10  # pictures at most that are named for one reason
@@ -59,19 +59,35 @@ def read_picture(path: Path, mask: bool = False) -> Image.Image:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(path, formats=readable()) as opened:
             refuse_preview(opened, path)
-            upright = ImageOps.exif_transpose(opened)
-            picture = _numbers(opened, upright, path) if mask else _coloured(opened, upright, path)
+            picture = _numbers(opened, path) if mask else _coloured(opened, path)
             try:
                 several = frames(opened)
             except Exception:  # the first was read
-                several = "it holds further pictures that are broken: the first is taken"
+                several = "it holds further pictures, which are broken: the first is taken"
             if several:
                 _say(path, "frames", several)
             return picture
 
 
-def _coloured(opened: Image.Image, upright: Image.Image, path: Path) -> Image.Image:
-    """``upright`` as RGB in sRGB, by what the file says of its colours."""
+def opened_picture(picture: Image.Image) -> Image.Image:
+    """A picture that was opened or made elsewhere, likewise.
+
+    Raises:
+        ImageError: for one that cannot be read, or of a format that hsx does not open.
+    """
+    name = str(getattr(picture, "filename", "") or "a picture")
+    try:
+        if picture.format in LEFT_OUT:
+            raise ValueError(LEFT_OUT[picture.format])
+        return _coloured(picture, Path(name))
+    except Exception as error:
+        raise ImageError(f"{shown(name)}: expected a picture, could not read it ({first_line(error)}); give another"
+                         ) from None
+
+
+def _coloured(opened: Image.Image, path: Path) -> Image.Image:
+    """An opened picture as RGB in sRGB, by what its file says of its colours."""
+    upright = ImageOps.exif_transpose(opened)
     try:
         profile = profile_of(opened, path)
         if profile is not None:
@@ -79,21 +95,22 @@ def _coloured(opened: Image.Image, upright: Image.Image, path: Path) -> Image.Im
         if opened.mode == "CMYK":
             _say(path, "CMYK", "it is CMYK without a profile: converted by the simple formula")
     except ProfileError as error:
-        _say(path, "profile", f"its colour profile is ignored ({error}): read as sRGB")
+        _say(path, "profile", f"its colour profile is ignored ({error}): read as {opened.mode} without one"
+             if opened.mode in ("CMYK", "LAB") else f"its colour profile is ignored ({error}): read as sRGB")
     except Doubt as error:
         _say(path, "doubt", f"{error}: read as sRGB")
     return _rgb(upright)
 
 
-def _numbers(opened: Image.Image, upright: Image.Image, path: Path) -> Image.Image:
-    """``upright`` as RGB, no profile applied, and said where one would change it."""
+def _numbers(opened: Image.Image, path: Path) -> Image.Image:
+    """An opened picture as RGB, no profile applied, and said where one would change it."""
     try:
         profile = profile_of(opened, path)
         if profile is not None and changes(opened, profile):
             _say(path, "mask", "a mask's values are numbers: its colour profile is not applied")
     except (Doubt, ValueError):
         pass  # of colours, which a mask does not have
-    return _rgb(upright)
+    return _rgb(ImageOps.exif_transpose(opened))
 
 
 def _say(path: Path, reason: str, words: str) -> None:

@@ -1,8 +1,13 @@
-"""ICC profiles of version 2, written byte by byte, with the figures that their makers publish."""
+"""Pictures with ICC profiles (version 2, written byte by byte, with the figures that their makers publish)."""
 
+import io
 import struct
+import zlib
 
 import numpy as np
+from PIL import Image
+
+from hsx.images import read_image
 
 ADOBE = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))  # XYZ of r, g, b at D50
 P3 = ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407))
@@ -55,8 +60,8 @@ def cmyk():
     return icc(b"CMYK", {b"A2B0": lut, b"A2B1": lut}, device=b"prtr", connection=b"Lab ")
 
 
-INKS = {(c, m, y, k): (95 * (1 - 0.35 * c) * (1 - 0.5 * m) * (1 - 0.1 * y) * (1 - 0.9 * k), (-35 * c + 70 * m) * (1 - k),
-                       (-45 * c - 5 * m + 85 * y) * (1 - k))
+INKS = {(c, m, y, k): (95 * (1 - 0.35 * c) * (1 - 0.5 * m) * (1 - 0.1 * y) * (1 - 0.9 * k),
+                       (-35 * c + 70 * m) * (1 - k), (-45 * c - 5 * m + 85 * y) * (1 - k))
         for c in (0, 1) for m in (0, 1) for y in (0, 1) for k in (0, 1)}
 
 
@@ -81,3 +86,26 @@ def lab_in_srgb(L, a, b):
     xyz = [w * (v ** 3 if v > 6 / 29 else 3 * (6 / 29) ** 2 * (v - 4 / 29)) for v, w in zip(
         (f + a / 500, f, f - b / 200), D50, strict=True)]
     return encoded(TO_SRGB @ np.array(xyz))
+
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
+
+
+def read(picture) -> np.ndarray:
+    """What hsx reads, (24, 24, 3), 0 to 255."""
+    return np.asarray(read_image(picture, 24).add(1).mul(127.5).round().permute(1, 2, 0))
+
+
+def raw(path) -> np.ndarray:
+    """The numbers in a file."""
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB")).astype(int)
+
+
+def png_with(picture: Image.Image, *chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG with chunks after its head."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    more = b"".join(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+                    for kind, data in chunks)
+    return buffer.getvalue()[:33] + more + buffer.getvalue()[33:]

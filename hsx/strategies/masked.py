@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import ImageFilter
+from PIL import Image, ImageFilter
 from torch import Tensor
 
 from hsx.assets import resolve
 from hsx.errors import HsxError
-from hsx.images import read_image, to_picture
+from hsx.images import read_mask
 from hsx.strategies.base import Blend
 from hsx.strategies.blends import Slerp
 
@@ -42,7 +42,7 @@ class Masked(Blend):
     def __init__(self, mask: str, blend: Blend | None = None, feather: float = 0.0, invert: bool = False) -> None:
         if not 0 <= feather <= 0.5:
             raise HsxError(f"feather: expected a number from 0 to 0.5, got {feather}; 0.05 is soft")
-        picture = to_picture(read_image(resolve(mask), SIDE)).convert("L")
+        picture = Image.fromarray(read_mask(resolve(mask), SIDE)[0].mul(255).round().byte().numpy())
         soft = np.asarray(picture.filter(ImageFilter.GaussianBlur(feather * SIDE)), dtype=np.float32) / 255
         area = torch.from_numpy(soft)[None, None]  # (1, 1, SIDE, SIDE)
         self.area, self.blend = 1 - area if invert else area, blend or Slerp()
