@@ -19,7 +19,7 @@ from hsx.cli import main
 def run(folder: Path, dtype: str) -> tuple[np.ndarray, int]:
     """The pictures of the main job, (48, 64, 64, 3), and the bytes of its trajectories."""
     assert main(["predict", "--config", "configs/demo.yaml", "--output_dir", str(folder), "--store.dtype", dtype]) == 0
-    pictures = [np.asarray(Image.open(path), dtype=float) for path in sorted(folder.glob("*__*.png"))]
+    pictures = [np.asarray(Image.open(path, formats=("PNG",)), dtype=float) for path in sorted(folder.glob("*__*.png"))]
     return np.stack(pictures), sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
 
 

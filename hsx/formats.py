@@ -26,10 +26,10 @@ OTHERS = (  # suffixes of what may be meant as a picture and that Pillow does no
     ".sr2", ".orf", ".rw2", ".raf", ".pef", ".srw", ".3fr", ".iiq", ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm",
     ".wmv", ".avif", ".webp", ".jp2")
 EVERYDAY = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000", "PSD")  # their first bytes leave no doubt
-SIGNATURES = (  # where in a file, which bytes, and what it then is
+SIGNATURES: tuple[tuple[int, bytes, str], ...] = (  # where in a file, which bytes, and what it then is
     (0, b"%!", "PostScript, a program, which hsx does not run"), (0, b"\xc5\xd0\xd3\xc6", "PostScript, a program, "
      "which hsx does not run"), (0, b"%PDF", "a PDF"), (0, b"\xd7\xcd\xc6\x9a", "a Windows metafile"),
-    (40, b" EMF", "a Windows metafile"), (0, b"\x1c\x02", "an IPTC file"), (8, b"heic", "a HEIC picture"),
+    (40, b" EMF", "a Windows metafile"), (8, b"heic", "a HEIC picture"),
     (8, b"heix", "a HEIC picture"), (8, b"mif1", "a HEIF picture"), (8, b"crx ", "a camera's raw picture"),
     (4, b"ftyp", "a film"), (0, b"\x00\x00\x01\xb3", "an MPEG film"), (0, b"\x00\x00\x01\xba", "an MPEG film"),
     (0, b"\x1aE\xdf\xa3", "a film"), (0, b"\xff\x0a", "a JPEG XL picture"), (4, b"JXL ", "a JPEG XL picture"),
@@ -40,7 +40,7 @@ SIGNATURES = (  # where in a file, which bytes, and what it then is
     (0, b"BUFR", "a BUFR file"), (0, b"\xd0\xcf\x11\xe0", "an OLE container"), (0, b"PK\x03\x04", "a ZIP archive"),
     (0, b"\x1f\x8b", "a gzip archive"), (0, b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
     (0, b"<svg", "an SVG drawing"), (0, b"<?xml", "XML, perhaps an SVG drawing"), (0, b"<!doctype html", "a web page"),
-    (0, b"<html", "a web page"))
+    (0, b"<html", "a web page"), *((0, bytes([0x1C, record]), "an IPTC file") for record in range(1, 10)))
 
 
 @cache

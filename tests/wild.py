@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from .profiles import ADOBE, grey, matrix
+
 PLACES = ("one", "two words", "größer/中文")
 NAMES = ("plain", "with space", "quo'te\"d", "new\nline", "Ünïcödé 画像", "#hash", "100% [x] {0}")
 
@@ -59,6 +61,11 @@ GOOD: tuple[tuple[str, Callable[[Path, int], None]], ...] = (
     (".jpeg", lambda path, seed: _picture(seed, height=57).save(path)),
     (".png", lambda path, seed: _picture(seed, width=1, height=1).save(path)),
     (".png", lambda path, seed: _picture(seed, width=1, height=5000).save(path)),
+    (".jfif", lambda path, seed: _picture(seed).save(path, format="JPEG")),
+    (".PPM", lambda path, seed: _picture(seed).save(path)),
+    (".tga", lambda path, seed: _picture(seed).save(path)),
+    (".png", lambda path, seed: _picture(seed).save(path, icc_profile=matrix(ADOBE, 563 / 256))),
+    (".jpg", lambda path, seed: _picture(seed, "L").save(path, icc_profile=grey(1.8))),
 )
 
 

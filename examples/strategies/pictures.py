@@ -68,7 +68,8 @@ def catalogue(folder: Path) -> dict[str, list[Row]]:
             ("Slerp", strategies.Slerp(), None), ("Lerp", strategies.Lerp(), None),
             ("Masked\nby this mask", masked(), mask),
             ("Masked, invert\noutside this mask", masked(invert=True), mask),
-            ("SphericalMean\nwith this, 1 : 1", strategies.SphericalMean([further]), Image.open(further)),
+            ("SphericalMean\nwith this, 1 : 1", strategies.SphericalMean([further]),
+             Image.open(further, formats=("PNG",))),
             *plugin("hsx_masks", "ObjectMask", "ObjectMask\n(hsx-masks)"),
         ],
         "normalizer": [
