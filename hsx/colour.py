@@ -44,6 +44,8 @@ def to_srgb(picture: Image.Image, profile: bytes) -> Image.Image:
         opaque = to_srgb(picture.convert("RGB"), profile)
         opaque.putalpha(picture.getchannel("A"))
         return opaque
+    if picture.mode == "RGB" and profile[16:20] == b"GRAY" and _is_grey(picture):
+        return to_srgb(picture.getchannel("R"), profile).convert("RGB")
     convert = _conversion(profile, picture.mode)
     if convert is not None:
         return convert(picture)
@@ -108,6 +110,12 @@ def _opened(profile: bytes, mode: str) -> tuple[ImageCms.ImageCmsProfile, str]:
     if space not in SPACES.get(mode, ()):
         raise ProfileError(f"it is of {space} colours, the picture of {mode}")
     return opened, space
+
+
+def _is_grey(picture: Image.Image) -> bool:
+    """Whether the three channels of an RGB picture are equal."""
+    pixels = np.asarray(picture)
+    return bool((pixels == pixels[..., :1]).all())
 
 
 def _same(colours: np.ndarray, picture: Image.Image) -> bool:

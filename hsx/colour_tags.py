@@ -41,8 +41,9 @@ def profile_of(picture: Image.Image, path: Path) -> bytes | None:
     chunks = _png_chunks(path) if picture.format == "PNG" and path.is_file() else {}
     if b"cICP" in chunks:
         return _cicp(picture, *struct.unpack(">BBxB", chunks[b"cICP"][:4].ljust(4, b"\0")))
-    if (embedded := picture.info.get("icc_profile", b"")) != b"":
-        if not isinstance(embedded, bytes):
+    if "icc_profile" in picture.info:
+        embedded = picture.info["icc_profile"]
+        if not isinstance(embedded, bytes) or not embedded:
             raise Doubt("its colour profile is broken")
         return embedded
     if b"sRGB" in chunks:
@@ -153,11 +154,12 @@ def _colr(path: Path, within: Sequence[bytes]) -> bytes:
 def _jp2(picture: Image.Image, path: Path) -> bytes | None:
     """A method, two bytes, and a number for the space or a profile (ISO 15444-1, I.5.3.3)."""
     box = _colr(path, [b"jp2h"])
-    if not box or box[:1] == b"\1" and int.from_bytes(box[3:7], "big") in (12, 14, 16, 17, 18):
+    number = int.from_bytes(box[3:7], "big")  # sRGB, grey, sYCC or inks
+    if not box or box[:1] == b"\1" and (number in (16, 17, 18) or number == 12 and picture.mode == "CMYK"):
         return None
     if box[:1] in (b"\2", b"\3"):
         return box[3:]
-    raise Doubt(f"its colour space (colr, method {box[0]}) is not known")
+    raise Doubt(f"its colour space (colr, method {box[0]}, number {number}) is not known")
 
 
 def _avif(picture: Image.Image, path: Path) -> bytes | None:

@@ -66,10 +66,8 @@ def not_read() -> tuple[str, ...]:
 
 def is_everyday(path: Path) -> bool:
     """Whether a file without a picture's suffix starts as a picture of an everyday format does."""
-    if not path.is_file():
-        return False
     try:
-        head = _head(path)
+        head = _head(path) if path.is_file() else b""
     except OSError:
         return False
     return any(_accepts(name, head) is True for name in EVERYDAY if name in readable())

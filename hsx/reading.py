@@ -128,6 +128,7 @@ def _rgb(picture: Image.Image, profile: bytes | None = None) -> Image.Image:
         values, white = np.asarray(picture), 1 if picture.mode == "F" else 65535
         if not (values.min() >= 0 and values.max() <= white):
             raise ValueError(f"its values are {values.min()} to {values.max()}, not from 0 to {white}")
+        values = np.where(values == picture.info.get("transparency", -1), white, values)
         most, kept = (255, np.uint8) if profile is None else (65535, np.uint16)  # profiles take 16 bits
         picture = Image.fromarray((values * (most / white)).round().astype(kept))
     if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:

@@ -105,7 +105,8 @@ def listed(file: Path, option: str) -> list[Path]:
 def _files(folders: Iterable[Path], scan: Scan) -> Iterator[Path]:
     """The files in ``folders`` and below."""
     for _, entries in _walk(folders, scan):
-        yield from (Path(entry) for entry in entries if not os.path.isdir(entry))
+        yield from (Path(entry) for entry in entries if not (
+            os.path.isdir(entry) if entry.is_symlink() else entry.is_dir(follow_symlinks=False)))
 
 
 def _sorted_out(files: Iterable[Path]) -> tuple[list[Path], list[Path]]:

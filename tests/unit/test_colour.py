@@ -116,6 +116,9 @@ def test_transparency_rotation_and_palettes_are_kept(tmp_path):
     Image.fromarray(np.concatenate([PIXELS[..., :1], alpha], -1)).save(tmp_path / "la.png", icc_profile=grey(1.8))
     image = read(tmp_path / "la.png")
     assert (image[:12] == 255).all() and abs(image[12:] - encoded((PIXELS[12:, :, :1] / 255) ** 1.8)).max() <= 1
+    wide = Image.fromarray(np.arange(576, dtype=np.uint16).reshape(24, 24))
+    wide.save(tmp_path / "wide.png", transparency=300, icc_profile=grey(1.8))
+    assert np.argwhere((read(tmp_path / "wide.png") == 255).all(-1)).tolist() == [[300 // 24, 300 % 24]]
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(PIXELS).save(tmp_path / "turned.tif", icc_profile=profile, exif=exif)
@@ -131,7 +134,12 @@ def test_transparency_rotation_and_palettes_are_kept(tmp_path):
     assert abs(image - in_srgb(colours, *space))[np.asarray(palette) != hole].max() <= 2
 
 
-def test_a_grey_picture_with_a_profile_of_rgb(tmp_path):
+def test_a_grey_picture_with_a_profile_of_rgb_and_grey_in_three_channels(tmp_path, said):
+    three = np.repeat(PIXELS[..., :1], 3, -1)
+    Image.fromarray(three).save(tmp_path / "b.png", icc_profile=grey(1.8))
+    Image.fromarray(PIXELS[..., 0]).convert("P").save(tmp_path / "p.png", icc_profile=grey(1.8))
+    for name in ("b.png", "p.png"):
+        assert abs(read(tmp_path / name) - encoded((PIXELS[..., :1] / 255) ** 1.8)).max() <= 1 and not said.records
     Image.fromarray(PIXELS[..., 0]).save(tmp_path / "a.png", icc_profile=matrix(ADOBE, 563 / 256))
     assert abs(read(tmp_path / "a.png") - encoded((PIXELS[..., :1] / 255) ** (563 / 256))).max() <= 1
 

@@ -4,6 +4,7 @@ import logging
 import os
 import struct
 import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image, PngImagePlugin
@@ -98,6 +99,9 @@ def test_every_format_was_looked_at():
         "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM", "XVTHUMB"}
     assert {name for name in formats.readable() if Image.OPEN[name][0].__module__.startswith("PIL.")} <= seen
     assert not seen & formats.LEFT_OUT.keys() and all(formats.LEFT_OUT.values())
+    page = (Path(__file__).parents[2] / "docs" / "pictures.md").read_text()
+    assert [name for name in (*formats.LEFT_OUT, *formats.EVERYDAY) if name not in page.replace(" 2000", "2000").replace(
+        "WebP", "WEBP")] == []
 
 
 SAVED = {"jfif": "JPEG", "jpe": "JPEG", "jpg": "JPEG", "ppm": "PPM", "pnm": "PPM", "tga": "TGA", "jp2": "JPEG2000",
