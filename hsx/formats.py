@@ -40,7 +40,8 @@ SIGNATURES: tuple[tuple[int, bytes, str], ...] = (  # where in a file, which byt
     (0, b"BUFR", "a BUFR file"), (0, b"\xd0\xcf\x11\xe0", "an OLE container"), (0, b"PK\x03\x04", "a ZIP archive"),
     (0, b"\x1f\x8b", "a gzip archive"), (0, b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
     (0, b"<svg", "an SVG drawing"), (0, b"<?xml", "XML, perhaps an SVG drawing"), (0, b"<!doctype html", "a web page"),
-    (0, b"<html", "a web page"), *((0, bytes([0x1C, record]), "an IPTC file") for record in range(1, 10)))
+    (0, b"<html", "a web page"), (0, b"\x1c\x02", "an IPTC file"),
+    (0, b"\x1c\x03", "an IPTC file"))
 
 
 @cache
@@ -73,17 +74,25 @@ def is_everyday(path: Path) -> bool:
     return any(_accepts(name, head) is True for name in EVERYDAY if name in readable())
 
 
+def likely(path: Path) -> tuple[str, ...]:
+    """The formats to try on a file: those without first bytes of their own only where these say nothing else."""
+    return tuple(name for name in readable() if Image.OPEN[name][1]) if _signature(_head(path)) else readable()
+
+
 def kind(path: Path) -> str:
     """What a file that is not opened is, in a few words."""
     head = _head(path)
     for name in readable():
         if isinstance(why := _accepts(name, head), str):  # this Pillow was built without it
             return why
+    return f"it is {_signature(head) or 'no picture that Pillow knows'}"
+
+
+def _signature(head: bytes) -> str | None:
+    """What first bytes say, blanks before words and their case left out."""
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    for place, start, what in SIGNATURES:
-        if head[place:].startswith(start) or (not place and start.isascii() and text.startswith(start.lower())):
-            return f"it is {what}"
-    return "it is no picture that Pillow knows"
+    return next((what for place, start, what in SIGNATURES if head[place:].startswith(start)
+                 or (not place and start.isascii() and text.startswith(start.lower()))), None)
 
 
 def refuse_preview(picture: Image.Image, path: Path) -> None:

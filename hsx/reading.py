@@ -15,7 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from hsx.colour import ProfileError, changes, lab, to_srgb
 from hsx.colour_tags import Doubt, profile_of
 from hsx.errors import ImageError, first_line
-from hsx.formats import LEFT_OUT, frames, kind, readable, refuse_preview
+from hsx.formats import LEFT_OUT, frames, kind, likely, refuse_preview
 from hsx.sources import shown
 
 NAMED = 10  # pictures at most that are named for one reason
@@ -57,7 +57,7 @@ def read_picture(path: Path, mask: bool = False) -> Image.Image:
     with reading(path, "mask" if mask else "picture"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd metadata
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(path, formats=readable()) as opened:
+        with Image.open(path, formats=likely(path)) as opened:
             refuse_preview(opened, path)
             picture = _numbers(opened, path) if mask else _coloured(opened, path)
             try:
@@ -79,6 +79,8 @@ def opened_picture(picture: Image.Image) -> Image.Image:
     try:
         if picture.format in LEFT_OUT:
             raise ValueError(LEFT_OUT[picture.format])
+        if Path(name).is_file():
+            refuse_preview(picture, Path(name))
         return _coloured(picture, Path(name))
     except Exception as error:
         raise ImageError(f"{shown(name)}: expected a picture, could not read it ({first_line(error)}); give another"
