@@ -12,7 +12,7 @@ from PIL import Image
 from hsx import icc
 from hsx.colour import LARGEST
 
-GREY = ("1", "L", "LA", "La", "I", "F")
+GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N", "F")
 # CICP (ITU-T H.273), of PNG's cICP and AVIF's nclx: primaries with their white, and curves by number
 PRIMARIES = {1: (icc.SRGB, icc.D65), 2: (icc.SRGB, icc.D65), 5: ((0.64, 0.33, 0.29, 0.60, 0.15, 0.06), icc.D65),
              6: ((0.63, 0.34, 0.31, 0.595, 0.155, 0.07), icc.D65), 7: ((0.63, 0.34, 0.31, 0.595, 0.155, 0.07), icc.D65),
@@ -58,7 +58,7 @@ def profile_of(picture: Image.Image, path: Path) -> bytes | None:
 
 def _made(picture: Image.Image, primaries: Sequence[float], white: Sequence[float], curve: Sequence[float]) -> bytes:
     """A profile of a picture's mode."""
-    return icc.profile(primaries, white, curve, grey=picture.mode.startswith(GREY))
+    return icc.profile(primaries, white, curve, grey=picture.mode in GREY)
 
 
 def _cicp(picture: Image.Image, primaries: int, curve: int, full: int = 1) -> bytes | None:
@@ -118,7 +118,7 @@ def _exif(picture: Image.Image) -> bytes | None:
         space, index = exif.get_ifd(0x8769).get(0xA001), exif.get_ifd(0xA005).get(1)
     except Exception:  # of broken EXIF Pillow raises all sorts; it then says nothing
         return None
-    if space in (None, 1) or picture.mode.startswith(GREY):
+    if space in (None, 1) or picture.mode in GREY:
         return None
     if space == 2 or str(index).strip("\0 ") == "R03":
         return icc.profile(icc.ADOBE_RGB, icc.D65, (563 / 256,))

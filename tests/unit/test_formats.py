@@ -132,11 +132,12 @@ SAVED = {"jfif": "JPEG", "jpe": "JPEG", "jpg": "JPEG", "ppm": "PPM", "pnm": "PPM
 
 
 def test_every_suffix_that_pillow_opens_is_a_picture(tmp_path):
-    for suffix, kind in SAVED.items():
+    saved = {suffix: kind for suffix, kind in SAVED.items() if kind in Image.SAVE}
+    for suffix, kind in saved.items():
         with Image.open(picture(tmp_path / "a.png", 1)) as plain:
             plain.save(tmp_path / f"{suffix}.{suffix}", kind)
     found = find_images(str(tmp_path))
-    assert {path.suffix[1:] for path in found} == {*SAVED, "png"} and found == sorted(found)
+    assert {path.suffix[1:] for path in found} == {*saved, "png"} and found == sorted(found)
     first = read_image(tmp_path / "a.png", 16)
     for path in found:
         assert (read_image(path, 16) - first).abs().mean() < 0.15, path
@@ -207,7 +208,8 @@ def test_previews_of_raw_pictures_are_refused(tmp_path):
 def test_of_several_pages_frames_and_sizes_the_choice_is_told(tmp_path, caplog, monkeypatch):
     monkeypatch.setattr("hsx.reading._said", {})
     pages = [Image.new("RGB", (16, 16), colour) for colour in ("red", "lime", "blue")]
-    for suffix in ("tif", "gif", "webp", "png", "avif"):
+    animated = [name for name in ("avif", "gif", "png", "tif", "webp") if name != "avif" or "AVIF" in Image.SAVE]
+    for suffix in animated:
         pages[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=pages[1:])
     pages[0].save(tmp_path / "a.mpo", "MPO", save_all=True, append_images=pages[1:])
     Image.new("RGBA", (48, 48), "red").save(tmp_path / "a.ico", sizes=[(16, 16), (48, 48)])
@@ -216,8 +218,8 @@ def test_of_several_pages_frames_and_sizes_the_choice_is_told(tmp_path, caplog, 
             assert read_image(path, 16)[:, 8, 8].tolist() == pytest.approx([1, -1, -1], abs=0.1)
     said = sorted(record.getMessage().removeprefix(f"{tmp_path}/") for record in caplog.records)
     first = "it holds 3 pictures: the first is taken"
-    assert said == [f"a.avif: {first}", f"a.gif: {first}", "a.ico: it holds 2 sizes: the largest is taken",
-                    f"a.png: {first}", f"a.tif: {first}", f"a.webp: {first}"]
+    icon = "a.ico: it holds 2 sizes: the largest is taken"
+    assert said == sorted([icon, *(f"a.{name}: {first}" for name in animated)])
 
 
 def test_text_that_swells_and_other_odd_files_have_no_record(tmp_path, monkeypatch):
