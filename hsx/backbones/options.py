@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -13,11 +15,42 @@ from hsx.errors import BackboneError
 DTYPES = {"float64": torch.float64, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
+MISSING = {  # what cannot be assumed, and what it means
+    "image_size": "the side of the square pictures that the network was trained on",
+    "num_head_channels": "64 in most ADM and P2 models",
+    "num_heads": "4 in most iDDPM models",
+    "class_label": "the class with which to use a network of {classes} classes, 0 to {last}",
+}
+
+
 class Fact(NamedTuple):
-    """A value and its origin: read (from the file), known (a published model), given (an option) or assumed."""
+    """A value and its origin.
+
+    ``read`` from the file, ``known`` of the published file of this name, ``given`` as an option, or ``assumed``.
+    """
 
     value: Any
     origin: str
+
+
+class Unsaid(BackboneError):
+    """A source that does not say all of its use: what was read of it, and every option that must be given."""
+
+    def __init__(self, path: Path, family: str, facts: dict[str, Fact], missing: Sequence[str],
+                 classes: int | None = None) -> None:
+        self.family, self.facts = family, facts
+        last = classes - 1 if classes else None
+        self.missing = {name: MISSING[name].format(classes=classes, last=last) for name in missing}
+        one = [f"the option {name} ({what})" for name, what in self.missing.items() if not name.startswith("num_head")]
+        heads = [f"{name} ({what})" for name, what in self.missing.items() if name.startswith("num_head")]
+        if heads:
+            one.append(f"one of the options {' and '.join(heads)}")
+        if list(missing) == ["class_label"]:
+            said = (f"expected an unconditional network, got one of {classes} classes; choose one with the option "
+                    "class_label, or use an unconditional network")
+        else:
+            said = f"expected {', '.join(one)}, which {family} weights cannot tell; give {'it' if len(one) == 1 else 'them'}"
+        super().__init__(f"{path}: {said}")
 
 
 @dataclass(frozen=True)
@@ -33,6 +66,7 @@ class Options:
         num_train_timesteps: how many timesteps the network was trained with.
         rescale_timesteps: give the network t 1000 / T (iDDPM trained with 4000 timesteps).
         class_label: the class with which a class-conditional network is used.
+        prediction_type: what the network predicts, where a file cannot tell (nearly all predict eps).
         dtype: in which to keep the weights.
         device: where to put them.
         family: read the file as this family's, whatever its names suggest.
@@ -47,6 +81,7 @@ class Options:
     num_train_timesteps: int | None = None
     rescale_timesteps: bool | None = None
     class_label: int | None = None
+    prediction_type: Literal["epsilon", "v_prediction", "sample"] | None = None
     dtype: Literal["float64", "float32", "float16", "bfloat16"] | None = None
     device: str | None = None
     family: str | None = None
@@ -68,7 +103,8 @@ class Options:
         if isinstance(options.get("dtype"), torch.dtype):
             options = {**options, "dtype": str(options["dtype"]).removeprefix("torch.")}
         found = cls(**options)
-        for name, allowed in (("attention_order", ("legacy", "new")), ("dtype", tuple(DTYPES))):
+        for name, allowed in (("attention_order", ("legacy", "new")), ("dtype", tuple(DTYPES)),
+                              ("prediction_type", ("epsilon", "v_prediction", "sample"))):
             if getattr(found, name) not in (None, *allowed):
                 raise BackboneError(f"{name}: expected {' or '.join(allowed)}, got {getattr(found, name)}; take one")
         if found.num_heads and found.num_head_channels:
