@@ -65,8 +65,10 @@ def _load(source: str, options: Options) -> Backbone:
     if path.suffix not in FILES:
         raise BackboneError(f"{source}: expected a file ending in {', '.join(FILES)}, got '{path.suffix}'; "
                             "give the checkpoint itself")
-    state = read_tensors(path)
-    return _family(path, state, options).build(state, options, path)
+    weights = read_tensors(path)
+    backbone = _family(path, weights.state, options).build(weights.state, options, path)
+    backbone.facts = {"weights": weights.taken, **backbone.facts}
+    return backbone
 
 
 def _family(path: Path, state: dict[str, torch.Tensor], options: Options) -> Family:

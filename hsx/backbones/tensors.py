@@ -5,20 +5,35 @@ from __future__ import annotations
 import pickle
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from hsx.backbones.options import Fact
 from hsx.errors import BackboneError, first_line
 
 PREFIXES = ("module.", "_orig_mod.", "model.", "unet.", "net.", "ema.", "ema_model.")  # what wrappers put before names
 WRAPPERS = ("ema", "ema_state_dict", "state_dict", "model_state_dict", "model")  # where wrappers keep them, best first
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """A state dict in float32 from a ``.safetensors`` file, or one that ``torch.save`` wrote.
+class Weights(NamedTuple):
+    """What a checkpoint file holds of one network.
+
+    Attributes:
+        state: its tensors in float32, under the network's own names (prefixes of wrappers are taken off).
+        taken: which weights of the file these are, averaged or not, and what was left out.
+        betas: the schedule (T,) float64, where the file holds that of its Gaussian diffusion.
+    """
+
+    state: dict[str, Tensor]
+    taken: Fact
+    betas: Tensor | None = None
+
+
+def read_tensors(path: Path) -> Weights:
+    """The weights in a checkpoint file of any suffix: safetensors, or what ``torch.save`` wrote, by its first bytes.
 
     Unwrapped are the five-item list of DDPM's training code (model, optimizer, epoch, step, EMA), a Lightning
     checkpoint, and the prefixes that wrappers put before names; averaged weights (EMA) are preferred where there are
@@ -47,7 +62,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     broken = [name for name, value in state.items() if value.is_floating_point() and not torch.isfinite(value).all()]
     if broken:
         raise BackboneError(f"{path}: expected finite weights, got {broken[0]} with others; fetch or save it again")
-    return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+    state = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+    return Weights(state, Fact("the only ones in the file", "read"))
 
 
 def _unwrapped(loaded: Any) -> dict[str, Tensor] | None:
