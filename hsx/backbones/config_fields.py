@@ -75,17 +75,19 @@ def check(file: Path, config: Mapping[str, Any], rules: Mapping[str, Rule], igno
                                 "take it out if it does not matter to the network's output")
 
 
-def read_json(file: Path) -> dict[str, Any]:
+def read_json(file: Path, remedy: str = "fetch the model again") -> dict[str, Any]:
     """The object in a JSON file.  Raises BackboneError, in a line, for anything else."""
     try:
         found = json.loads(file.read_bytes().decode("utf-8-sig"), object_pairs_hook=_without_doubles)
     except OSError as error:
         raise BackboneError(f"{file}: expected a file that can be read, got an error ({error.strerror}); "
-                            "fetch the model again") from None
+                            f"{remedy}") from None
     except (ValueError, RecursionError) as error:
-        raise BackboneError(f"{file}: expected JSON, {_instead(file)} ({first_line(error)}); fetch it again") from None
+        if is_lfs_pointer(file):
+            raise BackboneError(f"{file}: expected JSON, got a Git LFS pointer; run git lfs pull") from None
+        raise BackboneError(f"{file}: expected JSON, could not read it ({first_line(error)}); {remedy}") from None
     if not isinstance(found, dict):
-        raise BackboneError(f"{file}: expected fields and values, got {shown(found)}; fetch it again")
+        raise BackboneError(f"{file}: expected fields and values, got {shown(found)}; {remedy}")
     return found
 
 
@@ -117,7 +119,3 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         raise ValueError(f"{next(n for n in names if names.count(n) > 1)} is there twice")
     return found
-
-
-def _instead(file: Path) -> str:
-    return "got a Git LFS pointer; run git lfs pull" if is_lfs_pointer(file) else "could not read it"

@@ -7,6 +7,7 @@ from typing import Any
 
 from hsx.backbones.family import State, UNet2DFamily
 from hsx.backbones.published import Architecture
+from hsx.backbones.unet_config import TACIT
 
 
 class Unet2D(UNet2DFamily):
@@ -18,6 +19,7 @@ class Unet2D(UNet2DFamily):
 
     name = "unet2d"
     asks = ("num_heads", "num_head_channels")
+    tacit = tuple(name for name in TACIT if name != "attention_head_dim")
 
     def recognises(self, state: State) -> bool:
         """See Family."""

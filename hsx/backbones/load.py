@@ -13,7 +13,7 @@ from hsx.assets import resolve
 from hsx.backbones.base import Backbone
 from hsx.backbones.family import Family
 from hsx.backbones.fetch import from_hub, from_url, is_hub_id, is_url
-from hsx.backbones.folder import read_folder
+from hsx.backbones.folder import folder_of, read_folder
 from hsx.backbones.options import DTYPES, Options
 from hsx.backbones.published import home
 from hsx.backbones.tensors import read_tensors
@@ -62,6 +62,9 @@ def _load(source: str, options: Options) -> Backbone:
         published = home(path.name)
         what = f"; get {path.name} from {published} and put it there" if published else "; check the path"
         raise BackboneError(f"{source}: expected a checkpoint file or a diffusers folder, found nothing there{what}")
+    folder = None if options.family else folder_of(path)
+    if folder:
+        return read_folder(folder, options, path)
     if path.suffix not in FILES:
         raise BackboneError(f"{source}: expected a file ending in {', '.join(FILES)}, got '{path.suffix}'; "
                             "give the checkpoint itself")

@@ -49,7 +49,8 @@ class Unsaid(BackboneError):
             said = (f"expected an unconditional network, got one of {classes} classes; choose one with the option "
                     "class_label, or use an unconditional network")
         else:
-            said = f"expected {', '.join(one)}, which {family} weights cannot tell; give {'it' if len(one) == 1 else 'them'}"
+            said = (f"expected {', '.join(one)}, which {family} weights cannot tell; give "
+                    f"{'it' if len(one) == 1 else 'them'}")
         super().__init__(f"{path}: {said}")
 
 

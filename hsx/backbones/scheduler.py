@@ -15,14 +15,23 @@ from typing import Any, NamedTuple
 import torch
 
 from hsx.backbones.config_fields import (
-    Rule, check, flag, number, one_of, only, or_null, read_json, several, shown, whole,
+    Rule,
+    check,
+    flag,
+    number,
+    one_of,
+    only,
+    or_null,
+    read_json,
+    several,
+    shown,
+    whole,
 )
 from hsx.backbones.family import make_schedule
 from hsx.backbones.options import Fact, Options
 from hsx.errors import BackboneError, HsxError
 from hsx.schedule import NoiseSchedule
 
-NOTES = "_hsx"  # diffusers passes over names that start so
 BETAS = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas")  # what makes a schedule
 DEFAULTS = {"num_train_timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02, "beta_schedule": "linear",
             "trained_betas": None, "prediction_type": "epsilon"}
@@ -50,7 +59,7 @@ FOREIGN = {
     "VQDiffusion": "a model of tokens", "Amused": "a model of tokens", "BlockRefinement": "a model of tokens",
     "DiscreteDDIM": "a model of tokens", "EntropyBound": "a model of tokens", "CogVideoX": "a video model",
     "UnCLIP": "a prior or upsampler of unCLIP", "RePaint": "a sampler for inpainting",
-    "ConsistencyDecoder": "a decoder of latents",
+    "ConsistencyDecoder": "a decoder of latents", "RFD4": "a model of proteins",
 }
 
 SAMPLING = "how diffusers samples; hsx steps by its own timesteps and DDIM's rule"
@@ -112,7 +121,7 @@ def read_scheduler(file: Path | None, options: Options, out_channels: int) -> Sc
         BackboneError: for a class or a field that is not understood, or that contradicts the network.
     """
     config, given = read_json(file) if file else {}, options.given()
-    if "_class_name" in config:
+    if file and "_class_name" in config:
         understood(file, config["_class_name"])
     if config.get("trained_betas") and "num_train_timesteps" not in config:
         config["num_train_timesteps"] = len(config["trained_betas"]) if isinstance(config["trained_betas"], list) else 0
@@ -123,9 +132,9 @@ def read_scheduler(file: Path | None, options: Options, out_channels: int) -> Sc
         _contradictions(file, kept, out_channels)
         count = given.get("num_train_timesteps")
         if count not in (None, config.get("num_train_timesteps")) and "schedule" not in given:
-            raise BackboneError(f"{file}: num_train_timesteps: expected it with the option schedule, got {count} alone, "
-                                "and the betas here are made for another number; give schedule too")
-    told = DEFAULTS | UNDERSTOOD.get(config.get("_class_name", ""), {}) | {
+            raise BackboneError(f"{file}: num_train_timesteps: expected it with the option schedule, got {count} "
+                                "alone, and the betas here are for another number; give schedule too")
+    told: dict[str, Any] = DEFAULTS | UNDERSTOOD.get(config.get("_class_name", ""), {}) | {
         name: value for name, value in (*kept.items(), *given.items()) if name in DEFAULTS}
     if "schedule" in given:
         if isinstance(options.schedule, list) and "num_train_timesteps" not in given:
@@ -146,13 +155,7 @@ def _origin(fact: str, field: str, config: dict[str, Any], given: dict[str, Any]
         return "given"
     if field not in config:
         return "assumed (diffusers' default)" if config else "assumed"
-    return noted(config).get(fact, "read")
-
-
-def noted(config: dict[str, Any]) -> dict[str, str]:
-    """Origins of facts that ``hsx convert`` knew when it wrote this config: what was assumed stays assumed."""
-    notes = config.get(NOTES)
-    return {k: v for k, v in notes.items() if isinstance(v, str)} if isinstance(notes, dict) else {}
+    return "read"
 
 
 def understood(file: Path, name: Any) -> None:
@@ -160,24 +163,25 @@ def understood(file: Path, name: Any) -> None:
     if isinstance(name, str) and name in UNDERSTOOD:
         return
     told = shown(name)
-    what = next((f", of {what}" for start, what in FOREIGN.items() if told.startswith(start)), ", which hsx does not know")
-    raise BackboneError(f"{file}: expected a scheduler with the betas of a discrete diffusion, such as DDPMScheduler, got "
-                        f"{told}{what}; use a DDPM, or write the scheduler that it was trained with")
+    what = next((f", of {what}" for start, what in FOREIGN.items() if told.startswith(start)), ", unknown to hsx")
+    raise BackboneError(f"{file}: expected a scheduler with the betas of a discrete diffusion, such as DDPMScheduler, "
+                        f"got {told}{what}; use a DDPM, or name the scheduler of its training")
 
 
 def _contradictions(file: Path, config: dict[str, Any], out_channels: int) -> None:
     betas, count = config.get("trained_betas"), config.get("num_train_timesteps")
     if betas is not None and count is not None and len(betas) != count:
-        raise BackboneError(f"{file}: trained_betas: expected {count}, as many as num_train_timesteps, got {len(betas)}; "
-                            "correct one of the two")
+        raise BackboneError(f"{file}: trained_betas: expected {count}, as many as num_train_timesteps, got "
+                            f"{len(betas)}; correct one of the two")
     variance = config.get("variance_type")
     if variance is not None and variance.startswith("learned") != (out_channels == 6):
-        raise BackboneError(f"{file}: variance_type: expected {'learned' if out_channels == 6 else 'fixed'}, as a network "
-                            f"of {out_channels} output channels has it, got {variance}; correct it")
+        kind = "learned" if out_channels == 6 else "fixed"
+        raise BackboneError(f"{file}: variance_type: expected a {kind} one, as a network of {out_channels} output "
+                            f"channels has it, got {variance}; correct it")
     if config.get("clip_sample") and config.get("clip_sample_range", 1) != 1:
         raise BackboneError(f"{file}: clip_sample_range: expected 1, as hsx's pictures are in [-1, 1], got "
-                            f"{shown(config['clip_sample_range'])}: the model's seem to be in another range; correct it, "
-                            "or use another model")
+                            f"{shown(config['clip_sample_range'])}: the model's are in another range; correct "
+                            "it, or use another model")
 
 
 def _schedule(file: Path, told: dict[str, Any]) -> NoiseSchedule:
@@ -188,7 +192,7 @@ def _schedule(file: Path, told: dict[str, Any]) -> NoiseSchedule:
 
 
 def schedule_of(told: dict[str, Any]) -> NoiseSchedule:
-    """The schedule of a config's fields, as diffusers makes it, in float64.  Raises HsxError for betas outside (0, 1)."""
+    """The schedule that a config's fields make in diffusers, in float64.  Raises HsxError for betas outside (0, 1)."""
     kind, n, start, end = (told[k] for k in ("beta_schedule", "num_train_timesteps", "beta_start", "beta_end"))
     if told["trained_betas"] is not None:
         betas = torch.tensor(told["trained_betas"], dtype=torch.float64)
@@ -206,7 +210,7 @@ def schedule_of(told: dict[str, Any]) -> NoiseSchedule:
 
 
 def _from_alpha_bar(alpha_bar: Callable[[float], float], n: int) -> torch.Tensor:
-    """Betas of a continuous alpha-bar(u), u from 0 to 1, clipped at 0.999 as diffusers' ``betas_for_alpha_bar`` does."""
+    """Betas of an alpha-bar(u), u from 0 to 1, clipped at 0.999 as in diffusers' ``betas_for_alpha_bar``."""
     values = torch.tensor([alpha_bar(i / n) for i in range(n + 1)], dtype=torch.float64)
     return (1 - values[1:] / values[:-1]).clamp(max=0.999)
 

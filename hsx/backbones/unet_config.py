@@ -10,7 +10,19 @@ from typing import Any
 from diffusers import UNet2DModel
 
 from hsx.backbones.config_fields import (
-    Rule, check, flag, is_number, number, one_of, only, or_null, read_json, same, several, shown, whole,
+    Rule,
+    check,
+    flag,
+    is_number,
+    number,
+    one_of,
+    only,
+    or_null,
+    read_json,
+    same,
+    several,
+    shown,
+    whole,
 )
 from hsx.backbones.options import Fact, Options
 from hsx.errors import BackboneError
@@ -56,15 +68,15 @@ DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(UNe
             if name in RULES}
 
 # What changes the output and no shape tells: where a config leaves one out, the class's default is only assumed.
-TACIT = ("center_input_sample", "freq_shift", "flip_sin_to_cos", "mid_block_scale_factor", "downsample_padding", "act_fn",
-         "attention_head_dim", "norm_num_groups", "norm_eps")
+TACIT = ("center_input_sample", "freq_shift", "flip_sin_to_cos", "mid_block_scale_factor", "downsample_padding",
+         "act_fn", "attention_head_dim", "norm_num_groups", "norm_eps")
 
 OTHERS = {
     "UNet2DConditionModel": "a U-Net that is steered by a text, mostly of latents", "VQModel": "an autoencoder",
     "AutoencoderKL": "an autoencoder", "AutoencoderTiny": "an autoencoder", "AsymmetricAutoencoderKL": "an autoencoder",
     "AutoencoderDC": "an autoencoder", "ConsistencyDecoderVAE": "an autoencoder", "ControlNetModel": "a ControlNet",
-    "DiTTransformer2DModel": "a transformer, without an h-space", "Transformer2DModel": "a transformer, without an h-space",
-    "UViTModel": "a transformer, without an h-space", "UNet1DModel": "a U-Net of sounds or paths",
+    "DiTTransformer2DModel": "a transformer", "Transformer2DModel": "a transformer", "UViTModel": "a transformer",
+    "UNet1DModel": "a U-Net of sounds or paths",
     "UNet3DConditionModel": "a U-Net of videos", "UNetMotionModel": "a U-Net of videos",
     "UNetSpatioTemporalConditionModel": "a U-Net of videos", "PriorTransformer": "a prior of embeddings",
 }
@@ -126,10 +138,11 @@ def _agree(file: Path, config: dict[str, Any]) -> None:
                             "channels; correct it")
     middle = config["attn_norm_num_groups"]
     if middle and widths[-1] % middle:
-        raise BackboneError(f"{file}: attn_norm_num_groups: expected a divisor of {widths[-1]}, got {middle}; correct it")
+        raise BackboneError(f"{file}: attn_norm_num_groups: expected a divisor of {widths[-1]}, got {middle}; correct "
+                            "it")
     attending = [w for w, down, up in zip(widths, config["down_block_types"], reversed(config["up_block_types"]),
                                           strict=True) if "Attn" in down or "Attn" in up]
     narrow = min([*attending, *[widths[-1]] * config["add_attention"]], default=None)
     if config["attention_head_dim"] and narrow and config["attention_head_dim"] > narrow:
-        raise BackboneError(f"{file}: attention_head_dim: expected at most {narrow}, the width of an attention layer, got "
-                            f"{config['attention_head_dim']}; correct it")
+        raise BackboneError(f"{file}: attention_head_dim: expected at most {narrow}, the width of an attention layer, "
+                            f"got {config['attention_head_dim']}; correct it")
