@@ -86,10 +86,6 @@ class UNet2DFamily(Family):
 
     def config(self, architecture: Architecture, facts: dict[str, Any]) -> dict[str, Any]:
         """What every family's ``UNet2DModel`` configuration says alike."""
-        uneven = next((width for width in architecture.widths if width % 32), None)
-        if uneven:
-            raise BackboneError(f"expected widths that norm_num_groups 32 divides, got {uneven}, and weights cannot "
-                                "tell another number; give its folder with the config.json of diffusers")
         resnet, attention = architecture.resblock_updown, architecture.attention
         down, up = ("ResnetDownsampleBlock2D", "ResnetUpsampleBlock2D") if resnet else ("DownBlock2D", "UpBlock2D")
         return dict(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ from torch import Tensor
 
 from hsx.backbones.base import Backbone
 from hsx.backbones.config_fields import Rule, check, number, one_of, or_null, read_json, several, whole
+from hsx.backbones.diffusers_names import OLD
 from hsx.backbones.family import make_schedule, tell
 from hsx.backbones.options import Fact, Options, Unsaid
 from hsx.backbones.pipeline import find
 from hsx.backbones.scheduler import read_scheduler
 from hsx.backbones.tensors import read_tensors
-from hsx.backbones.unet2d import UNet2DBackbone, make_unet
+from hsx.backbones.unet2d import UNet2DBackbone, make_unet, time_width
 from hsx.backbones.unet_config import checked, read_unet_config
 from hsx.backbones.weight_files import choose, read
 from hsx.errors import BackboneError, HsxError
@@ -30,7 +32,7 @@ HSX_RULES: dict[str, Rule] = {
     "alphas_cumprod": several(number(0, 1)), "timestep_scale": number(0, 1e6), "class_label": or_null(whole(0, 10**7)),
     "prediction_type": one_of("epsilon", "v_prediction", "sample"),
 }
-OLD = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}  # attention's names before 0.12
+TODAYS = {old: new for new, old in OLD.items()}
 
 log = logging.getLogger("hsx")
 
@@ -95,10 +97,13 @@ def _read_diffusers(path: Path, options: Options, named: Path | None) -> Backbon
         facts["learned_variance"] = Fact(True, "read" if told.config.get("variance_type") else "assumed")
     _restore(facts, told.config.get(NOTES))
     _complete(path, config, facts, options)
+    state, inside = read(taken)
+    if inside:
+        facts["weights"] = Fact(f"{name}: {inside}", facts["weights"].origin)
     if others:
         log.warning("%s: the weights of %s are taken, left out: %s", path, name, others)
     tell(path, facts)
-    backbone = _backbone(_network(place.unet, config, read(taken)), told.schedule, facts, options)
+    backbone = _backbone(_network(config, state), told.schedule, facts, options)
     backbone.scheduler = told.config
     return backbone
 
@@ -130,7 +135,7 @@ def _read_hsx(path: Path, options: Options) -> Backbone:
     _restore(facts, told.get(NOTES))
     _complete(path, config, facts, options, told["class_label"])
     tell(path, facts)
-    unet = _network(path, config, read_tensors(path / HSX_WEIGHTS).state, told["num_heads"], adapts=True)
+    unet = _network(config, read_tensors(path / HSX_WEIGHTS).state, told["num_heads"], adapts=True)
     return _backbone(unet, schedule, facts, options, told["timestep_scale"], told["class_label"])
 
 
@@ -159,26 +164,21 @@ def _complete(path: Path, config: dict[str, Any], facts: dict[str, Fact], option
         raise Unsaid(path, "diffusers", {k: v for k, v in facts.items() if k not in missing}, missing, classes)
 
 
-def _network(path: Path, config: dict[str, Any], state: dict[str, Tensor], heads: int | None = None,
+def _network(config: dict[str, Any], state: dict[str, Tensor], heads: int | None = None,
              adapts: bool = False) -> UNet2DModel:
-    """The network that the config describes, with these weights and no others."""
+    """The network that a config describes, with these weights and no others; ``adapts``: of any time embedding."""
     state = {_todays(name): value for name, value in state.items()}
-    with torch.device("meta"):
-        shapes = {name: value.shape for name, value in UNet2DModel(**config).state_dict().items()}
-    wrong = [f"no {name}" for name in shapes if name not in state] + [f"{n} too" for n in state if n not in shapes]
-    wrong += [f"{name} of shape {tuple(value.shape)} for {tuple(shapes[name])}" for name, value in state.items()
-              if name in shapes and value.shape != shapes[name] and not (adapts and "time_embedding" in name)]
-    if wrong:
-        raise BackboneError(f"{path}: expected the weights that its config.json describes, got {wrong[0]}"
-                            f"{f' and {len(wrong) - 1} more such' if len(wrong) > 1 else ''}; save or fetch the model "
-                            "again")
+    width = time_width(state.get("time_embedding.linear_1.weight"), config)
+    if width != config["block_out_channels"][0] and not adapts:
+        raise BackboneError(f"expected time_embedding.linear_1.weight for {config['block_out_channels'][0]} sinusoids, "
+                            f"got one for {width}; save or fetch the model again")
     return make_unet(config, state, heads)
 
 
 def _todays(name: str) -> str:
-    *before, layer, kind = ["", *name.split(".")]
-    attends = "attentions" in before
-    return ".".join([*before, OLD.get(layer, layer) if attends else layer, kind])[1:]
+    """A tensor's name, that of attention by the names of before diffusers 0.18 too."""
+    found = re.fullmatch(r"(.*attentions\.\d+\.)(\w+)(\.\w+)", name)
+    return f"{found[1]}{TODAYS.get(found[2], found[2])}{found[3]}" if found else name
 
 
 def _restore(facts: dict[str, Fact], notes: Any) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from hsx.backbones.config_fields import is_lfs_pointer, read_json, shown
+from hsx.backbones.config_fields import read_json, shown
 from hsx.backbones.tensors import read_tensors
 from hsx.errors import BackboneError
 
@@ -77,21 +77,21 @@ def choose(folder: Path, named: Path | None = None) -> tuple[Candidate, list[str
     return candidates[0], [c.name for c in candidates[1:]] + stray + lora
 
 
-def read(candidate: Candidate) -> dict[str, Tensor]:
-    """The tensors of a candidate, from all its files.
+def read(candidate: Candidate) -> tuple[dict[str, Tensor], str]:
+    """The tensors of a candidate, from all its files; and which they are, where a file holds several networks.
 
     Raises:
         BackboneError: for a shard that is missing, of a strange name, or does not hold what its index says.
     """
     listed = _listed(candidate.listing) if candidate.listing else None
     state: dict[str, Tensor] = {}
+    said = []
     for file in candidate.files:
         if not file.is_file():
             raise BackboneError(f"{candidate.listing}: expected the shards that it lists, {file.name} is missing; "
                                 "fetch it too")
-        if is_lfs_pointer(file):
-            raise BackboneError(f"{file}: expected weights, got a Git LFS pointer in their place; run git lfs pull")
-        inside = read_tensors(file).state
+        inside, taken, *_ = read_tensors(file)
+        said += [taken.value] * (taken.value != "the only ones in the file")
         twice = next((name for name in inside if name in state), None)
         if twice:
             raise BackboneError(f"{file}: expected tensors that no other shard has, got {twice} again; "
@@ -101,7 +101,7 @@ def read(candidate: Candidate) -> dict[str, Tensor]:
     if lost:
         raise BackboneError(f"{candidate.listing}: expected the tensor {lost} in one of its shards, got none of that "
                             "name; save the model again")
-    return state
+    return state, "; ".join(said)
 
 
 def other_formats(files: Iterable[Path]) -> str | None:

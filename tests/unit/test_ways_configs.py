@@ -81,7 +81,8 @@ def test_betas_come_from_any_scheduler_that_has_them(made, folder, name, options
 
 FOREIGN = ["CMStochasticIterativeScheduler", "LCMScheduler", "TCDScheduler", "FlowMatchEulerDiscreteScheduler",
            "FlowMatchHeunDiscreteScheduler", "EDMEulerScheduler", "EDMDPMSolverMultistepScheduler",
-           "ScoreSdeVeScheduler", "ScoreSdeVpScheduler", "KarrasVeScheduler", "IPNDMScheduler", "RePaintScheduler", "UnCLIPScheduler",
+           "ScoreSdeVeScheduler", "ScoreSdeVpScheduler", "KarrasVeScheduler", "IPNDMScheduler", "RePaintScheduler",
+           "UnCLIPScheduler",
            "AmusedScheduler", "VQDiffusionScheduler", "CosineDPMSolverMultistepScheduler", "DDPMWuerstchenScheduler",
            "CogVideoXDDIMScheduler", "SCMScheduler", "SchedulerOfTomorrow", "FlaxDDPMScheduler"]
 

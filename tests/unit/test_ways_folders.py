@@ -129,9 +129,9 @@ def test_an_index_that_lies(folder, kind, said):
 
 
 @pytest.mark.parametrize("change, said", [
-    (lambda s: s.pop("conv_out.bias"), "got no conv_out.bias"),
-    (lambda s: s.update(more=torch.ones(1)), "got more too"),
-    (lambda s: s.update({"conv_out.bias": torch.ones(4)}), "conv_out.bias of shape (4,) for (3,)"),
+    (lambda s: s.pop("conv_out.bias"), "conv_out.bias missing"),
+    (lambda s: s.update(more=torch.ones(1)), "more in excess"),
+    (lambda s: s.update({"conv_out.bias": torch.ones(4)}), "conv_out.bias of shape (4,) where (3,) fits"),
     (lambda s: s.update({"conv_out.bias": torch.full((3,), float("nan"))}), "conv_out.bias")])
 def test_the_tensor_that_does_not_fit_is_named(folder, change, said):
     state = load_file(folder / "unet" / FILE)
