@@ -54,7 +54,7 @@ def _table(source: str, found: dict[str, Any]) -> Table:
         table.add_row(name, str(fact["value"]), fact["origin"])
     table.add_section()
     for name, what in found.get("missing", {}).items():
-        table.add_row(name, "?", f"to be given: {what}")
+        table.add_row(name, "?", f"to be given{', or the other' if name.startswith('num_head') else ''}: {what}")
     if "missing" in found:
         return table
     table.add_row("parameters", f"{found['parameters']:,}", "")

@@ -195,4 +195,5 @@ def tell(path: Path, facts: dict[str, Fact]) -> None:
         log.info("%s: %s: %s", path, origin, told)
     if those("assumed"):
         what = "; ".join(f"{origin}: {told}" for origin, told in those("assumed").items())
-        log.warning("%s: does not tell all of its use, %s; give the options that differ", path, what)
+        remedy = ", or its folder with config.json" if "diffusers' default" in what else ""
+        log.warning("%s: does not tell all of its use, %s; give the options that differ%s", path, what, remedy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,7 @@ def read_folder(path: Path, options: Options | None = None, named: Path | None =
             configs already answer.
     """
     options = options or Options()
+    path = path if path.name not in ("", "..") else Path(os.path.abspath(path))  # whose name and surroundings matter
     closed = [name for name in ("num_heads", "num_head_channels", "attention_order", "family")
               if getattr(options, name) not in (None, "diffusers")]
     if closed:
@@ -98,10 +100,11 @@ def _read_diffusers(path: Path, options: Options, named: Path | None) -> Backbon
     _restore(facts, told.config.get(NOTES))
     _complete(path, config, facts, options)
     state, inside = read(taken)
-    if inside:
-        facts["weights"] = Fact(f"{name}: {inside}", facts["weights"].origin)
-    if others:
-        log.warning("%s: the weights of %s are taken, left out: %s", path, name, others)
+    if inside:  # a file with several networks
+        name = f"{name}: {inside}"
+        facts["weights"] = facts["weights"]._replace(value=name)
+    if others or inside:
+        log.warning("%s: the weights of %s are taken%s", path, name, f", left out: {others}" if others else "")
     tell(path, facts)
     backbone = _backbone(_network(config, state), told.schedule, facts, options)
     backbone.scheduler = told.config

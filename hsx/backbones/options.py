@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -49,9 +49,35 @@ class Unsaid(BackboneError):
             said = (f"expected an unconditional network, got one of {classes} classes; choose one with the option "
                     "class_label, or use an unconditional network")
         else:
-            said = (f"expected {', '.join(one)}, which {family} weights cannot tell; give "
-                    f"{'it' if len(one) == 1 else 'them'}")
+            whose = "its config does not say" if family == "diffusers" else f"{family} weights cannot tell"
+            said = f"expected {' and '.join(one)}, which {whose}; give {'it' if len(one) == 1 else 'them'}"
         super().__init__(f"{path}: {said}")
+
+
+def _whole(value: Any, low: int = 1) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= low
+
+
+def _schedule(value: Any) -> bool:
+    real = isinstance(value, list) and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in value)
+    return isinstance(value, str) or (real and bool(value))
+
+
+def _plain(value: Any) -> Any:
+    """Torch's names of types and devices as words, tensors, arrays and tuples as lists."""
+    if isinstance(value, (torch.dtype, torch.device)):
+        return str(value).removeprefix("torch.")
+    return value.tolist() if hasattr(value, "tolist") else list(value) if isinstance(value, tuple) else value
+
+
+TAKES: dict[str, tuple[str, Callable[[Any], bool]]] = {  # what the value of an option must be
+    **{name: ("a whole number above 0", _whole) for name in ("image_size", "num_heads", "num_head_channels",
+                                                             "num_train_timesteps")},
+    "class_label": ("a whole number from 0 on", lambda value: _whole(value, 0)),
+    "schedule": ("linear, cosine or a list of betas", _schedule),
+    "rescale_timesteps": ("True or False", lambda value: isinstance(value, bool)),
+    **{name: ("a name", lambda value: isinstance(value, str)) for name in ("device", "family", "sha256")},
+}
 
 
 @dataclass(frozen=True)
@@ -92,17 +118,15 @@ class Options:
     def checked(cls, options: dict[str, Any]) -> Options:
         """The options, or a BackboneError that names the first that is unknown or out of range."""
         known = [field.name for field in fields(cls)]
+        options = {name: _plain(value) for name, value in options.items()}
         for name, value in options.items():
             if name not in known:
                 near = difflib.get_close_matches(name, known, 1)
                 raise BackboneError(f"{name}: expected options among {', '.join(known)}; "
                                     + (f"did you mean {near[0]}?" if near else "leave it out"))
-            if name in ("image_size", "num_heads", "num_head_channels", "num_train_timesteps", "class_label"):
-                whole = isinstance(value, int) and not isinstance(value, bool)
-                if value is not None and not (whole and value >= (name != "class_label")):
-                    raise BackboneError(f"{name}: expected a whole number above 0, got {value!r}; correct or drop it")
-        if isinstance(options.get("dtype"), torch.dtype):
-            options = {**options, "dtype": str(options["dtype"]).removeprefix("torch.")}
+            expected, fits = TAKES.get(name, ("", None))
+            if value is not None and fits and not fits(value):
+                raise BackboneError(f"{name}: expected {expected}, got {repr(value)[:60]}; correct or drop it")
         found = cls(**options)
         for name, allowed in (("attention_order", ("legacy", "new")), ("dtype", tuple(DTYPES)),
                               ("prediction_type", ("epsilon", "v_prediction", "sample"))):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from hsx.backbones.config_fields import NOTHING, read_json, same, shown
 from hsx.backbones.scheduler import understood
 from hsx.backbones.unet_config import OTHERS
-from hsx.backbones.weight_files import NAME, averaged, other_formats
+from hsx.backbones.weight_files import BESIDE, NAME, averaged, other_formats
 from hsx.errors import BackboneError
 
 PIPELINES = ("DDPMPipeline", "DDIMPipeline", "PNDMPipeline")
@@ -147,8 +147,8 @@ def _scheduler(home: Path, unet: Path, index: dict[str, Any]) -> Path | None:
         raise BackboneError(f"{home}: expected one scheduler, got {found[0]} and {other}, which differ; "
                             "take one of them away")
     if not found and (index.get("scheduler") or (home / "scheduler").is_dir()):
-        raise BackboneError(f"{home}: expected scheduler/{name}, found none; fetch the whole model, or take the folder "
-                            "scheduler away to assume DDPM's schedule")
+        raise BackboneError(f"{home}: expected scheduler/{name}, found none, and without it the schedule "
+                            "would only be assumed; fetch the whole model")
     return found[0] if found else None
 
 
@@ -161,7 +161,7 @@ def _instead(path: Path) -> str:
     """What a folder holds that is no model, and what to do."""
     files = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
     folders = _folders(path)
-    weights = [file for file in files if NAME.match(file.name)]
+    weights = [file for file in files if NAME.match(file.name) and not BESIDE.match(file.name)]
     models = [p for p in folders if (p / "model_index.json").is_file() or (p / "config.json").is_file()
               or (p / "unet" / "config.json").is_file()]
     snapshots = _folders(path / "snapshots") if (path / "snapshots").is_dir() else []
@@ -169,7 +169,7 @@ def _instead(path: Path) -> str:
         return f"a model in the Hub's cache; name the snapshot: {snapshots[-1]}"
     if weights:
         what = f"{len(weights)} checkpoint files" if len(weights) > 1 else "a checkpoint file"
-        return f"{what} without a config.json; name the file: {weights[0]}"
+        return f"{what} without a config.json; name the file: {max(weights, key=lambda file: averaged(file.name))}"
     if models:
         return f"a folder of models; name one: {models[0]}"
     if other_formats(files):
