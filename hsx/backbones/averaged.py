@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from hsx.backbones.buffers import is_buffer
-from hsx.backbones.contents import Found, Network, State
+from hsx.backbones.contents import Found, Network, State, by_first, is_averaged
 from hsx.errors import BackboneError
 
 REMEDY = "copy them into the network and save its state_dict"
@@ -82,7 +82,7 @@ def from_lit_ema(found: Found, rest: State, raw: list[Network]) -> tuple[list[Ne
         BackboneError: where a tensor of the network has no average.
     """
     made: list[Network] = []
-    for first in dict.fromkeys(name.partition(".")[0] for name in rest if name.partition(".")[0].endswith("_ema")):
+    for first in [first for first in by_first(rest) if is_averaged((first,))]:
         group = {n.removeprefix(f"{first}."): v for n, v in rest.items() if n.startswith(f"{first}.")}
         own = {n: v for n, v in group.items() if n not in ("decay", "num_updates")}
         if not own or any("." in name for name in own):

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from hsx.errors import BackboneError
+
 State = dict[str, Tensor]
 Recognises = Callable[[State], bool]
 
@@ -15,6 +17,16 @@ WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")  
 AVERAGED = re.compile(r"(?<![a-z])(ema|swa|avg)(model|net|unet|weights?|params?|state|dict)*(?![a-z])|"
                       r"(model|net|unet|params)(ema|swa|avg)(?![a-z])|averag|shadow|polyak")
 RAW = re.compile(r"(?<![a-z])(online|raw|original|current|backup|collected|stored|temp)(?![a-z])")
+
+
+class Setting:
+    """Stands for something in a file that is no tensor: whatever it is made of is dropped, and nothing is called."""
+
+    def __new__(cls, *_: Any) -> Setting:  # noqa: D102
+        return super().__new__(cls)
+
+    def __setstate__(self, _: Any) -> None:
+        pass
 
 
 class Found(NamedTuple):
@@ -51,7 +63,11 @@ class Network(NamedTuple):
 
 
 def walk(node: Any) -> list[Found]:
-    """Every dict and list of tensors in a loaded file, wherever it lies; an optimizer's state is none."""
+    """Every dict and list of tensors in a loaded file, wherever it lies; an optimizer's state is none.
+
+    Raises:
+        BackboneError: for averaged weights that are no tensors.
+    """
     return list(_walk(node, (), False, "", set()))
 
 
@@ -59,9 +75,16 @@ def _walk(node: Any, path: tuple[str, ...], averaged: bool, doubt: str, seen: se
     if id(node) in seen or len(path) > 8:  # data may hold itself
         return
     seen.add(id(node))
+    if averaged and isinstance(node, (dict, list, tuple)):
+        inside = list(node.values() if isinstance(node, dict) else node)
+        if sum(isinstance(value, Setting) for value in inside) > len(inside) / 2:
+            raise BackboneError(f"expected averaged weights as tensors, got NumPy arrays or the like in "
+                                f"{'.'.join(path)}; save them as tensors")
+    if isinstance(node, dict) and node and list(node) == list(range(len(node))):
+        node = list(node.values())
     if isinstance(node, dict):
         keys = set(map(str, node))
-        tensors = {k: v for k, v in node.items() if isinstance(k, str) and isinstance(v, Tensor)}
+        tensors = {str(k): v for k, v in node.items() if isinstance(v, Tensor) and (averaged or isinstance(k, str))}
         averaged, doubt = averaged or "n_averaged" in tensors, doubt or _doubt(node)
         if tensors or (averaged and not node):
             yield Found(path, tensors, averaged, doubt)

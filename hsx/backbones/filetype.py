@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+from codecs import getincrementaldecoder
 from pathlib import Path
 from typing import Literal
 
@@ -98,8 +99,12 @@ def _refuse(path: Path, head: bytes, tail: bytes) -> None:
                                           "PyTorch 0.1, save it again with a later one")
     if tail == b"\x57\xfb\x80\x8b\x24\x75\x47\xdb" or ".data-0" in path.name:
         raise _not(path, "a TensorFlow checkpoint", "convert it to PyTorch, then " + CONVERT)
-    if not any(byte < 9 or 13 < byte < 32 for byte in head):
-        text = " ".join(head.decode(errors="replace").split())[:40]
+    try:
+        text = getincrementaldecoder("utf-8")().decode(head)  # whose last letter may be cut
+    except UnicodeDecodeError:
+        text = "\0"
+    if not any(ord(letter) < 32 and not letter.isspace() for letter in text):
+        text = " ".join(text.split())[:40]
         raise _not(path, f"a text that begins '{text}'" if text else "blanks", "give the checkpoint itself")
     raise _not(path, "bytes with which none begins", "the file is damaged or of another program: " + AGAIN)
 

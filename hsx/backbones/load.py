@@ -112,7 +112,7 @@ def _schedule(options: Options, betas: torch.Tensor | None) -> tuple[Options, di
     names = [name for name in ("linear", "cosine") if _same(name, file)]
     if options.schedule is not None and not _same(options.schedule, file) or (
             options.num_train_timesteps not in (None, len(file))):
-        raise BackboneError(f"schedule: expected that of the file, whose diffusion holds {len(file)} betas"
+        raise BackboneError(f"expected the schedule of the file, whose diffusion holds {len(file)} betas"
                             f"{f' ({names[0]})' if names else ''}, got options that contradict it; leave them out")
     schedule: Any = names[0] if names else betas.tolist()
     read = {"schedule": Fact(schedule if names else f"{len(file)} betas", "read"),

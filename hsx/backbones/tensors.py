@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.serialization import safe_globals
 
 from hsx.backbones.buffers import diffusion_betas
-from hsx.backbones.contents import walk
+from hsx.backbones.contents import Setting, walk
 from hsx.backbones.filetype import kind_of
 from hsx.backbones.options import Fact
 from hsx.backbones.wrapped import choose
@@ -59,16 +59,6 @@ MAPPINGS = [
 ]
 
 
-class _Empty:
-    """Stands for a setting: whatever it is made of is dropped."""
-
-    def __new__(cls, *_: Any) -> _Empty:
-        return super().__new__(cls)
-
-    def __setstate__(self, _: Any) -> None:
-        pass
-
-
 class _Mapping:
     """Stands for a kind of dict: one without its behaviour."""
 
@@ -76,7 +66,7 @@ class _Mapping:
         return OrderedDict()
 
 
-STAND_INS: list[Any] = [*((_Empty, name) for name in PLAIN), *((_Mapping, name) for name in MAPPINGS)]
+STAND_INS: list[Any] = [*((Setting, name) for name in PLAIN), *((_Mapping, name) for name in MAPPINGS)]
 
 
 class Weights(NamedTuple):
@@ -111,18 +101,25 @@ def read_tensors(path: Path, recognises: Callable[[dict[str, Tensor]], bool] | N
             equal rank, and for weights that are not finite, not real numbers, or not there.
     """
     loaded = _loaded(path)
-    found = walk(loaded)
-    if not found:
-        strange = isinstance(loaded, dict) and any(isinstance(value, Tensor) for value in loaded.values())
-        raise BackboneError(f"{path}: expected a state dict of tensors, got {type(loaded).__name__} "
-                            f"{'whose names are no strings' if strange else 'without one'}; {ALONE}")
     try:
+        found = walk(loaded)
+        if not any(f.tensors for f in found):
+            raise BackboneError(f"expected a state dict of tensors, got {_instead(loaded)}; {ALONE}")
         taken = choose(found, recognises)
         betas = diffusion_betas(found)
     except BackboneError as error:
         raise BackboneError(f"{path}: {error}") from None
     state = {name: _real(path, name, value) for name, value in taken.state.items()}
     return Weights(state, Fact(taken.told, "read"), betas, taken.path, taken.beside)
+
+
+def _instead(loaded: Any) -> str:
+    """What a file without tensors under names holds."""
+    if isinstance(loaded, dict) and {"state", "param_groups"} <= set(map(str, loaded)):
+        return "the state of an optimizer"
+    if isinstance(loaded, dict) and any(isinstance(value, Setting) for value in loaded.values()):
+        return "a dict of NumPy arrays or other things that are no tensors"
+    return f"{type(loaded).__name__} without one"
 
 
 def _loaded(path: Path) -> Any:
@@ -132,9 +129,9 @@ def _loaded(path: Path) -> Any:
         if kind == "safetensors":
             return load_file(path)
         _check_torch(path, torch.__version__)
-        with safe_globals(STAND_INS), warnings.catch_warnings():
+        with safe_globals(STAND_INS), warnings.catch_warnings(), path.open("rb") as file:
             warnings.simplefilter("ignore")  # torch's, of how a file was written
-            return torch.load(path, "cpu", weights_only=True)
+            return torch.load(file, "cpu", weights_only=True)  # of a path it would go by the suffix
     except BackboneError:
         raise
     except SafetensorError:

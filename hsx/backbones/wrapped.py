@@ -12,7 +12,7 @@ import torch
 
 from hsx.backbones.averaged import from_list, from_lit_ema
 from hsx.backbones.buffers import is_buffer
-from hsx.backbones.contents import Found, Network, Recognises, State, by_first, networks
+from hsx.backbones.contents import Found, Network, Recognises, State, by_first, is_averaged, networks
 from hsx.errors import BackboneError
 
 ALL = "the only ones in the file"
@@ -49,7 +49,7 @@ def choose(found: list[Found], recognises: Recognises | None) -> Taken:
         nets += inside + made
         rests.append((one, rest))
     if not nets:
-        return _unknown(named, lists)
+        return _unknown(named, [f for f in found if isinstance(f.tensors, list)])
     raw = [net for net in nets if not net.averaged]
     nets += [from_list(one, raw or nets, named) for one in lists]
     taken = _best(nets)
@@ -65,8 +65,9 @@ def choose(found: list[Found], recognises: Recognises | None) -> Taken:
 
 
 def _weights(state: State) -> State:
-    """What is no buffer."""
-    return {name: value for name, value in state.items() if not is_buffer(name)}
+    """What is no buffer and no number beside the network."""
+    return {name: value for name, value in state.items()
+            if not is_buffer(name) and (value.numel() > 1 or "." in name)}
 
 
 def _best(nets: list[Network]) -> Network:
@@ -94,6 +95,11 @@ def _check_names(averaged: Network, raw: Network) -> None:
     mine, its = _weights(averaged.state).keys(), _weights(raw.state).keys()
     if len(mine & its) < len(its) / 2:  # another network
         return
+    other = next((n for n in averaged.state if n in raw.state and averaged.state[n].shape != raw.state[n].shape), None)
+    if other:
+        one, two = (tuple(net.state[other].shape) for net in (averaged, raw))
+        raise BackboneError(f"expected averaged weights with the shapes of the raw ones, got {other} as {one} in "
+                            f"{averaged} and {two} in {raw}; {SAVE}")
     for name in (*sorted(its - mine), *sorted(mine - its)):
         who, whom = (averaged, raw) if name in its else (raw, averaged)
         raise BackboneError(f"expected averaged weights with the names of the raw ones, got {name} in {whom} but not "
@@ -107,7 +113,7 @@ def _rest(found: Found, rest: State, taken: Network) -> list[str]:
         raise BackboneError(f"expected averaged weights that fit the network {taken.label}, got "
                             f"{'.'.join((*found.path, next(iter(rest))))}, which does not; {SAVE}")
     groups = by_first(rest)
-    averaged = [first for first in groups if not taken.averaged and (first.endswith("_ema") or first.startswith("ema"))]
+    averaged = [first for first in groups if not taken.averaged and is_averaged((first,))]
     if averaged:
         raise BackboneError(f"expected averaged weights that fit the network {taken.label}, got "
                             f"{averaged[0]}.{next(iter(groups[averaged[0]]))}, which does not; {SAVE}")
@@ -131,9 +137,9 @@ def _unknown(named: list[Found], lists: list[Found]) -> Taken:
     """No network was recognised: the largest state dict, for what it is to be said, or for the option family."""
     whole = max(named, key=lambda f: (len(f.tensors) > 4, f.averaged, len(f.tensors)), default=None)
     if lists and (whole is None or len(whole.tensors) < len(lists[0].tensors) / 2):
-        raise BackboneError(f"expected tensors with names, got the list {'.'.join(lists[0].path)} of "
-                            f"{len(lists[0].tensors)} without the network's own state_dict, which would name them; "
-                            "copy them into the network and save its state_dict")
+        raise BackboneError(f"expected tensors with names, got a list of {len(lists[0].tensors)}"
+                            f"{' in ' + '.'.join(lists[0].path) if lists[0].path else ''} without the network's own "
+                            "state_dict, which would name them; copy them into the network and save its state_dict")
     if whole is None or not isinstance(whole.tensors, dict):
         raise BackboneError(f"expected a state dict of tensors, got none with a tensor in it; {SAVE}")
     state, path = whole.tensors, whole.path
