@@ -67,7 +67,7 @@ def choose(found: list[Found], recognises: Recognises | None) -> Taken:
 def _weights(state: State) -> State:
     """What is no buffer and no number beside the network."""
     return {name: value for name, value in state.items()
-            if not is_buffer(name) and (value.numel() > 1 or "." in name)}
+            if not is_buffer(name) and (value.ndim or "." in name)}
 
 
 def _best(nets: list[Network]) -> Network:
