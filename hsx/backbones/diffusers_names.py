@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import re
+from pathlib import Path
 from typing import Any
 
 from hsx.backbones.family import State, UNet2DFamily
 from hsx.backbones.fit import Shape, Source, agreed, count, first_sizes, pulled, some
+from hsx.backbones.options import Fact, Options
 from hsx.backbones.published import Architecture
 from hsx.backbones.unet2d import shapes, time_width
 from hsx.errors import BackboneError
 
+DEFAULTS = {"flip_sin_to_cos": True, "freq_shift": 0, "norm_eps": 1e-5, "downsample_padding": 1, "norm_num_groups": 32}
 OLD = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}  # attention before diffusers 0.18
+
+
+log = logging.getLogger("hsx")
 
 
 class Unet2D(UNet2DFamily):
@@ -54,12 +61,20 @@ class Unet2D(UNet2DFamily):
             resblock_updown=some(state, r"(down|up)_blocks\.\d+\.(down|up)samplers\.0\.(norm|conv)[12]\."),
         )
 
+    def settle(self, architecture: Architecture, options: Options, path: Path) -> dict[str, Fact]:
+        """See UNet2DFamily; and what a config would say and no shape tells."""
+        facts = super().settle(architecture, options, path)
+        log.warning("%s: assumed UNet2DModel's defaults: %s; if its config says others, give the folder with it", path,
+                    ", ".join(f"{name} {value}" for name, value in DEFAULTS.items()))
+        return facts | {name: Fact(value, "assumed") for name, value in DEFAULTS.items()}
+
     def convert(self, state: State, architecture: Architecture, facts: dict[str, Any]) -> tuple[dict[str, Any], State]:
         """See UNet2DFamily."""
         embedding = agreed([*first_sizes(state, r"time_embedding\.linear_[12]")])
         config = self.config(architecture, facts) | dict(
             add_attention=some(state, r"mid_block\.attentions\."),
             time_embedding_dim=embedding,
+            **DEFAULTS,
         )
         expected = shapes(config, time_width(state.get("time_embedding.linear_1.weight"), config))
         old = some(state, r".*\.attentions\.\d+\.(query|key|value|proj_attn)\.")
