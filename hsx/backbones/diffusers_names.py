@@ -62,6 +62,7 @@ class Unet2D(UNet2DFamily):
         config = self.config(architecture, facts) | dict(
             add_attention=some(state, r"mid_block\.attentions\."),
             time_embedding_dim=embedding,
+            **{name: facts[name] for name in self.tacit},
         )
         expected = shapes(config, time_width(state.get("time_embedding.linear_1.weight"), config))
         old = some(state, r".*\.attentions\.\d+\.(query|key|value|proj_attn)\.")

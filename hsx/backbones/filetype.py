@@ -10,7 +10,7 @@ from typing import Literal
 
 from hsx.errors import BackboneError
 
-SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")  # what checkpoints are usually named
+FILES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")  # what checkpoints are usually named
 MAGIC = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"  # the number with which torch.save began its files before 1.6
 CONVERT = "save its network's state_dict with safetensors or torch.save"
 AGAIN = "fetch it again"
@@ -110,6 +110,6 @@ def _refuse(path: Path, head: bytes, tail: bytes) -> None:
 
 
 def _not(path: Path, what: str, remedy: str) -> BackboneError:
-    known = path.suffix in SUFFIXES
-    expected = "a checkpoint of safetensors or torch.save" if known else f"a file ending in {', '.join(SUFFIXES)}"
+    known = path.suffix in FILES
+    expected = "a checkpoint of safetensors or torch.save" if known else f"a file ending in {', '.join(FILES)}"
     return BackboneError(f"{path}: expected {expected}, got {what}; {remedy}")

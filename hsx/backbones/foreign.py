@@ -11,8 +11,11 @@ from hsx.errors import BackboneError
 GIVE = "give an unconditional pixel-space diffusion model"
 EXPECTED = "expected the weights of a DDPM, iDDPM, ADM or diffusers UNet2DModel network"
 
-# What a network is, and how some of its tensors' names look; the first row that fits any name.
-KINDS: tuple[tuple[str, str], ...] = (
+Kinds = tuple[tuple[str, str], ...]
+
+# What a network is, and how some of its tensors' names look; the first row that fits any name.  These have a U-Net's
+# names too:
+CONDITIONED: Kinds = (
     ("a LoRA, which changes a network and is none", r".*(lora_(A|B|up|down|unet|te)|\.lora\.|hada_w|lokr_w)"),
     ("a ControlNet or adapter", r"(.*\.)?(control_model|controlnet\w*|input_hint_block|zero_convs|adapter)\."),
     ("one part of a sharded network (FSDP)", r".*(_flat_param|flat_param)"),
@@ -20,6 +23,10 @@ KINDS: tuple[tuple[str, str], ...] = (
     ("a latent diffusion model (Stable Diffusion, LDM)", r"(.*\.)?(first_stage_model|cond_stage_model)\."),
     ("a network with cross-attention, conditioned on text or classes (Stable Diffusion)",
      r".*(transformer_blocks|attn2\.|add_k_proj|encoder_hid_proj|add_embedding\.|temp_convs|motion_modules)"),
+    ("an NCSN++ network (score_sde), with Fourier timesteps or skips of its own",
+     r"(time_proj\.weight|.*\.skip_conv\.)"),
+)
+OTHERS: Kinds = (
     ("an autoencoder (VAE)", r"((encoder|decoder)\.(conv_in|mid|mid_block|down|down_blocks)\.|post_quant_conv\.|"
                              r"quantize\.)"),
     ("a text or image encoder", r"(.*\.)?(text_model|vision_model|token_embedding|wte|word_embeddings)\b"),
@@ -41,7 +48,8 @@ LATENT = re.compile(r"(.*\.)?(first_stage_model|cond_stage_model)\.")
 def what_is(names: Iterable[str]) -> str | None:
     """What a network with such names is, where it is one that is known and not taken."""
     names = list(names)
-    found = next((what for what, pattern in KINDS if any(map(re.compile(pattern).match, names))), None)
+    found = next((what for what, pattern in CONDITIONED + OTHERS if any(map(re.compile(pattern).match, names))),
+                 None)
     starts = {name.partition(".")[0] for name in names}
     if found is None and {"input_blocks", "middle_block", "out"} <= starts and "output_blocks" not in starts:
         return "a classifier or encoder of ADM (guided-diffusion), which has no output_blocks"
@@ -65,7 +73,7 @@ def refuse(state: State, path: tuple[str, ...], beside: Iterable[str], recognise
     kind = what_is([*state, *beside] if not recognised else [name for name in (*state, *beside) if LATENT.match(name)])
     if not recognised:
         raise BackboneError(f"{EXPECTED}, got {f'{kind}, with ' if kind else ''}tensors such as {some}; {GIVE}")
-    kind = kind or next((what for what, pattern in KINDS[:6] if any(map(re.compile(pattern).match, state))), None)
+    kind = kind or next((what for what, pattern in CONDITIONED if any(map(re.compile(pattern).match, state))), None)
     if kind:
         raise BackboneError(f"{EXPECTED}, got {kind}, with tensors such as {some}; {GIVE}")
     if path[-2:] == ("model", "diffusion_model") and any(name.startswith("input_blocks.") for name in state):

@@ -14,6 +14,7 @@ from hsx.assets import resolve
 from hsx.backbones.base import Backbone
 from hsx.backbones.family import Family, UNet2DFamily, make_schedule
 from hsx.backbones.fetch import from_hub, from_url, is_hub_id, is_url
+from hsx.backbones.filetype import FILES
 from hsx.backbones.folder import folder_of, read_folder
 from hsx.backbones.foreign import refuse
 from hsx.backbones.options import DTYPES, Fact, Options
@@ -21,6 +22,8 @@ from hsx.backbones.published import home
 from hsx.backbones.tensors import read_tensors
 from hsx.errors import BackboneError, HsxError, first_line
 from hsx.schedule import NoiseSchedule
+
+__all__ = ["FILES", "load_backbone"]
 
 log = logging.getLogger("hsx")
 

@@ -143,7 +143,8 @@ def _loaded(path: Path) -> Any:
     except Exception as error:  # torch's unpickler raises nearly anything on bytes that are no checkpoint
         blocked = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
         distributed = "torch.distributed.tensor" in str(error)
-        if blocked or distributed:
+        dumped = kind == "pickle" and blocked and blocked[1].startswith("torch.")  # a state dict by pickle.dump
+        if (blocked or distributed) and not dumped:
             name = blocked[1] if blocked else "torch.distributed.tensor.DTensor"
             raise BackboneError(f"{path}: expected a checkpoint that holds only tensors, got one that is broken or "
                                 f"would run code (it names {name}); {ALONE}") from None

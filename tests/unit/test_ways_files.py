@@ -544,6 +544,11 @@ WRITTEN = {
     "a newer pickle protocol": ("a.pt", lambda p: torch.save(sd(RAW), p, pickle_protocol=4), "pickle protocol 2"),
     "an empty file": ("a.pt", lambda p: p.write_bytes(b""), "got an empty file"),
     "a plain pickle": ("a.pkl", lambda p: p.write_bytes(pickle.dumps({"a": [1]})), "got a plain pickle"),
+    "a state dict by pickle.dump": (
+        "a.pkl",
+        lambda p: p.write_bytes(pickle.dumps(sd(RAW), protocol=2)),
+        "got a plain pickle, which may run code and is not opened; save its state_dict alone",
+    ),
     "a login page": ("a.pt", lambda p: p.write_text("\n<!DOCTYPE html><html>Sign in"), "got a web page; .*login"),
     "S3's refusal": ("a.pt", lambda p: p.write_text('<?xml version="1.0"?><Error>'), "an XML or HTML text"),
     "a Git LFS pointer": (
