@@ -1,44 +1,46 @@
 """Where each fact comes from, what hsx inspect asks for, and what hsx convert keeps."""
 
 import json
-import logging
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 import hsx
 from hsx.backbones.export import export
+from hsx.backbones.openai import ADM
+from hsx.backbones.options import Options
+from hsx.backbones.published import called
 from hsx.cli import main
 
-from .. import original_names
 from ..folders import FILE, edit, net, refused
 from ..golden import FOLDER
 
 # Facts, inspect, convert.
 
 
-def published(tmp_path, name):
-    """Of AFHQ dogs' architecture in all but its width, which is the row's own; too large to be drawn at random here."""
-    shapes = original_names.openai(128, (1, 1, 2, 2, 4, 4), 1, 256, (16,))
-    torch.save({k: torch.zeros(shape, dtype=torch.bfloat16) for k, shape in shapes.items()}, tmp_path / name)
-    return tmp_path / name
+def facts_of(name, architecture, **options):
+    """What is held of a file of this name with this architecture."""
+    return ADM().settle(architecture, Options(**options), Path("checkpoints") / name)
 
 
 def test_known_is_only_what_the_published_file_is_called(tmp_path, caplog):
-    file, heads = published(tmp_path, "my_own.pt"), "num_head_channels"
-    with caplog.at_level(logging.INFO, "hsx"):
-        facts = hsx.load_backbone(file).facts
+    dogs, heads = called("afhq_dog_4m.pt").architecture(), "num_head_channels"
+    facts = facts_of("my_own.pt", dogs)
     assert facts[heads] == (64, "assumed (the architecture of afhq_dog_4m.pt)")
     assert "num_head_channels 64" in caplog.text
     assert not any(fact.origin.startswith("known") for fact in facts.values())
     for name in ("afhq_dog_4m.pt", "AFHQ_Dog_4m.pt", "afhq_dog_4m (1).pt", "0123456789ab-afhq_dog_4m.pt"):
-        file = file.rename(tmp_path / name)
-        assert hsx.load_backbone(file).facts[heads].origin.startswith("known (afhq_dog_4m.pt, ILVR")
-    file = file.rename(tmp_path / "metface_p2.pt")
-    assert hsx.load_backbone(file).facts[heads].origin.startswith("known (metface_p2.pt, P2 weighting")
+        facts = facts_of(name, dogs)
+        assert all(facts[fact].origin.startswith("known (afhq_dog_4m.pt, ILVR")
+                   for fact in (heads, "schedule", "image_size", "attention_order", "prediction_type"))
+    assert facts_of("metface_p2.pt", dogs)[heads].origin.startswith("known (metface_p2.pt, P2 weighting")
+    for name in ("afhq_dog_4m.ckpt", "afhq_dog_4m.pt.bak.pt", "256x256_diffusion_uncond.pt"):
+        assert facts_of(name, dogs)[heads].origin.startswith("assumed")
+    assert facts_of("afhq_dog_4m.pt", dogs, num_heads=8)["num_heads"] == (8, "given")
     shutil.copy(FOLDER / "ddpm" / "base.pt", tmp_path / "celeba_hq.ckpt")
     assert hsx.load_backbone(tmp_path / "celeba_hq.ckpt", image_size=32).facts["schedule"].origin == "assumed"
     assert "has the name of a model of SDEdit" in caplog.text
