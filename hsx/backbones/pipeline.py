@@ -104,6 +104,9 @@ def _index(path: Path) -> dict[str, Any]:
     parts = {k: v for k, v in index.items() if not k.startswith("_") and isinstance(v, list) and any(v)}
     for name, value in parts.items():
         kind = value[-1] if isinstance(value[-1], str) else shown(value)
+        own = name == "scheduler" or NET.match(name)
+        if own and value[:-1] != ["diffusers"]:
+            raise BackboneError(f"{file}: expected {name} of diffusers, got {shown(value)}, code of its own; {KIND}")
         if name == "scheduler":
             understood(file, kind)
         elif NET.match(name) and kind != "UNet2DModel":

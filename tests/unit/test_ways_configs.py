@@ -66,7 +66,7 @@ SCHEDULES = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation")
+@pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
 @pytest.mark.parametrize("name, options", SCHEDULES, ids=lambda v: v if isinstance(v, str) else str(v)[:40])
 def test_betas_come_from_any_scheduler_that_has_them(made, folder, name, options):
     scheduler = getattr(diffusers, name)(**options)
