@@ -172,7 +172,8 @@ def test_a_part_beside_the_unet_is_refused_by_name(folder, kind, index):
     ({"unet": ["diffusers", "UNet2DConditionModel"]}, "got unet UNet2DConditionModel"), ({"unet": ...}, "with a unet"),
     ({"scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"]}, "got FlowMatchEulerDiscreteScheduler"),
     ({"controlnet": ["diffusers", "ControlNetModel"]}, "controlnet (ControlNetModel, a ControlNet)"),
-    ({"unet": ["mine", "UNet2DModel"]}, "expected unet of diffusers"), ({"scheduler": ["DDPMScheduler"]}, "of diffusers"),
+    ({"unet": ["mine", "UNet2DModel"]}, "expected unet of diffusers"),
+    ({"scheduler": ["DDPMScheduler"]}, "expected scheduler of diffusers"),
     ({"upcast": True}, "got upcast true"), ({"unet_2": ["diffusers", "UNet1DModel"]}, "got unet_2 UNet1DModel")])
 def test_a_pipeline_that_is_not_understood(folder, changes, said):
     edit(folder / "model_index.json", **changes)
