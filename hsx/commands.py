@@ -15,42 +15,57 @@ from rich.table import Table
 from hsx.backbones.base import Backbone
 from hsx.backbones.export import export
 from hsx.backbones.load import load_backbone
-from hsx.backbones.options import Options
+from hsx.backbones.options import Fact, Options, Unsaid
 from hsx.cli import one_line
 from hsx.errors import HsxError
 
 
 def inspect(argv: list[str]) -> int:
-    """``hsx inspect SOURCE``: what was read, known or assumed of a checkpoint, and where it is cut."""
+    """``hsx inspect SOURCE``: what was read, known or assumed of a checkpoint, and where it is cut.
+
+    Of one that does not say all of its use it shows what was read and every option that must be given, before the
+    HsxError that says the same in a line.
+    """
     parser = _parser("inspect", "What a checkpoint is: read from it, known of published models, or assumed.")
     parser.add_argument("--json", action="store_true", help="for programs")
     given = _parse(parser, argv)
     log = logging.getLogger("hsx")
     log.disabled = given.json  # its answer holds what is assumed
     try:
-        found = describe(_load(given))
+        found, unsaid = describe(_load(given)), None
+    except Unsaid as error:
+        found, unsaid = {"family": error.family, "facts": _plain(error.facts), "missing": error.missing}, error
     finally:
         log.disabled = False
     if given.json:
         print(json.dumps(found, indent=1))
-        return 0
-    table = Table("", "", "", title=given.source, title_justify="left", show_header=False)
+    else:
+        Console().print(_table(given.source, found))
+    if unsaid:
+        raise unsaid
+    return 0
+
+
+def _table(source: str, found: dict[str, Any]) -> Table:
+    table = Table("", "", "", title=source, title_justify="left", show_header=False)
     table.columns[0].no_wrap = True
     table.add_row("family", found["family"], "read")
     for name, fact in found["facts"].items():
         table.add_row(name, str(fact["value"]), fact["origin"])
     table.add_section()
+    for name, what in found.get("missing", {}).items():
+        table.add_row(name, "?", f"to be given{', or the other' if name.startswith('num_head') else ''}: {what}")
+    if "missing" in found:
+        return table
     table.add_row("parameters", f"{found['parameters']:,}", "")
     table.add_row("attention heads", ", ".join(map(str, found["heads"])), "")
-    table.add_row("prediction", found["prediction_type"], "")
     table.add_row("multiply-adds of E", f"{found['encode_macs']:,}", "one picture")
     table.add_row("multiply-adds of D", f"{found['decode_macs']:,}", "one picture")
     table.add_section()
     table.add_row(found["bottleneck"], _times(found["h"]), "h, the bottleneck")
     for skip in found["skips"]:
         table.add_row(skip["module"], _times(skip["shape"]), "skip")
-    Console().print(table)
-    return 0
+    return table
 
 
 def describe(backbone: Backbone) -> dict[str, Any]:
@@ -58,7 +73,7 @@ def describe(backbone: Backbone) -> dict[str, Any]:
     layout = backbone.layout
     return {
         "family": backbone.family,
-        "facts": {name: {"value": fact.value, "origin": fact.origin} for name, fact in backbone.facts.items()},
+        "facts": _plain(backbone.facts),
         "parameters": sum(p.numel() for p in backbone.parameters()),
         "heads": sorted({m.heads for m in backbone.modules() if isinstance(m, Attention)}),
         "image_size": backbone.sample_size,
@@ -68,6 +83,10 @@ def describe(backbone: Backbone) -> dict[str, Any]:
         "bottleneck": layout.bottleneck, "h": list(layout.h),
         "skips": [{"module": name, "shape": list(shape)} for name, shape in layout.skips],
     }
+
+
+def _plain(facts: dict[str, Fact]) -> dict[str, dict[str, Any]]:
+    return {name: {"value": fact.value, "origin": fact.origin} for name, fact in facts.items()}
 
 
 def convert(argv: list[str]) -> int:

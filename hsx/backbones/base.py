@@ -75,6 +75,7 @@ class Backbone(nn.Module, ABC):
     h_shape: tuple[int, int, int]
     family: str
     facts: dict[str, Fact]
+    scheduler: dict[str, object]  # the config of a diffusers scheduler, where there was one: hsx convert keeps it
 
     @property
     @abstractmethod

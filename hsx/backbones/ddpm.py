@@ -5,28 +5,29 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from torch import Tensor
-
 from hsx.backbones.family import State, UNet2DFamily
+from hsx.backbones.fit import Shape, Source, agreed, count, first_sizes, pulled, some
 from hsx.backbones.published import Architecture
+from hsx.backbones.unet2d import shapes
+from hsx.errors import BackboneError
 
-# The original's name: diffusers' name.  {u} is the up block's number, which diffusers counts from the bottleneck on.
+# diffusers' name: the original's.  {u} is the up level's number, which diffusers counts from the bottleneck on.
 NAMES = [
-    (r"temb\.dense\.0", "time_embedding.linear_1"),
-    (r"temb\.dense\.1", "time_embedding.linear_2"),
-    (r"norm_out", "conv_norm_out"),
-    (r"mid\.block_1", "mid_block.resnets.0"),
-    (r"mid\.block_2", "mid_block.resnets.1"),
-    (r"mid\.attn_1", "mid_block.attentions.0"),
-    (r"down\.(\d+)\.block\.(\d+)", r"down_blocks.\1.resnets.\2"),
-    (r"down\.(\d+)\.attn\.(\d+)", r"down_blocks.\1.attentions.\2"),
-    (r"down\.(\d+)\.downsample", r"down_blocks.\1.downsamplers.0"),
-    (r"up\.(\d+)\.block\.(\d+)", r"up_blocks.{u}.resnets.\2"),
-    (r"up\.(\d+)\.attn\.(\d+)", r"up_blocks.{u}.attentions.\2"),
-    (r"up\.(\d+)\.upsample", r"up_blocks.{u}.upsamplers.0"),
+    (r"time_embedding\.linear_1", "temb.dense.0"),
+    (r"time_embedding\.linear_2", "temb.dense.1"),
+    (r"conv_norm_out", "norm_out"),
+    (r"mid_block\.resnets\.0", "mid.block_1"),
+    (r"mid_block\.resnets\.1", "mid.block_2"),
+    (r"mid_block\.attentions\.0", "mid.attn_1"),
+    (r"down_blocks\.(\d+)\.resnets\.(\d+)", r"down.\1.block.\2"),
+    (r"down_blocks\.(\d+)\.attentions\.(\d+)", r"down.\1.attn.\2"),
+    (r"down_blocks\.(\d+)\.downsamplers\.0", r"down.\1.downsample"),
+    (r"up_blocks\.(\d+)\.resnets\.(\d+)", r"up.{u}.block.\2"),
+    (r"up_blocks\.(\d+)\.attentions\.(\d+)", r"up.{u}.attn.\2"),
+    (r"up_blocks\.(\d+)\.upsamplers\.0", r"up.{u}.upsample"),
 ]
-PARTS = {"temb_proj": "time_emb_proj", "nin_shortcut": "conv_shortcut"}
-ATTENTION = {"norm": "group_norm", "q": "to_q", "k": "to_k", "v": "to_v", "proj_out": "to_out.0"}
+PARTS = {"time_emb_proj": "temb_proj", "conv_shortcut": "nin_shortcut", "group_norm": "norm", "to_q": "q", "to_k": "k",
+         "to_v": "v", "to_out.0": "proj_out"}
 
 
 class DDPM(UNet2DFamily):
@@ -39,18 +40,27 @@ class DDPM(UNet2DFamily):
 
     def recognises(self, state: State) -> bool:
         """See Family."""
-        return "temb.dense.0.weight" in state and "mid.block_1.conv1.weight" in state
+        return some(state, r"down\.\d+\.block\.") and some(state, r"up\.\d+\.block\.") and some(
+            state, r"mid\.(block_[12]|attn_1)\.")
 
     def read(self, state: State) -> Architecture:
         """See UNet2DFamily."""
-        levels = 1 + max(int(k.split(".")[1]) for k in state if re.match(r"down\.\d+\.block", k))
+        levels = count(state, r"(?:down|up)\.(\d+)\.")
+        inside = r"block\.\d+\.(conv1|conv2|norm2|temb_proj)"
+        widths = [agreed(first_sizes(state, rf"(down|up)\.{i}\.{inside}")) for i in range(levels)]
+        layers = agreed(number for i in range(levels) for number in (
+            count(state, rf"down\.{i}\.block\.(\d+)"), count(state, rf"up\.{i}\.block\.(\d+)") - 1) if number > 0)
+        if not levels or not layers or not all(widths):
+            raise BackboneError("expected the whole of a U-Net of family ddpm, got one without blocks such as "
+                                f"down.{widths.index(None) if None in widths else 0}.block.0; check the option family "
+                                "and the file")
         return Architecture(
             self.name,
-            widths=tuple(len(state[f"down.{i}.block.0.conv1.weight"]) for i in range(levels)),
-            layers=1 + max(int(k.split(".")[3]) for k in state if re.match(r"down\.0\.block", k)),
-            attention=tuple(f"down.{i}.attn.0.q.weight" in state for i in range(levels)),
+            widths=tuple(width for width in widths if width),
+            layers=layers,
+            attention=tuple(some(state, rf"(down|up)\.{i}\.attn\.") for i in range(levels)),
             scale_shift=False,
-            learned_variance=len(state["conv_out.weight"]) == 6,
+            learned_variance=6 in first_sizes(state, "conv_out"),
         )
 
     def convert(self, state: State, architecture: Architecture, facts: dict[str, Any]) -> tuple[dict[str, Any], State]:
@@ -62,22 +72,19 @@ class DDPM(UNet2DFamily):
             freq_shift=1,
         )
         levels = len(architecture.widths)
-        return config, {_rename(k, levels): _linear(k, v) for k, v in state.items()}
+        sources = {name: _source(name, shape, levels) for name, shape in shapes(config).items()}
+        return config, pulled(state, sources, "a U-Net of family ddpm")
 
 
-def _rename(name: str, levels: int) -> str:
+def _source(name: str, shape: Shape, levels: int) -> Source:
+    """Where a DDPM file keeps this tensor: attention's linear layers are 1 x 1 convolutions there, (C, C, 1, 1)."""
     for pattern, replacement in NAMES:
         found = re.match(pattern + r"\.", name)
         if found:
-            up = levels - 1 - int(found[1]) if "{u}" in replacement else None
-            prefix, part = found.expand(replacement), name[found.end() :]
-            table = ATTENTION if "attentions" in prefix else PARTS
-            first, *rest = part.split(".")
-            return ".".join([prefix.replace("{u}", str(up)), table.get(first, first), *rest])
-    return name
-
-
-def _linear(name: str, tensor: Tensor) -> Tensor:
-    """1 x 1 convolutions of attention become the weights of linear layers: (C, C, 1, 1) -> (C, C)."""
-    convolution = re.search(r"attn.*\.(q|k|v|proj_out)\.weight", name) and tensor.shape[2:] == (1, 1)
-    return tensor.flatten(1) if convolution else tensor
+            up = str(levels - 1 - int(found[1])) if "{u}" in replacement else ""
+            part, _, kind = name[found.end() :].rpartition(".")
+            words = [found.expand(replacement).replace("{u}", up), PARTS.get(part, part), kind]
+            if "attentions" in pattern and len(shape) == 2:
+                return Source(".".join(words), ((*shape, 1, 1), shape), lambda tensor: tensor.reshape(shape))
+            return Source(".".join(word for word in words if word), (shape,))
+    return Source(name, (shape,))

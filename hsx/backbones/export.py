@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shutil
 import tempfile
@@ -14,7 +15,8 @@ from diffusers.models.attention_processor import Attention
 from safetensors.torch import save_file
 
 from hsx.backbones.base import Backbone
-from hsx.backbones.folder import HSX_FILE, HSX_WEIGHTS
+from hsx.backbones.folder import HSX_FILE, HSX_WEIGHTS, NOTES
+from hsx.backbones.scheduler import BETAS, DEFAULTS, UNDERSTOOD, schedule_of
 from hsx.backbones.unet2d import UNet2DBackbone
 from hsx.errors import BackboneError, HsxError
 from hsx.schedule import NoiseSchedule
@@ -73,11 +75,31 @@ def unsayable(backbone: UNet2DBackbone) -> list[str]:
 
 
 def _write_diffusers(backbone: UNet2DBackbone, folder: Path) -> None:
+    read = getattr(backbone, "scheduler", {})
+    own = inspect.signature(DDPMScheduler.__init__).parameters
+    kept = {name: value for name, value in read.items() if name in own and name not in BETAS and value is not None}
     learned = backbone.unet.config.out_channels == 2 * backbone.unet.config.in_channels
-    scheduler = DDPMScheduler(
-        len(backbone.schedule), **_betas(backbone.schedule), prediction_type=backbone.prediction_type,
-        variance_type="learned_range" if learned else "fixed_small")
+    kept = {"variance_type": "learned_range" if learned else "fixed_small"} | kept
+    told = {"num_train_timesteps": len(backbone.schedule), "prediction_type": backbone.prediction_type}
+    scheduler = DDPMScheduler(**kept | (_same(read, backbone.schedule) or _betas(backbone.schedule)) | told)
     DDPMPipeline(backbone.unet, scheduler).save_pretrained(folder)
+    file = folder / "scheduler" / "scheduler_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | _notes(backbone), indent=2) + "\n")
+
+
+def _notes(backbone: UNet2DBackbone) -> dict[str, Any]:
+    """The facts that a folder would make look read, though they were assumed or known."""
+    unread = {name: list(fact) for name, fact in getattr(backbone, "facts", {}).items()
+              if fact.origin.startswith(("assumed", "known"))}
+    return {NOTES: unread} if unread else {}
+
+
+def _same(read: dict[str, Any], schedule: NoiseSchedule) -> dict[str, Any]:
+    """The fields of the scheduler that was read, where they still make the schedule; else nothing."""
+    told = DEFAULTS | UNDERSTOOD.get(read.get("_class_name", ""), {}) | read
+    again = schedule_of(told) if read else None
+    fits = again and len(again) == len(schedule) and torch.equal(again.alphas_cumprod, schedule.alphas_cumprod)
+    return {name: told[name] for name in BETAS} if fits else {}
 
 
 def _betas(schedule: NoiseSchedule) -> dict[str, Any]:
@@ -95,7 +117,7 @@ def _write_hsx(backbone: UNet2DBackbone, folder: Path) -> None:
     told: dict[str, Any] = {
         "unet": config, "num_heads": _fixed_heads(backbone.unet),
         "alphas_cumprod": backbone.schedule.alphas_cumprod.tolist(), "timestep_scale": backbone.timestep_scale,
-        "class_label": backbone.class_label, "prediction_type": backbone.prediction_type}
+        "class_label": backbone.class_label, "prediction_type": backbone.prediction_type, **_notes(backbone)}
     save_file(backbone.unet.state_dict(), folder / HSX_WEIGHTS)
     (folder / HSX_FILE).write_text(json.dumps(told, indent=1))
 

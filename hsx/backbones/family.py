@@ -12,15 +12,17 @@ import torch
 from torch import Tensor
 
 from hsx.backbones.base import Backbone
-from hsx.backbones.options import Fact, Options
-from hsx.backbones.published import Architecture, recognise
+from hsx.backbones.options import Fact, Options, Unsaid
+from hsx.backbones.published import Architecture, Published, called, published_name, recognise
 from hsx.backbones.unet2d import UNet2DBackbone, make_unet
+from hsx.backbones.unet_config import DEFAULTS
 from hsx.errors import BackboneError, HsxError, first_line
 from hsx.schedule import NoiseSchedule
 
 State = dict[str, Tensor]
-USE = ("image_size", "schedule", "num_train_timesteps", "rescale_timesteps", "class_label")
-ASSUMED = {"attention_order": "legacy", "schedule": "linear", "num_train_timesteps": 1000, "rescale_timesteps": False}
+USE = ("image_size", "schedule", "num_train_timesteps", "rescale_timesteps", "prediction_type")
+ASSUMED = {"attention_order": "legacy", "schedule": "linear", "num_train_timesteps": 1000, "rescale_timesteps": False,
+           "prediction_type": "epsilon"}
 
 log = logging.getLogger("hsx")
 
@@ -44,6 +46,7 @@ class UNet2DFamily(Family):
 
     heads: ClassVar[int | None] = None  # the number of attention heads, where it is always the same
     asks: ClassVar[tuple[str, ...]] = ()  # the options beside USE that a file of this family leaves open
+    tacit: ClassVar[tuple[str, ...]] = ()  # fields of UNet2DModel's config that it leaves at that class's defaults
 
     @abstractmethod
     def read(self, state: State) -> Architecture:
@@ -68,7 +71,9 @@ class UNet2DFamily(Family):
             unet = make_unet(config, weights, values.get("num_heads"))
             schedule = make_schedule(values["schedule"], values["num_train_timesteps"])
             scale = 1000 / len(schedule) if values["rescale_timesteps"] else 1.0
-            backbone = UNet2DBackbone(unet, schedule, self.name, scale, options.class_label)
+            backbone = UNet2DBackbone(unet, schedule, self.name, scale, options.class_label, values["prediction_type"])
+        except Unsaid:
+            raise
         except HsxError as error:
             text = str(error)
             raise BackboneError(text if text.startswith(str(path)) else f"{path}: {text}") from None
@@ -113,31 +118,52 @@ class UNet2DFamily(Family):
         return math.gcd(*widths) // heads if heads else channels
 
     def settle(self, architecture: Architecture, options: Options, path: Path) -> dict[str, Fact]:
-        """Every fact with its origin: the options first, then the published model, then a stated assumption."""
+        """Every fact with its origin: the options first, then the published model, then a stated assumption.
+
+        Raises:
+            Unsaid: where options are missing, with all of them.
+        """
         facts = {name: Fact(value, "read") for name, value in architecture._asdict().items()
                  if name != "family"}
-        published = recognise(architecture)
-        known, given = published.facts if published else {}, options.given()
-        for name in (*USE[:-1], *self.asks):
+        row, origin = _published(architecture, path)
+        known, given = row.facts if row else {}, options.given()
+        missing = []
+        for name in (*USE, *self.asks):
             heads = name in ("num_heads", "num_head_channels")
             if name in given:
                 facts[name] = Fact(given[name], "given")
             elif heads and (options.num_heads or options.num_head_channels):
                 continue
             elif name in known:
-                facts[name] = Fact(known[name], f"known ({published.source})" if published else "known")
+                facts[name] = Fact(known[name], origin)
             elif name in ASSUMED:
                 facts[name] = Fact(ASSUMED[name], "assumed")
             elif not heads:
-                raise BackboneError(f"{path}: expected the option {name}, which a {self.name} checkpoint's weights "
-                                    f"cannot tell; give {name}=…")
+                missing.append(name)
         if "num_heads" in self.asks and not {"num_heads", "num_head_channels"} & set(facts):
-            raise BackboneError(f"{path}: expected one of the options num_head_channels (64 in most ADM and P2 models) "
-                                f"and num_heads (4 in most iDDPM models), which the weights cannot tell; give it")
+            missing += ["num_head_channels", "num_heads"]
         if isinstance(given.get("schedule"), list) and "num_train_timesteps" not in given:
             facts["num_train_timesteps"] = Fact(len(given["schedule"]), "given")
-        tell(path, facts, published.files[0] if published else None)
+        if options.class_label is not None:
+            facts["class_label"] = Fact(options.class_label, "given")
+        elif architecture.classes:
+            missing.append("class_label")
+        facts |= {name: Fact(DEFAULTS[name], "assumed (diffusers' default)") for name in self.tacit}
+        if missing:
+            raise Unsaid(path, self.name, facts, missing, architecture.classes)
+        tell(path, facts)
         return facts
+
+
+def _published(architecture: Architecture, path: Path) -> tuple[Published | None, str]:
+    """The published models whose facts hold for this file, and how surely."""
+    row, alike = called(path.name), recognise(architecture)
+    if row and row.architecture() == architecture:
+        return row, f"known ({published_name(path.name)}, {row.source})"
+    if row:
+        log.warning("%s: has the name of a model of %s, but another architecture; its facts are not taken over", path,
+                    row.source)
+    return alike, f"assumed (the architecture of {alike.files[0]})" if alike else ""
 
 
 def make_schedule(schedule: str | list[float], num_timesteps: int) -> NoiseSchedule:
@@ -156,12 +182,18 @@ def make_schedule(schedule: str | list[float], num_timesteps: int) -> NoiseSched
     return NoiseSchedule.from_betas(betas)
 
 
-def tell(path: Path, facts: dict[str, Fact], published: str | None) -> None:
+def tell(path: Path, facts: dict[str, Fact]) -> None:
     """State in the log what was not read from the file: as a warning where it is only assumed."""
-    def those(origin: str) -> str:
-        return ", ".join(f"{n} {f.value}" for n, f in facts.items() if f.origin.startswith(origin))
+    def those(origin: str) -> dict[str, str]:
+        told: dict[str, list[str]] = {}
+        for name, fact in facts.items():
+            if fact.origin.startswith(origin):
+                told.setdefault(fact.origin, []).append(f"{name} {fact.value}")
+        return {origin: ", ".join(each) for origin, each in told.items()}
 
-    if published:
-        log.info("%s: has the architecture of %s, so %s", path, published, those("known"))
+    for origin, told in those("known").items():
+        log.info("%s: %s: %s", path, origin, told)
     if those("assumed"):
-        log.warning("%s: cannot tell all of its use, assumed: %s; give the options that differ", path, those("assumed"))
+        what = "; ".join(f"{origin}: {told}" for origin, told in those("assumed").items())
+        remedy = ", or its folder with config.json" if "diffusers' default" in what else ""
+        log.warning("%s: does not tell all of its use, %s; give the options that differ%s", path, what, remedy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,18 @@ import torch
 from hsx import plugins
 from hsx.assets import resolve
 from hsx.backbones.base import Backbone
-from hsx.backbones.family import Family
+from hsx.backbones.family import Family, UNet2DFamily, make_schedule
 from hsx.backbones.fetch import from_hub, from_url, is_hub_id, is_url
-from hsx.backbones.folder import read_folder
-from hsx.backbones.options import DTYPES, Options
+from hsx.backbones.filetype import FILES
+from hsx.backbones.folder import folder_of, read_folder
+from hsx.backbones.foreign import refuse
+from hsx.backbones.options import DTYPES, Fact, Options
 from hsx.backbones.published import home
 from hsx.backbones.tensors import read_tensors
-from hsx.errors import BackboneError, first_line
+from hsx.errors import BackboneError, HsxError, first_line
+from hsx.schedule import NoiseSchedule
 
-FILES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
+__all__ = ["FILES", "load_backbone"]
 
 log = logging.getLogger("hsx")
 
@@ -28,7 +32,7 @@ def load_backbone(source: str | Path, **options: Any) -> Backbone:
     """A frozen Backbone from a DDPM, iDDPM, ADM or P2 checkpoint, or a diffusers model.
 
     Args:
-        source: a ``.pt``, ``.pth``, ``.ckpt``, ``.bin`` or ``.safetensors`` file; a folder with a diffusers
+        source: a file of safetensors or ``torch.save``, whatever its suffix; a folder with a diffusers
             ``UNet2DModel`` (or a pipeline of one); a Hub id such as ``google/ddpm-celebahq-256``; an http(s) URL of a
             file, fetched once; or ``hsx://demo_faces``, the demo model that ships with hsx.
         options: what overrides or completes what the source tells of itself, see ``hsx.backbones.options.Options``.
@@ -62,26 +66,68 @@ def _load(source: str, options: Options) -> Backbone:
         published = home(path.name)
         what = f"; get {path.name} from {published} and put it there" if published else "; check the path"
         raise BackboneError(f"{source}: expected a checkpoint file or a diffusers folder, found nothing there{what}")
-    if path.suffix not in FILES:
-        raise BackboneError(f"{source}: expected a file ending in {', '.join(FILES)}, got '{path.suffix}'; "
-                            "give the checkpoint itself")
-    state = read_tensors(path)
-    return _family(path, state, options).build(state, options, path)
+    folder = None if options.family else folder_of(path)
+    if folder:
+        return read_folder(folder, options, path)
+    return _from_file(path, options)
 
 
-def _family(path: Path, state: dict[str, torch.Tensor], options: Options) -> Family:
-    """The family that the option names, or that recognises these names."""
+def _from_file(path: Path, options: Options) -> Backbone:
     families = {name: family() for name, family in plugins.load().of("backbone").items()}
-    if options.family is not None:
-        if options.family not in families:
-            raise BackboneError(f"family: expected one of {', '.join(families)}, got {options.family}; take one")
-        return families[options.family]
-    for name, family in families.items():
+    forced = options.family
+    if forced is not None:
+        if forced not in families:
+            raise BackboneError(f"family: expected one of {', '.join(families)}, got {forced}; take one")
+        families = {forced: families[forced]}
+    weights = read_tensors(path, lambda state: _family(families, state) is not None)
+    family = _family(families, weights.state) or families.get(forced or "")
+    try:
+        if family is None or isinstance(family, UNet2DFamily):
+            refuse(weights.state, weights.path, weights.beside, family is not None)
+        options, read = _schedule(options, weights.betas)
+    except BackboneError as error:
+        raise BackboneError(f"{path}: {error}") from None
+    assert family is not None  # or it was refused
+    if weights.taken.value != "the only ones in the file":
+        log.info("%s: weights taken: %s", path, weights.taken.value)
+    backbone = family.build(weights.state, options, path)
+    backbone.facts = {"weights": weights.taken, **backbone.facts, **read}
+    return backbone
+
+
+def _family(families: dict[str, Family], state: dict[str, torch.Tensor]) -> Family | None:
+    """The family that recognises these names; one that fails at it is left out from then on."""
+    for name, family in list(families.items()):
         try:
             if family.recognises(state):
                 return family
         except Exception as error:  # a plugin's
             log.warning("the backbone family %s is left out (%s: %s)", name, type(error).__name__, first_line(error))
-    some = ", ".join(list(state)[:3])
-    raise BackboneError(f"{path}: expected the weights of a DDPM, iDDPM, ADM or diffusers UNet2DModel network, got "
-                        f"tensors such as {some}; give an unconditional pixel-space diffusion model")
+            del families[name]
+    return None
+
+
+def _schedule(options: Options, betas: torch.Tensor | None) -> tuple[Options, dict[str, Fact]]:
+    """The options with the schedule that the file itself holds, and that as facts; an option must not contradict it."""
+    if betas is None:
+        return options, {}
+    file = NoiseSchedule.from_betas(betas).alphas_cumprod
+    names = [name for name in ("linear", "cosine") if _same(name, file)]
+    if options.schedule is not None and not _same(options.schedule, file) or (
+            options.num_train_timesteps not in (None, len(file))):
+        raise BackboneError(f"expected the schedule of the file, whose diffusion holds {len(file)} betas"
+                            f"{f' ({names[0]})' if names else ''}, got options that contradict it; leave them out")
+    schedule: Any = names[0] if names else betas.tolist()
+    read = {"schedule": Fact(schedule if names else f"{len(file)} betas", "read"),
+            "num_train_timesteps": Fact(len(file), "read")}
+    return replace(options, schedule=schedule, num_train_timesteps=len(file)), read
+
+
+def _same(schedule: str | list[float], alphas_cumprod: torch.Tensor) -> bool:
+    """Whether a schedule is this one, to the precision of the float32 in which files keep it."""
+    n = len(schedule) if isinstance(schedule, list) else len(alphas_cumprod)
+    try:
+        other = make_schedule(schedule, n).alphas_cumprod
+    except HsxError:  # linear for very few timesteps, for instance
+        return False
+    return len(other) == len(alphas_cumprod) and torch.allclose(other, alphas_cumprod, rtol=1e-4, atol=1e-6)

@@ -6,21 +6,29 @@ names; ADM resamples with ResNet blocks, iDDPM with convolutions.
 
 from __future__ import annotations
 
+import math
 import re
+from functools import partial
 from typing import Any
 
 from torch import Tensor
 
 from hsx.backbones.family import State, UNet2DFamily
+from hsx.backbones.fit import Shape, Source, agreed, count, first_sizes, pulled, some
 from hsx.backbones.published import Architecture
+from hsx.backbones.unet2d import shapes, time_width
+from hsx.errors import BackboneError
 
 RESNET = {
-    "in_layers.0": "norm1", "in_layers.2": "conv1", "emb_layers.1": "time_emb_proj", "out_layers.0": "norm2",
-    "out_layers.3": "conv2", "skip_connection": "conv_shortcut",
+    "norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1", "norm2": "out_layers.0",
+    "conv2": "out_layers.3", "conv_shortcut": "skip_connection",
 }
+ATTENTION = {"group_norm": "norm", "to_q": "qkv", "to_k": "qkv", "to_v": "qkv", "to_out.0": "proj_out"}
 OUTSIDE = {
-    "time_embed.0": "time_embedding.linear_1", "time_embed.2": "time_embedding.linear_2",
-    "input_blocks.0.0": "conv_in", "out.0": "conv_norm_out", "out.2": "conv_out", "label_emb": "class_embedding",
+    "time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2", "conv_in": "input_blocks.0.0",
+    "conv_norm_out": "out.0", "conv_out": "out.2", "class_embedding": "label_emb",
+    "mid_block.resnets.0": "middle_block.0", "mid_block.attentions.0": "middle_block.1",
+    "mid_block.resnets.1": "middle_block.2",
 }
 
 
@@ -34,52 +42,44 @@ class OpenAI(UNet2DFamily):
 
     def recognises(self, state: State) -> bool:
         """See Family."""
-        return "time_embed.0.weight" in state and "middle_block.0.in_layers.0.weight" in state
+        return all(some(state, rf"{part}\.\d+\.") for part in ("input_blocks", "middle_block", "output_blocks"))
 
     def read(self, state: State) -> Architecture:
         """See UNet2DFamily."""
-        blocks, layers, first = _levels(state)
-        width = len(state["input_blocks.1.0.out_layers.3.weight"])
+        levels, layers = _levels(state, self.name)
+        inside = [_blocks(level, levels, layers) for level in range(levels)]
+        outs = r"0\.(in_layers\.2|out_layers\.0|out_layers\.3)"
+        widths = [agreed(first_sizes(state, rf"{blocks}\.{outs}")) for blocks in inside]
+        middle = agreed(first_sizes(state, r"middle_block\.[02]\.(in_layers\.2|out_layers\.0|out_layers\.3)"))
+        if not all(widths):
+            raise BackboneError(f"expected the whole of a U-Net of family {self.name}, got one without blocks such as "
+                                f"input_blocks.{1 + widths.index(None) * (layers + 1)}.0; check the file")
         return Architecture(
             self.name,
-            widths=tuple(len(state[f"input_blocks.{i}.0.in_layers.2.weight"]) for i in first),
+            widths=tuple(width for width in widths if width),
             layers=layers,
-            attention=tuple(f"input_blocks.{i}.1.qkv.weight" in state for i in first),
-            scale_shift=len(state["input_blocks.1.0.emb_layers.1.weight"]) == 2 * width,
-            classes=len(state["label_emb.weight"]) if "label_emb.weight" in state else None,
-            learned_variance=len(state["out.2.weight"]) == 6,
+            attention=tuple(some(state, rf"{blocks}\.1\.(norm|qkv|proj_out)\.") for blocks in inside),
+            scale_shift=agreed(first_sizes(state, r"middle_block\.[02]\.emb_layers\.1")) == 2 * (middle or 0),
+            classes=max(first_sizes(state, "label_emb"), default=None),
+            learned_variance=6 in first_sizes(state, r"out\.2"),
             resblock_updown=not _convolves(state),
         )
 
     def convert(self, state: State, architecture: Architecture, facts: dict[str, Any]) -> tuple[dict[str, Any], State]:
         """See UNet2DFamily."""
-        blocks, layers, first = _levels(state)
         heads, channels = facts.get("num_heads"), facts.get("num_head_channels")
         config = self.config(architecture, facts) | dict(
-            time_embedding_dim=len(state["time_embed.0.weight"]),
+            time_embedding_dim=agreed(first_sizes(state, r"time_embed\.[02]")),
             norm_eps=1e-5,
             downsample_padding=1,
             flip_sin_to_cos=True,
             freq_shift=0,
         )
-        prefixes = {"middle_block.0": "mid_block.resnets.0", "middle_block.1": "mid_block.attentions.0",
-                    "middle_block.2": "mid_block.resnets.1"}
-        for level, start in enumerate(first):
-            for j in range(layers):
-                prefixes[f"input_blocks.{start + j}.0"] = f"down_blocks.{level}.resnets.{j}"
-                prefixes[f"input_blocks.{start + j}.1"] = f"down_blocks.{level}.attentions.{j}"
-            prefixes[f"input_blocks.{start + layers}.0"] = f"down_blocks.{level}.downsamplers.0"
-        for i in range(blocks):
-            level, j = divmod(i, layers + 1)
-            prefixes[f"output_blocks.{i}.0"] = f"up_blocks.{level}.resnets.{j}"
-            prefixes[f"output_blocks.{i}.1"] = f"up_blocks.{level}.attentions.{j}"
-            sampler = _upsampler(state, i)
-            if sampler:
-                prefixes[sampler] = f"up_blocks.{level}.upsamplers.0"
-        renamed: State = {}
-        for name, tensor in state.items():
-            renamed |= _rename(name, tensor, prefixes, channels, heads, facts["attention_order"])
-        return config, renamed
+        prefixes = _prefixes(architecture)
+        expected = shapes(config, time_width(state.get("time_embed.0.weight"), config))
+        sources = {name: _source(name, shape, prefixes, channels, heads, facts["attention_order"])
+                   for name, shape in expected.items()}
+        return config, pulled(state, sources, f"a U-Net of family {self.name}")
 
 
 class ADM(OpenAI):
@@ -103,48 +103,78 @@ class IDDPM(OpenAI):
 
 
 def _convolves(state: State) -> bool:
-    return any(name.endswith(".op.weight") for name in state)
+    return any(re.match(r"(input_blocks\.\d+\.0\.op|output_blocks\.\d+\.[12]\.conv)\.", name) for name in state)
 
 
-def _levels(state: State) -> tuple[int, int, list[int]]:
-    """How many output blocks, how many layers a level, and the input block at which each level starts."""
-    blocks = 1 + max(int(k.split(".")[1]) for k in state if k.startswith("output_blocks."))
-    layers = next((i for i in range(blocks) if _upsampler(state, i)), blocks - 1)  # a level ends where it upsamples
-    return blocks, layers, [1 + level * (layers + 1) for level in range(blocks // (layers + 1))]
+def _levels(state: State, family: str) -> tuple[int, int]:
+    """How many levels there are, and how many layers each has: a level ends where it upsamples."""
+    blocks = max(count(state, r"input_blocks\.(\d+)\."), count(state, r"output_blocks\.(\d+)\."))
+    if not blocks:
+        raise BackboneError(f"expected the whole of a U-Net of family {family}, got one without input_blocks and "
+                            "output_blocks; check the option family and the file")
+    upsamplers = (re.match(r"output_blocks\.(\d+)\.[12]\.(?:conv|in_layers|out_layers|emb_layers)\.", n) for n in state)
+    ends = {1 + int(found[1]) for found in upsamplers if found and int(found[1]) < blocks}
+    ends |= {int(found[1]) for found in (re.match(r"input_blocks\.(\d+)\.0\.op\.", n) for n in state) if found}
+    length = min(ends, default=blocks)  # of a level: its layers and one more
+    if blocks % length:
+        length = math.gcd(blocks, *ends)
+    return blocks // length, max(1, length - 1)
 
 
-def _upsampler(state: State, i: int) -> str | None:
-    """The name of the layer by which output block ``i`` upsamples: a convolution, or a ResNet block after the first."""
-    for j in (1, 2):
-        for part in ("conv", "in_layers.0"):
-            if f"output_blocks.{i}.{j}.{part}.weight" in state:
-                return f"output_blocks.{i}.{j}"
-    return None
+def _blocks(level: int, levels: int, layers: int) -> str:
+    """The pattern of the names of a level's blocks."""
+    down = "|".join(str(1 + level * (layers + 1) + j) for j in range(layers))
+    up = "|".join(str((levels - 1 - level) * (layers + 1) + j) for j in range(layers + 1))
+    return rf"(?:input_blocks\.(?:{down})|output_blocks\.(?:{up}))"
 
 
-def _rename(
-    name: str, tensor: Tensor, prefixes: dict[str, str], channels: int | None, heads: int | None, order: str
-) -> State:
-    outside = name.rsplit(".", 1)
-    if outside[0] in OUTSIDE:
-        return {f"{OUTSIDE[outside[0]]}.{outside[1]}": tensor}
-    found = re.match(r"(middle_block\.\d+|(?:in|out)put_blocks\.\d+\.\d+)\.(.+)\.(weight|bias)$", name)
-    if not found or found[1] not in prefixes:
-        return {name: tensor}  # unknown: refused, by name, when the weights are loaded
-    prefix, part, kind = prefixes[found[1]], found[2], found[3]
-    if part == "qkv":
-        q, k, v = _split(tensor, heads or len(tensor) // 3 // (channels or 1), order)
-        return {f"{prefix}.to_q.{kind}": q, f"{prefix}.to_k.{kind}": k, f"{prefix}.to_v.{kind}": v}
-    if part == "proj_out":
-        return {f"{prefix}.to_out.0.{kind}": tensor.squeeze(-1) if kind == "weight" else tensor}
-    part = RESNET.get(part, {"norm": "group_norm", "op": "conv"}.get(part, part))
-    return {f"{prefix}.{part}.{kind}": tensor}
+def _prefixes(architecture: Architecture) -> dict[str, str]:
+    """diffusers' name of every block: the original's."""
+    levels, layers, found = len(architecture.widths), architecture.layers, {}
+    for level in range(levels):
+        start = 1 + level * (layers + 1)
+        for j in range(layers):
+            found[f"down_blocks.{level}.resnets.{j}"] = f"input_blocks.{start + j}.0"
+            found[f"down_blocks.{level}.attentions.{j}"] = f"input_blocks.{start + j}.1"
+        found[f"down_blocks.{level}.downsamplers.0"] = f"input_blocks.{start + layers}.0"
+        for j in range(layers + 1):
+            i = level * (layers + 1) + j
+            found[f"up_blocks.{level}.resnets.{j}"] = f"output_blocks.{i}.0"
+            found[f"up_blocks.{level}.attentions.{j}"] = f"output_blocks.{i}.1"
+        attends = architecture.attention[levels - 1 - level]
+        found[f"up_blocks.{level}.upsamplers.0"] = f"output_blocks.{(level + 1) * (layers + 1) - 1}.{1 + attends}"
+    return found
 
 
-def _split(qkv: Tensor, heads: int, order: str) -> tuple[Tensor, ...]:
-    """q, k, v, each (C, C) or (C,).  The legacy order keeps q, k, v of each head together."""
+def _source(
+    name: str, shape: Shape, prefixes: dict[str, str], channels: int | None, heads: int | None, order: str
+) -> Source:
+    """Where an OpenAI file keeps this tensor.  Attention's q, k and v lie in one, as convolutions over (C, H W)."""
+    layer, kind = name.rsplit(".", 1)
+    if layer in OUTSIDE:
+        return Source(f"{OUTSIDE[layer]}.{kind}", (shape,))
+    found = re.match(r"(mid_block\.\w+\.\d+|\w+_blocks\.\d+\.\w+\.\d+)\.(.+)", layer)
+    if not found:
+        return Source(name, (shape,))
+    prefix, part = (prefixes | OUTSIDE)[found[1]], found[2]
+    if part in ATTENTION:
+        own = f"{prefix}.{ATTENTION[part]}.{kind}"
+        many = 3 if part in ("to_q", "to_k", "to_v") else 1
+        laid = (many * shape[0], *shape[1:])
+        either = ((*laid, 1), laid) if len(shape) == 2 else (laid,)
+        if many == 1:
+            return Source(own, either, lambda tensor: tensor.reshape(shape))
+        which = ("to_q", "to_k", "to_v").index(part)
+        return Source(own, either, partial(_part, which, heads or shape[0] // (channels or 1), order))
+    if part == "conv":
+        part = "op" if "downsamplers" in found[1] else "conv"
+    return Source(f"{prefix}.{RESNET.get(part, part)}.{kind}", (shape,))
+
+
+def _part(which: int, heads: int, order: str, qkv: Tensor) -> Tensor:
+    """q, k or v, (C, C) or (C,).  The legacy order keeps q, k, v of each head together."""
     qkv = qkv.squeeze(-1) if qkv.ndim == 3 else qkv  # (3C, C, 1) -> (3C, C)
     if order == "new":
-        return qkv.chunk(3)
+        return qkv.chunk(3)[which]
     per_head = qkv.reshape(heads, 3, -1, *qkv.shape[1:])  # (heads, 3, C / heads, ...)
-    return tuple(per_head[:, i].reshape(-1, *qkv.shape[1:]) for i in range(3))
+    return per_head[:, which].reshape(-1, *qkv.shape[1:])

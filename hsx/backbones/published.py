@@ -1,10 +1,12 @@
-"""The published models that users bring: a fingerprint that shapes tell, and the facts that they cannot.
+"""The published models that users bring: their files' names, the architecture, and the facts that shapes cannot tell.
 
-The facts are from the publications' own READMEs and code, named in ``source``.
+The facts are from the publications' own READMEs and code, named in ``source``.  They are known of a file that bears
+its published name; of a file of the same architecture under another name they are only assumed.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 WIDE = (1, 1, 2, 2, 4, 4)
@@ -51,7 +53,7 @@ def facts(image_size: int, schedule: str = "linear", steps: int = 1000, rescaled
           **more: Any) -> dict[str, Any]:
     """The facts of a row, by the names of the options."""
     return {"image_size": image_size, "schedule": schedule, "num_train_timesteps": steps,
-            "rescale_timesteps": rescaled, **more}
+            "rescale_timesteps": rescaled, "prediction_type": "epsilon", **more}
 
 
 PUBLISHED = (
@@ -60,8 +62,9 @@ PUBLISHED = (
     Published(("afhq_dog_4m.pt", "ffhq_10m.pt"), "adm", 128, WIDE, 1, (16,),
               facts(256, num_head_channels=64, attention_order="legacy"),
               "ILVR, ICCV 2021, github.com/jychoi118/ilvr_adm"),
-    Published(("ffhq_p2.pt", "metface_p2.pt"), "adm",
-              128, WIDE, 1, (16,), facts(256, num_head_channels=64, attention_order="legacy"),
+    Published(("ffhq_p2.pt", "metface_p2.pt", "celebahq_p2.pt", "cub_p2.pt", "flower_p2.pt", "afhq_p2.pt",
+               "ffhq_baseline.pt", "metface_baseline.pt", "cub_baseline.pt", "flower_baseline.pt", "afhq_baseline.pt"),
+              "adm", 128, WIDE, 1, (16,), facts(256, num_head_channels=64, attention_order="legacy"),
               "P2 weighting, CVPR 2022, github.com/jychoi118/P2-weighting"),
     Published(("256x256_diffusion_uncond.pt", "lsun_bedroom.pt", "lsun_cat.pt", "lsun_horse.pt",
                "lsun_horse_nodropout.pt"), "adm", 256, WIDE, 2, (32, 16, 8),
@@ -90,6 +93,17 @@ def recognise(architecture: Architecture) -> Published | None:
     return next((row for row in PUBLISHED if row.architecture() == architecture), None)
 
 
+def published_name(file: str) -> str:
+    """A file's name as it was published: without a cache's hash before it, a browser's (1) behind it, in lower case."""
+    return re.sub(r"^[0-9a-f]{12}-|[ _]?\(\d+\)(?=\.\w+$)", "", file.lower())
+
+
+def called(file: str) -> Published | None:
+    """The published models of which one has this file name."""
+    return next((row for row in PUBLISHED if published_name(file) in map(str.lower, row.files)), None)
+
+
 def home(file: str) -> str | None:
     """Where a published model of this file name comes from."""
-    return next((row.source for row in PUBLISHED if file in row.files), None)
+    row = called(file)
+    return row.source if row else None

@@ -13,6 +13,7 @@ from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from torch import Tensor
 
 from hsx.backbones.base import Backbone, Bottleneck, Layout, probe
+from hsx.backbones.fit import check
 from hsx.errors import BackboneError
 from hsx.schedule import NoiseSchedule
 
@@ -117,20 +118,45 @@ def make_unet(
     The other, which the weights tell, is the time embedding's width where it is not the first level's (ADM 512).
 
     Raises:
-        KeyError: for weights without a time embedding.
-        RuntimeError: for weights that are missing, too many or of another shape.
+        BackboneError: for weights that are missing, too many or of another shape, which it names.
     """
-    embedding, time_width = weights["time_embedding.linear_1.weight"].shape
-    with torch.device("meta"):  # no memory, no random numbers: every weight is assigned below
-        unet = UNet2DModel(**config)
-        if time_width != config["block_out_channels"][0]:
-            unet.time_proj = Timesteps(time_width, config["flip_sin_to_cos"], config["freq_shift"])
-            unet.time_embedding = TimestepEmbedding(time_width, embedding)
+    unet = _skeleton(config, time_width(weights.get("time_embedding.linear_1.weight"), config))
+    expected = {name: (tuple(value.shape),) for name, value in unet.state_dict().items()}
+    check(weights, expected, "the UNet2DModel that its config describes")
     own = {name: value.clone(memory_format=torch.contiguous_format) for name, value in weights.items()}
     unet.load_state_dict(own, assign=True)  # clones are aligned alike, whatever file they come from: equal to the bit
     for module in unet.modules():
         if num_heads and isinstance(module, Attention):
             module.heads = num_heads
+    return unet
+
+
+def shapes(config: dict[str, Any], width: int | None = None) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of this ``UNet2DModel``, whose time embedding has so many sinusoids."""
+    return {name: tuple(value.shape) for name, value in _skeleton(config, width).state_dict().items()}
+
+
+def time_width(linear: Tensor | None, config: dict[str, Any]) -> int:
+    """How many sinusoids the time embedding takes: its first layer's width, where that is there and whole."""
+    return linear.shape[1] if linear is not None and linear.ndim == 2 else config["block_out_channels"][0]
+
+
+def _skeleton(config: dict[str, Any], width: int | None) -> UNet2DModel:
+    """The network without memory and random numbers: every weight is assigned later.
+
+    Raises:
+        BackboneError: for channels that its group norms cannot divide.
+    """
+    channels, groups = config["block_out_channels"], config.get("norm_num_groups") or 32
+    odd = [c for c in channels if c % groups]
+    if odd:
+        raise BackboneError(f"expected channels in multiples of {groups}, the groups of its norms, got {odd[0]} among "
+                            f"{', '.join(map(str, channels))}; give a diffusers folder, whose config says the groups")
+    with torch.device("meta"):
+        unet = UNet2DModel(**config)
+        if width not in (None, channels[0]):
+            unet.time_proj = Timesteps(width, unet.config.flip_sin_to_cos, unet.config.freq_shift)
+            unet.time_embedding = TimestepEmbedding(width, unet.time_embedding.linear_1.out_features)
     return unet
 
 
