@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import ImageFilter
+from PIL import Image, ImageFilter
 from torch import Tensor
 
 from hsx.assets import resolve
 from hsx.errors import HsxError
-from hsx.images import file_digest, read_image, to_picture
+from hsx.images import file_digest, read_mask
 from hsx.strategies.arguments import absolute
 from hsx.strategies.base import Blend
 from hsx.strategies.blends import Slerp
@@ -55,7 +55,7 @@ class Masked(Blend):
     def take_fit(self, fit: str) -> None:
         """Reads the mask anew, made square in this way."""
         super().take_fit(fit)
-        picture = to_picture(read_image(resolve(self._path), SIDE, fit)).convert("L")
+        picture = Image.fromarray(read_mask(resolve(self._path), SIDE, fit)[0].mul(255).round().byte().numpy())
         soft = np.asarray(picture.filter(ImageFilter.GaussianBlur(self.feather * SIDE)), dtype=np.float32) / 255
         area = torch.from_numpy(soft)[None, None]  # (1, 1, SIDE, SIDE)
         self._area = 1 - area if self.invert else area
