@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import sys
 from numbers import Integral, Real
 from typing import Any
 
 from hsx.errors import HsxError
 
+MOST = sys.float_info.max  # of numbers that may be as large as they like, but not infinite
 
 def got(value: Any) -> str:
     """Numbers as they are; anything else with its type, so that the text 400 is not taken for a number."""

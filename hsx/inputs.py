@@ -14,14 +14,11 @@ from torch import Tensor
 
 from hsx.assets import resolve
 from hsx.backbones.base import Backbone
-from hsx.checks import got, number
+from hsx.checks import got
 from hsx.errors import HsxError
 from hsx.images import read_image
-from hsx.strategies.base import Strategy
 
 Images = Tensor | np.ndarray | str | os.PathLike | Image.Image | Sequence[str | os.PathLike | Image.Image]
-USUAL = {"BlendingSchedule": "Constant(0.3)", "Blend": "Slerp()", "Normalizer": "Frobenius()",
-         "Calibrator": "Latent(0.3)"}  # an object of each kind
 BEYOND = 1.1  # pixels this far from 0 are no rounding of [-1, 1], and no overshoot of a resampled edge
 KINDS = "a path, a PIL picture, a list of these, or a float tensor"
 
@@ -121,20 +118,6 @@ def check_mask(mask: Any, rows: int, size: int) -> None:
         raise HsxError(f"{wanted} {tuple(mask.shape)}; resize it")
     if not bool(((mask >= 0) & (mask <= 1)).all()):
         raise HsxError(f"{wanted} {float(mask.min())} to {float(mask.max())}; scale them, resize it without overshoot")
-
-
-def check_strategy(name: str, kind: type[Strategy], given: Any) -> None:
-    """Raises HsxError for what is neither None nor a strategy of this kind."""
-    if given is None or isinstance(given, kind):
-        return
-    usual = USUAL[kind.__name__]
-    if isinstance(given, type) and issubclass(given, kind):
-        remedy = f"give an object, {given.__name__}(…)"
-    elif isinstance(given, str):
-        remedy = f"give an object of hsx.strategies, such as {usual}, not a name"
-    else:
-        remedy = f"give one of hsx.strategies, such as {f'Constant({given})' if number(given, 0, 1) else usual}"
-    raise HsxError(f"{name}: expected a {kind.__name__}, got {got(given)}; {remedy}")
 
 
 def check_gammas(gamma: Any, rows: int) -> None:

@@ -15,7 +15,7 @@ from hsx.checks import got, in_range, whole
 from hsx.errors import HsxError
 from hsx.images import FITS
 from hsx.injections import injections, warn_of_few_injections
-from hsx.inputs import Images, as_images, check_backbone, check_gammas, check_mask, check_rows, check_strategy
+from hsx.inputs import Images, as_images, check_backbone, check_gammas, check_mask, check_rows
 from hsx.inversion import Trajectory, invert
 from hsx.noise import SampleNoise
 from hsx.schedule import timesteps
@@ -32,6 +32,7 @@ from hsx.strategies import (
     Slerp,
     Unchanged,
 )
+from hsx.strategies.base import check_strategy
 
 Noise = Callable[[Tensor], Tensor]
 
