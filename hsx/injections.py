@@ -36,19 +36,20 @@ def injections(times: list[int], wanted: int | Sequence[int] | None) -> frozense
 def warn_of_few_injections(transfer: Transfer) -> None:
     """One line in the log where the schedule leaves less than two injections: the content then hardly shows.
 
-    Where it injects nothing at any timestep of the model, that is meant, and only said.
+    Where it would inject nothing at any timestep of the model, or t_edit is past the last, that is meant and only said.
     """
     injects, steps = transfer.injects, len(transfer.timesteps)
     try:
         some = [t for t in injects if transfer.schedule.gamma(t) > 0]
-        meant = not some and not any(transfer.schedule.gamma(t) > 0 for t in range(len(transfer.backbone.schedule)))
+        T = len(transfer.backbone.schedule)
+        meant = not some and (transfer.t_edit == T or not any(transfer.schedule.gamma(t) > 0 for t in range(T)))
     except Exception:  # whatever it is will be raised, and told, when it is asked again
         return
     if len(some) >= 2:
         return
     counted = f"of {steps} generation steps {len(injects)} may inject (t >= t_edit {transfer.t_edit})"
     if meant:
-        log.info("%s, and the schedule's gamma is 0: the results are the styles' own pictures", counted)
+        log.info("%s, and the schedule's gamma is above 0 at none of them: the styles come back as they are", counted)
     else:
         where = f"t = {some[0]} alone" if some else "none of them"
         log.warning("%s, and the schedule's gamma is above 0 at %s: the content hardly shows; take more "

@@ -112,14 +112,18 @@ class HookedBackbone(Backbone):
 
         handle = self.module.get_submodule(self.bottleneck).register_forward_hook(hook)
         try:
-            output = self.module(x, t.to(x.device))
+            output = self.module(x.to(self._dtype(x)), t.to(x.device))
         finally:
             handle.remove()
         if len(calls) != 1:
             raise BackboneError(f"bottleneck: expected a module that runs once a pass, got {self.bottleneck}, which "
                                 f"ran {len(calls)} times; name another")
-        predicted = _first(getattr(output, "sample", output))[:, : x.shape[1]]
+        predicted = _first(getattr(output, "sample", output))[:, : x.shape[1]].to(x.dtype)
         return predicted if self.prediction == "epsilon" else to_eps(predicted, x, self.schedule.at(t), self.prediction)
+
+    def _dtype(self, x: Tensor) -> torch.dtype:
+        """In which the network takes its pictures: its weights', if it has any."""
+        return next((p.dtype for p in self.module.parameters() if p.is_floating_point()), x.dtype)
 
 
 def _check(name: str, value: Any, kinds: Any, what: str, *but: type) -> None:
