@@ -135,7 +135,7 @@ class Transfer:
         Args:
             gamma, omega, dt_lambda, t_boost: their ``hs_coeff``, ``omega``, ``dt_lambda``, ``t_noise``.
             content_replace_step: inject at the timesteps of this many evenly spaced ones; -1: at every step.
-            use_mask: their mask, see ``AuthorsMask``, without normalisation.
+            use_mask: their mask (see ``hsx.strategies.AuthorsMask`` for where it is), without normalisation.
         """
         every = timesteps(generation_steps)
         return cls(

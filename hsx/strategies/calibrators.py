@@ -54,7 +54,8 @@ class IteratedLatent(Calibrator):
         most: applications at most.
 
     Raises:
-        HsxError: for a negative omega or tolerance, or fewer than one application.
+        HsxError: for a negative omega or tolerance, or fewer than one application; when called, for a network that does
+            not show its skips (HookedBackbone).
     """
 
     def __init__(self, omega: float = 0.3, tolerance: float = 0.05, most: int = 4) -> None:
@@ -67,6 +68,9 @@ class IteratedLatent(Calibrator):
     def __call__(self, state: StepState) -> Tensor | None:
         """x after the last application; each sample stops for itself."""
         aim, x, eps, b = target(state), state.x, state.eps, state.b
+        if self.most > 1 and not b.skips:
+            raise HsxError(f"IteratedLatent: expected a network whose skips are known, got a "
+                           f"{type(state.backbone).__name__}, which shows none; use Latent, or most 1")
         going = torch.ones_like(x[:, :1, :1, :1], dtype=torch.bool)
         for further in reversed(range(self.most)):
             x = torch.where(going, x + shift(state, x, eps, aim, self.omega), x)
