@@ -121,9 +121,8 @@ def one_run(draw: random.Random, home: Path, folder: Path, number: int) -> None:
     steps = method(draw, options.get("num_train_timesteps") or 1000, options.get("schedule") == "cosine")
     fit = draw.choice(["crop", "pad", "stretch"])
     pairs, chosen, dtype = data(draw, home, fit, number), moves(draw, home), draw.choice(["float16", "float32"])
-    made = []
+    module, made = TransferModule(options, **chosen, **steps, fit=fit), []
     for name, store in (("shared", folder / "store"), ("fresh", folder / "fresh-store")):
-        module = TransferModule(options, **chosen, **steps, fit=fit)
         out = folder / name
         code = run(module, Pairs(**pairs), make_trainer("cpu", 1), Store(store, dtype), out)
         assert code in (0, 3)
