@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -14,8 +15,8 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 from torch.utils.data import DataLoader, Dataset
 
 from hsx.assets import resolve
-from hsx.engine.pairing import PairList, Row, product, random_pairs, zipped
-from hsx.engine.record import to_json
+from hsx.engine.pairing import PairList, product, random_pairs, zipped
+from hsx.engine.record import Recorder, to_json
 from hsx.engine.table import read_table
 from hsx.engine.trajectories import Store, StoreError
 from hsx.errors import HsxError, first_line
@@ -81,11 +82,27 @@ class Pairs(lightning.LightningDataModule):
 
     def loader(self, items: Dataset) -> DataLoader:
         """Batches of ``items`` in order, the failed ones apart."""
-        return DataLoader(items, self.batch_size, num_workers=self.num_workers, collate_fn=_collate)
+        return _Loader(items, self.batch_size, num_workers=self.num_workers, collate_fn=_collate)
+
+
+class _Loader(DataLoader):
+    """One whose workers leave Ctrl-C to the main process, from their first moment on and however they are started."""
+
+    def __iter__(self) -> Any:
+        if not self.num_workers or not hasattr(signal, "pthread_sigmask"):
+            return super().__iter__()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which they inherit
+        try:
+            return super().__iter__()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Items(Dataset):
-    """Numbers to work on, with empty items up to one a process, as Lightning asks; a failure belongs to its item."""
+    """Numbers to work on, with empty items up to one a process, as Lightning asks; a failure belongs to its item.
+
+    All that they hold is picklable: loader workers may be new processes.
+    """
 
     def __init__(self, todo: Sequence[int] | np.ndarray, processes: int) -> None:
         self.todo, self.processes = todo, processes
@@ -112,10 +129,10 @@ class _Items(Dataset):
 
 
 class Pictures(_Items):
-    """Distinct pictures to invert, contents first, then styles: ``image`` (3, R, R) and its ``digest``."""
+    """Distinct pictures by number, contents first, then styles: ``image`` (3, R, R) and its ``digest``."""
 
-    def __init__(self, pairs: PairList, size: int, fit: str, processes: int) -> None:
-        super().__init__(range(len(pairs.contents) + len(pairs.styles)), processes)
+    def __init__(self, pairs: PairList, todo: np.ndarray, size: int, fit: str, processes: int) -> None:
+        super().__init__(todo, processes)
         self.pairs, self.size, self.fit = pairs, size, fit
 
     def item(self, index: int) -> dict[str, Any]:
@@ -129,31 +146,28 @@ class Trajectories(_Items):
 
     Args:
         todo: the numbers of the pairs.
-        store, key: where trajectories are, and the key of a picture's by its number.
-        record: all that a picture says of itself, by its pair.
-        seed: of rows without one.
+        store, key: where trajectories are, and the key of a picture's by its digest.
+        recorder: what the pictures say of themselves.
+        size: pixels a side.
     """
 
     def __init__(
-        self, pairs: PairList, todo: np.ndarray, store: Store, key: Callable[[int], str],
-        record: Callable[[Row], dict[str, Any]], size: int, fit: str, seed: int, processes: int,
+        self, todo: np.ndarray, store: Store, key: Callable[[str], str], recorder: Recorder, size: int, processes: int,
     ) -> None:
         super().__init__(todo, processes)
-        self.pairs, self.store, self.key, self.record = pairs, store, key, record
-        self.size, self.fit, self.seed = size, fit, seed
+        self.store, self.key, self.recorder, self.size = store, key, recorder, size
 
     def item(self, index: int) -> dict[str, Any]:
         """The pair of that number."""
-        row = self.pairs[index]
-        record = self.record(row)
-        content = self.store.get(self.key(row.content), True)
+        row = self.recorder.pairs[index]
+        record = self.recorder.of(row)
+        of_content, of_style = map(self.key, record["pixels"])
+        content, style = self.store.get(of_content, True), self.store.get(of_style, False)
         return {
-            "name": row.name, "record": to_json(record), "sample": tuple(record["pixels"]),
-            "seed": self.seed if row.seed is None else row.seed,
+            "name": row.name, "record": to_json(record), "sample": tuple(record["pixels"]), "seed": record["seed"],
             "gamma": torch.tensor(torch.nan if row.gamma is None else row.gamma),
-            "mask": None if row.mask is None else read_mask(row.mask, self.size, self.fit),
-            "content_x_T": content["x_T"], "content_h": content["h"],
-            "style_x_T": self.store.get(self.key(len(self.pairs.contents) + row.style), False)["x_T"],
+            "mask": None if row.mask is None else read_mask(row.mask, self.size, self.recorder.fit),
+            "content_x_T": content["x_T"], "content_h": content["h"], "style_x_T": style["x_T"],
         }
 
 

@@ -36,6 +36,7 @@ class ResultWriter(BasePredictionWriter):
         self.failures: dict[int, str] = {}  # of pictures in the first pass, of pairs in the second
         self.vanished: list[int] = []  # pairs whose trajectory was gone
         self.inverted = 0
+        self.notes = True  # in the journal; not while pictures are only checked, when the folder may be another run's
 
     def on_predict_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int, *_: int) -> None:
         """The clock of a batch."""
@@ -53,7 +54,7 @@ class ResultWriter(BasePredictionWriter):
         made = self._pictures(prediction, batch) if "name" in batch else self._trajectories(prediction, batch)
         seconds = (time.monotonic() - self.begun) / max(1, len(batch["index"]))
         rows = len(batch["index"]) + len(batch["failed"])
-        if rows:
+        if rows and self.notes:
             self.journal.write(rows=rows, made=made, seconds=round(seconds, 4), device=str(pl_module.device))
 
     def _trajectories(self, prediction: Trajectory | None, batch: dict[str, Any]) -> list[str]:

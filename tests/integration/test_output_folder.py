@@ -79,7 +79,7 @@ def test_sheets_of_more_pairs_go(tiny_model, few):
     for path in (few / "contents").glob("more*.png"):
         path.unlink()
     picture(few / "out" / "grid-3.png", 1)  # of another hand
-    assert main(options(tiny_model, few)) == 0
+    assert main(options(tiny_model, few, "out", "--overwrite", "true")) == 0
     assert {p.name for p in (few / "out").glob("grid*")} == {"grid.png", "grid-3.png"}
     with Image.open(few / "out" / "grid.png") as sheet:
         assert sheet.size == (2 * 98 + 2, 3 * 98 + 2)
