@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Sequence
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, Literal
 
@@ -82,7 +84,8 @@ class Pairs(lightning.LightningDataModule):
 
     def loader(self, items: Dataset) -> DataLoader:
         """Batches of ``items`` in order, the failed ones apart."""
-        return _Loader(items, self.batch_size, num_workers=self.num_workers, collate_fn=_collate)
+        return _Loader(items, self.batch_size, num_workers=self.num_workers, collate_fn=_collate,
+                       worker_init_fn=_begin_worker)
 
 
 class _Loader(DataLoader):
@@ -91,11 +94,18 @@ class _Loader(DataLoader):
     def __iter__(self) -> Any:
         if not self.num_workers or not hasattr(signal, "pthread_sigmask"):
             return super().__iter__()
+        if multiprocessing.get_start_method() != "fork":
+            resource_tracker.ensure_running()  # when it starts it unblocks the signal
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which they inherit
         try:
             return super().__iter__()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin_worker(number: int) -> None:
+    """SIGTERM, which a scheduler sends to all processes, ends a worker without a word: the main process has it."""
+    signal.signal(signal.SIGTERM, lambda *given: os._exit(0))
 
 
 class _Items(Dataset):

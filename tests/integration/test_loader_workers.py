@@ -78,7 +78,8 @@ def test_what_workers_are_given_is_picklable_and_small(tiny_model, pictures, kin
     for n, digest in digests.items():
         store.put(store.key(digest, {}), read_image(paths[n], 16), read_image(paths[n], 16)[None], [0])
     todo = np.arange(len(pairs))
-    for items in (Pictures(pairs, numbers, 16, "crop", 1), Trajectories(todo, store, partial(store.key, inversion={}), recorder, 16, 1)):
+    key = partial(store.key, inversion={})
+    for items in (Pictures(pairs, numbers, 16, "crop", 1), Trajectories(todo, store, key, recorder, 16, 1)):
         sent = pickle.dumps(items)
         assert len(sent) < 5000
         again = pickle.loads(sent)
