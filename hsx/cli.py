@@ -152,6 +152,7 @@ def predict(argv: list[str]) -> int:
             parser.add_argument("--store.max_gb", type=float | None, default=None,
                                 help="how many gigabytes of them may stay after the run, those used last")
             parser.link_arguments("seed_everything", "model.seed", compute_fn=int)
+            parser.link_arguments("data.fit", "model.fit")
             parser.set_defaults({f"model.{kind}": {"class_path": name} for kind, name in DEFAULTS.items()})
 
         def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:

@@ -6,21 +6,20 @@ import hashlib
 import os
 import re
 import socket
-import stat
 import tempfile
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageOps, PngImagePlugin
 from torch import Tensor
 
 from hsx.assets import resolve
-from hsx.errors import HsxError, ImageError, first_line
+from hsx.errors import HsxError, ImageError
+from hsx.reading import opened_picture, read_picture, reading
 from hsx.sources import MAGIC, in_folder, listed, matching, shown
 
 FITS = ("crop", "pad", "stretch")
@@ -52,26 +51,31 @@ def find_images(source: str, option: str = "pictures") -> list[Path]:
                    "check the path")
 
 
-def read_image(path: Path, size: int, fit: str = "crop") -> Tensor:
+def read_image(path: Path | Image.Image, size: int, fit: str = "crop") -> Tensor:
     """A picture as the network wants it: made square, resized to ``size``; (3, size, size) in [-1, 1].
 
-    EXIF rotation is applied, transparency laid over white, and of an animation the first frame taken.
+    Its colours become sRGB by the profile or the tags that it has; one that cannot be used is named in the log.  EXIF
+    rotation is applied, transparency laid over white, and of several pages or frames the first taken.
 
     Args:
-        path: the picture.
+        path: the picture, or one that Pillow opened.
         size: pixels a side.
         fit: what makes it square: crop (the middle), pad (white bars) or stretch.
 
     Raises:
         ImageError: for a file that is missing, unreadable, no picture, truncated or too large.
     """
-    picture = _square(_read(path, "picture"), size, fit)
+    whole = opened_picture(path) if isinstance(path, Image.Image) else read_picture(path)
+    picture = _square(whole, size, fit)
     return torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1).float() / 127.5 - 1  # (3, R, R)
 
 
 def read_mask(path: Path, size: int, fit: str = "crop") -> Tensor:
-    """A picture's luminance, (1, size, size) in [0, 1], white is 1; otherwise as ``read_image``."""
-    grey = _square(_read(path, "mask"), size, fit).convert("L")
+    """A picture's luminance, (1, size, size) in [0, 1], white is 1; otherwise as ``read_image``.
+
+    Its values are numbers, not colours: a profile is not applied.
+    """
+    grey = _square(read_picture(path, mask=True), size, fit).convert("L")
     return torch.from_numpy(np.asarray(grey).copy())[None].float() / 255  # (1, R, R)
 
 
@@ -82,54 +86,8 @@ def pixels_digest(image: Tensor) -> str:
 
 def file_digest(path: Path) -> str:
     """A hash of a file's bytes.  Raises ImageError for one that cannot be read."""
-    with _reading(path, "picture"):
+    with reading(path, "picture"):
         return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-@contextmanager
-def _reading(path: Path, what: str) -> Iterator[None]:
-    """Whatever is wrong with a file becomes one line; one that could block, as a pipe does, is never opened."""
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError("it is a folder" if stat.S_ISDIR(status.st_mode) else "it is no regular file")
-        if not status.st_size:
-            raise OSError("it is empty")
-        yield
-    except Exception as error:  # on broken files Pillow's readers raise all sorts
-        raise ImageError(f"{shown(path)}: expected a {what}, could not read it ({_reason(error)}); replace it or "
-                         "take it away") from None
-
-
-def _reason(error: Exception) -> str:
-    """Why a file could not be read, in a few words."""
-    if isinstance(error, UnidentifiedImageError):
-        return "it is no picture that Pillow knows"
-    if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
-        return f"it has more than the {Image.MAX_IMAGE_PIXELS:,} pixels that Pillow takes"
-    return (isinstance(error, OSError) and error.strerror) or first_line(error)
-
-
-def _read(path: Path, what: str) -> Image.Image:
-    """A picture file as RGB, upright."""
-    with _reading(path, what), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of odd metadata
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(path) as opened:
-            return _rgb(ImageOps.exif_transpose(opened))
-
-
-def _rgb(picture: Image.Image) -> Image.Image:
-    """Any mode as RGB: 16 bits and floats scaled to 8 bits, transparency over white."""
-    if picture.mode.startswith(("I", "F")):  # 16-bit grey is also read into 32 bits
-        values, white = np.asarray(picture), 1 if picture.mode == "F" else 65535
-        if not (values.min() >= 0 and values.max() <= white):
-            raise ValueError(f"its values are {values.min()} to {values.max()}, not from 0 to {white}")
-        picture = Image.fromarray((values * (255 / white)).round().astype(np.uint8))
-    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return picture.convert("RGB")
 
 
 def _square(picture: Image.Image, size: int, fit: str) -> Image.Image:
@@ -154,7 +112,10 @@ def to_picture(image: Tensor) -> Image.Image:
 
 
 def write_png(picture: Image.Image, path: Path, text: dict[str, str] | None = None) -> None:
-    """Write a PNG whole or not at all, with ``text`` in its text chunks, which come before the pixels."""
+    """Write a PNG whole or not at all, with ``text`` in its text chunks, which come before the pixels.
+
+    It is sRGB, as a PNG is that says nothing else of its colours.
+    """
     info = PngImagePlugin.PngInfo()
     for key, value in (text or {}).items():
         info.add_itxt(key, value)
@@ -162,13 +123,19 @@ def write_png(picture: Image.Image, path: Path, text: dict[str, str] | None = No
         picture.save(part, format="PNG", pnginfo=info)
 
 
+def read_png(path: Path) -> Image.Image:
+    """A PNG that ``write_png`` wrote, as RGB.  Raises ImageError for one that cannot be read."""
+    with reading(path, "picture that hsx made"), Image.open(path, formats=("PNG",)) as picture:
+        return picture.convert("RGB")
+
+
 def png_text(path: Path, key: str) -> str | None:
     """The text chunk ``key`` of a PNG that ``write_png`` wrote; None without one, or without such a file."""
     try:
-        with Image.open(path) as picture:
+        with reading(path, "picture"), Image.open(path, formats=("PNG",)) as picture:
             text = picture.info.get(key)
             return None if text is None else str(text)
-    except (OSError, SyntaxError, ValueError):
+    except ImageError:
         return None
 
 

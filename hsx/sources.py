@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import deque
+import re
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from functools import cache
@@ -12,8 +13,8 @@ from pathlib import Path
 from unicodedata import category
 
 from hsx.errors import HsxError
+from hsx.formats import is_everyday, not_read, suffixes
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 MAGIC = "*?["
 Scan = Callable[[Path], list[os.DirEntry[str]]]
 
@@ -37,10 +38,12 @@ def in_folder(folder: Path, option: str) -> list[Path]:
     except OSError as error:
         raise HsxError(f"{option}: expected a folder that can be read, got {shown(folder)} ({error.strerror}); "
                        "check its permissions") from None
-    files = sorted(_pictures([folder], _scan))
+    files, others = _sorted_out(_files([folder], _scan))
     if not files:
-        raise HsxError(f"{option}: expected pictures ({', '.join(SUFFIXES)}), found none in the folder "
-                       f"{shown(folder)}; put some there or name another folder")
+        raise HsxError(f"{option}: expected pictures (.png, .jpg, .webp and others), found none in the folder "
+                       f"{shown(folder)}" + (f" but {_described(others)}" if others else
+                                             "; put some there or name another folder"))
+    _tell(others, option, folder)
     return files
 
 
@@ -59,14 +62,16 @@ def matching(pattern: Path, option: str) -> list[Path]:
             found = [folder for folder, _ in _walk(found, scan)]
         else:
             found = [Path(e) for path in found for e in scan(path) if fnmatchcase(e.name, part)]
-    files = [path for path in found if path.suffix.lower() in SUFFIXES and not os.path.isdir(path)]
-    files += _pictures((path for path in found if os.path.isdir(path)), scan)
+    files, others = _sorted_out([
+        *(path for path in found if not os.path.isdir(path)),
+        *_files((path for path in found if os.path.isdir(path)), scan)])
     once: dict[tuple[str, str], Path] = {}
     for path in sorted(files, key=lambda path: (len(path.parts), path)):
         once.setdefault((real(path.parent), path.name), path)  # the shortest of the ways to it
     if not once:
-        raise HsxError(f"{option}: expected pictures ({', '.join(SUFFIXES)}) that match {shown(pattern)}, found none; "
-                       "check the pattern")
+        raise HsxError(f"{option}: expected pictures (.png, .jpg, .webp and others) that match {shown(pattern)}, "
+                       f"found none{f' but {_described(others)}' if others else '; check the pattern'}")
+    _tell(others, option, pattern)
     return sorted(once.values())
 
 
@@ -97,12 +102,45 @@ def listed(file: Path, option: str) -> list[Path]:
     return [file.parent / line for line in lines]
 
 
-def _pictures(folders: Iterable[Path], scan: Scan) -> Iterator[Path]:
-    """The files with a picture's suffix in ``folders`` and below; what else is wrong with them shows when read."""
+def _files(folders: Iterable[Path], scan: Scan) -> Iterator[Path]:
+    """The files in ``folders`` and below."""
     for _, entries in _walk(folders, scan):
-        for entry in entries:
-            if entry.name.lower().endswith(SUFFIXES) and not os.path.isdir(entry):
-                yield Path(entry)
+        yield from (Path(entry) for entry in entries if not os.path.isdir(entry))
+
+
+def _sorted_out(files: Iterable[Path]) -> tuple[list[Path], list[Path]]:
+    """Those with a picture's suffix, and those that may be meant as pictures and are left out; both sorted.
+
+    What else is wrong with the first shows when they are read.
+    """
+    taken, left = [], []
+    read, known = suffixes(), not_read()
+    unfinished = re.compile("|".join(map(re.escape, read)), re.IGNORECASE)
+    for path in files:
+        name = path.name.lower()
+        if name.endswith(read):
+            taken.append(path)
+        elif name.endswith(known) or (not path.suffix or unfinished.search(name)) and is_everyday(path):
+            left.append(path)
+    return sorted(taken), sorted(left)
+
+
+def _described(others: list[Path]) -> str:
+    """Files that may be meant as pictures, by suffix, with one of them and what to do."""
+    counts = Counter(path.suffix.lower() or "without a suffix" for path in others).most_common()
+    kinds = ", ".join(f"{count} {suffix}" for suffix, count in counts[:5])
+    more = f" and {sum(count for _, count in counts[5:])} others" if counts[5:] else ""
+    kinds_unread = [path.name.lower().endswith(not_read()) for path in others]
+    remedies = ["convert them to PNG or JPEG"] * any(kinds_unread)
+    remedies += ["give those with the bytes of a picture its suffix"] * (not all(kinds_unread))
+    return f"{shown(kinds)}{more}, such as {shown(others[0].name)}; {', '.join(remedies)}"
+
+
+def _tell(others: list[Path], option: str, where: Path) -> None:
+    """Name what is left out, if anything is."""
+    if others:
+        log.warning("%s: files in %s that may be meant as pictures are left out: %s", option, shown(where),
+                    _described(others))
 
 
 def _walk(roots: Iterable[Path], scan: Scan) -> Iterator[tuple[Path, list[os.DirEntry[str]]]]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from hsx.engine.trajectories import Entry, Store, StoreError, read, remove
+from hsx.engine.trajectories import VERSION, Entry, Store, StoreError, VersionError, read, remove
 from hsx.errors import HsxError
 
 
@@ -51,7 +51,7 @@ def store(argv: list[str]) -> int:
 
 
 def _ls(given: Namespace, entries: list[Entry]) -> int:
-    rows = [{"key": entry.key, "bytes": entry.bytes, "h": entry.has_h,
+    rows: list[dict[str, Any]] = [{"key": entry.key, "bytes": entry.bytes, "h": entry.has_h, "version": entry.version,
              "used": datetime.fromtimestamp(entry.used).isoformat(" ", "seconds")} for entry in entries]
     if given.json:
         return _json({"trajectories": rows, **_total(entries)})
@@ -59,7 +59,8 @@ def _ls(given: Namespace, entries: list[Entry]) -> int:
     for column in table.columns:
         column.no_wrap = True
     for row, entry in zip(rows, entries, strict=True):
-        table.add_row(entry.key, decimal(entry.bytes), "with h" if row["h"] else "without", str(row["used"]))
+        use = "with h" if row["h"] else "without"
+        table.add_row(entry.key, decimal(entry.bytes), use, str(row["used"]) + _not_used(row["version"]))
     Console().print(table)
     print(f"{_count(entries)} in {given.folder}")
     return 0
@@ -76,9 +77,12 @@ def _prune(given: Namespace, entries: list[Entry]) -> int:
 
 def _verify(given: Namespace, entries: list[Entry]) -> int:
     corrupt: dict[str, str] = {}
+    others: list[str] = []  # of another version
     for entry in entries:
         try:
             read(entry.path)
+        except VersionError:
+            others.append(entry.key)
         except FileNotFoundError:
             pass  # removed by another process meanwhile
         except (OSError, StoreError) as error:
@@ -88,12 +92,21 @@ def _verify(given: Namespace, entries: list[Entry]) -> int:
                 remove(entry.path)
     code = 1 if corrupt else 0
     if given.json:
-        return _json({"checked": len(entries), "corrupt": corrupt, "deleted": given.delete}, code)
+        return _json({"checked": len(entries), "corrupt": corrupt, "other_versions": others,
+                      "deleted": given.delete}, code)
     for reason in corrupt.values():
         print(reason)
     done = ", removed" if corrupt and given.delete else ""
-    print(f"{_count(entries)} checked, {len(corrupt)} corrupt{done}: {given.folder}")
+    unused = f", {len(others)} of another version of hsx, not used by this one" if others else ""
+    print(f"{_count(entries)} checked, {len(corrupt)} corrupt{done}{unused}: {given.folder}")
     return code
+
+
+def _not_used(version: str | None) -> str:
+    """A word on an entry that this hsx does not use."""
+    if version == VERSION:
+        return ""
+    return f", not used (version {version})" if version else ", not used (no trajectory of hsx)"
 
 
 def _json(found: dict[str, Any], code: int = 0) -> int:

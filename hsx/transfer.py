@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from numbers import Real
@@ -48,6 +49,7 @@ class Transfer:
         seed: of that noise.
         dt_lambda, dt_end: the direction term is scaled by dt_lambda at injection steps with t >= dt_end (the authors'
             0.9985 for in-domain mixing; 950 of 1000, scaled); not together with latent calibration.
+        fit: how pictures become square, also those that a strategy reads: crop (the middle), pad or stretch.
 
     Raises:
         HsxError: for a value out of range.
@@ -69,6 +71,7 @@ class Transfer:
         seed: int = 0,
         dt_lambda: float = 1.0,
         dt_end: int | None = None,
+        fit: str = "crop",
     ) -> None:
         length = len(backbone.schedule)
         last = length - 1
@@ -83,12 +86,17 @@ class Transfer:
         _check("t_boost", t_boost, 0, last, "the model's last timestep")
         _check("dt_lambda", dt_lambda, 0.5, 1.0, "which leaves the direction as it is")
         self.backbone = backbone
-        self.schedule, self.blend = deepcopy(schedule or Constant()), deepcopy(blend or Slerp())  # their state is ours
-        self.normalizer, self.calibrator = normalizer or Frobenius(), calibrator or Latent()
-        self.inversion_steps, self.t_start, self.seed = inversion_steps, t_start, seed
+        self.schedule, self.blend, self.normalizer, self.calibrator = deepcopy(  # what they keep is ours
+            (schedule or Constant(), blend or Slerp(), normalizer or Frobenius(), calibrator or Latent()))
+        self.inversion_steps, self.generation_steps, self.t_start, self.seed = (
+            inversion_steps, generation_steps, t_start, seed)
         self.timesteps = timesteps(generation_steps, t_start)
         self.injection_timesteps = _injections(self.timesteps, injection_steps)
-        self.t_edit, self.t_boost, self.dt_lambda, self.dt_end = t_edit, t_boost, dt_lambda, dt_end
+        self.injection_steps = (len(self.injection_timesteps) if injection_steps is None or
+                                isinstance(injection_steps, int) else list(injection_steps))
+        self.t_edit, self.t_boost, self.dt_lambda, self.dt_end, self.fit = t_edit, t_boost, dt_lambda, dt_end, fit
+        for strategy in (self.schedule, self.blend, self.normalizer, self.calibrator):
+            strategy.take_fit(fit)
         self._prepare_schedule()
 
     @classmethod
@@ -211,7 +219,8 @@ def _injections(times: list[int], wanted: int | Sequence[int] | None) -> frozens
             raise HsxError(f"injection_steps: expected some of the generation's timesteps {times[0]}, {times[1]}, … "
                            f"{times[-1]}, got {list(wanted)}; take a number of steps instead")
         return frozenset(wanted)
-    _check("injection_steps", wanted, 1, len(times), "generation_steps")
+    _check("injection_steps", wanted, 1, math.inf, "above generation_steps: at all of them")
+    wanted = min(wanted, len(times))
     if wanted == 1:
         return frozenset(times[-1:])
     return frozenset(times[i] for i in timesteps(wanted, len(times) - 1))

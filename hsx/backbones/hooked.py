@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hsx.backbones.base import Backbone, Bottleneck, Layout, probe
+from hsx.backbones.prediction import check_prediction, to_eps
 from hsx.errors import BackboneError
 from hsx.schedule import NoiseSchedule
 
@@ -28,7 +29,7 @@ class HookedBottleneck(Bottleneck):
 
 
 class HookedBackbone(Backbone):
-    """Any network ``module(x, t) -> eps`` whose bottleneck is the output of one named module.
+    """Any network ``module(x, t)`` that predicts eps, v or x_0, and whose bottleneck is the output of one named module.
 
     What it costs: ``encode`` runs the whole network once and ``decode`` of its result nothing; ``decode`` with a
     changed h runs the *whole* network again, h put in by the hook, where a Backbone that is really cut runs D only.
@@ -39,18 +40,26 @@ class HookedBackbone(Backbone):
         bottleneck: the name of that module, as ``module.named_modules()`` has it.
         schedule: with which it was trained; DDPM's linear one by default.
         sample_size: R.
+        prediction: what the network predicts: epsilon, v_prediction or sample (x_0).
 
     Raises:
-        BackboneError: if there is no module of that name, or a pass does not run it just once.
+        BackboneError: for an argument of another type, if there is no module of that name, or if a pass does not run
+            it just once.
     """
 
     family = "hooked"
 
     def __init__(
         self, module: nn.Module, bottleneck: str = "mid_block", *, sample_size: int,
-        schedule: NoiseSchedule | None = None,
+        schedule: NoiseSchedule | None = None, prediction: str = "epsilon",
     ) -> None:
         super().__init__()
+        _check("module", module, nn.Module, "a torch.nn.Module")
+        _check("bottleneck", bottleneck, str, "the name of a module inside the network")
+        _check("sample_size", sample_size, int, "a whole number, the side of the pictures", bool)
+        if sample_size < 1:
+            raise BackboneError(f"sample_size: expected 1 or more pixels, got {sample_size}; give the side of the pictures")
+        _check("schedule", schedule, (NoiseSchedule, type(None)), "a hsx.NoiseSchedule, such as NoiseSchedule.cosine()")
         names = [name for name, _ in module.named_modules(remove_duplicate=False) if name]
         if bottleneck not in names:
             near = ", ".join(difflib.get_close_matches(bottleneck, names, 3, 0.3)) or ", ".join(names[:3])
@@ -58,7 +67,7 @@ class HookedBackbone(Backbone):
                                 f"{bottleneck}; see named_modules()")
         self.module, self.bottleneck = module.eval().requires_grad_(False), bottleneck
         self.schedule, self.sample_size = schedule or NoiseSchedule.linear(), sample_size
-        self.facts = {}
+        self.prediction, self.facts = check_prediction("prediction", prediction), {}
 
     @property
     def h_shape(self) -> tuple[int, int, int]:  # type: ignore[override]
@@ -84,6 +93,14 @@ class HookedBackbone(Backbone):
             raise ValueError("expected a Bottleneck from this backbone's encode, which carries x and t, got another")
         return self._run(b.x, b.t, lambda output: (b.h, *output[1:]) if isinstance(output, tuple) else b.h)
 
+    def encode_cost(self) -> float:
+        """A whole evaluation."""
+        return 1.0
+
+    def decode_cost(self, b: Bottleneck) -> float:
+        """Nothing where the pass is known, else a whole evaluation."""
+        return 0.0 if isinstance(b, HookedBottleneck) and b.eps is not None else 1.0
+
     def _run(self, x: Tensor, t: Tensor, at_bottleneck: Callable[[Any], Any]) -> Tensor:
         """A pass with the hook, which is taken off again whatever happens."""
         calls = []
@@ -100,7 +117,13 @@ class HookedBackbone(Backbone):
         if len(calls) != 1:
             raise BackboneError(f"bottleneck: expected a module that runs once a pass, got {self.bottleneck}, which "
                                 f"ran {len(calls)} times; name another")
-        return _first(getattr(output, "sample", output))[:, : x.shape[1]]
+        predicted = _first(getattr(output, "sample", output))[:, : x.shape[1]]
+        return to_eps(predicted, x, self.schedule.at(t), self.prediction)
+
+
+def _check(name: str, value: Any, kinds: Any, what: str, *but: type) -> None:
+    if not isinstance(value, kinds) or isinstance(value, but):
+        raise BackboneError(f"{name}: expected {what}, got {type(value).__name__} {str(value)[:60]}; correct it")
 
 
 def _first(output: Any) -> Tensor:

@@ -13,6 +13,7 @@ from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from torch import Tensor
 
 from hsx.backbones.base import Backbone, Bottleneck, Layout, probe
+from hsx.backbones.prediction import check_prediction, to_eps
 from hsx.errors import BackboneError
 from hsx.schedule import NoiseSchedule
 
@@ -60,10 +61,8 @@ class UNet2DBackbone(Backbone):
             raise BackboneError(f"class_label: expected 0 to {classes - 1}, got {class_label}; take one of the classes")
         self.unet = unet.eval().requires_grad_(False)
         self.schedule, self.family = schedule, family
-        if prediction_type not in ("epsilon", "v_prediction", "sample"):
-            raise BackboneError(f"prediction_type: expected epsilon, v_prediction or sample, got {prediction_type}; "
-                           "use a model that predicts one of them")
-        self.timestep_scale, self.class_label, self.prediction_type = timestep_scale, class_label, prediction_type
+        self.prediction_type = check_prediction("prediction_type", prediction_type)
+        self.timestep_scale, self.class_label = float(timestep_scale), class_label
         size = config.sample_size
         if size is None:
             raise BackboneError("expected a network whose config has a sample_size, got none; give image_size")
@@ -94,16 +93,11 @@ class UNet2DBackbone(Backbone):
     def decode(self, b: Bottleneck) -> Tensor:
         """D(h, skips, emb), see Backbone.decode."""
         predicted = decode(self.unet, b)[:, : self.unet.config.in_channels]  # learned variance: eps is the first half
-        if b.x is not None:
-            predicted = predicted.to(b.x.dtype)
-        if self.prediction_type == "epsilon":
+        if b.x is None and self.prediction_type == "epsilon":
             return predicted
         if b.x is None or b.t is None:
             raise ValueError("expected a Bottleneck from this backbone's encode, which carries x and t, got another")
-        a = self.schedule.at(b.t)
-        if self.prediction_type == "v_prediction":  # v = sqrt(a) eps - sqrt(1 - a) x_0
-            return a.sqrt().to(b.x) * predicted + (1 - a).sqrt().to(b.x) * b.x
-        return (b.x - a.sqrt().to(b.x) * predicted) / (1 - a).sqrt().to(b.x)
+        return to_eps(predicted.to(b.x.dtype), b.x, self.schedule.at(b.t), self.prediction_type)
 
 
 def make_unet(

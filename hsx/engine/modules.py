@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit, urlunsplit
 
 import lightning
 import torch
 from torch import Tensor
 
+from hsx.assets import resolve
+from hsx.backbones.fetch import is_url
 from hsx.backbones.load import load_backbone
-from hsx.engine.digests import digest, weights_digest
+from hsx.engine.digests import digest
 from hsx.errors import HsxError
 from hsx.inversion import Trajectory
 from hsx.noise import SampleNoise
 from hsx.schedule import timesteps
 from hsx.strategies import Blend, BlendingSchedule, Calibrator, Normalizer
+from hsx.strategies.arguments import absolute
 from hsx.transfer import Transfer
 
 T = TypeVar("T")
@@ -43,6 +48,7 @@ class TransferModule(lightning.LightningModule):
         dt_lambda: scales the direction term while t >= dt_end (the authors' 0.9985 for in-domain mixing).
         dt_end: see dt_lambda; by default 950 of 1000, scaled.
         seed: of the noise; that of seed_everything by default.
+        fit: how strategies make pictures of their own square; that of data.fit by default.
     """
 
     def __init__(
@@ -61,49 +67,70 @@ class TransferModule(lightning.LightningModule):
         dt_lambda: float = 1.0,
         dt_end: int | None = None,
         seed: int = 0,
+        fit: Literal["crop", "pad", "stretch"] = "crop",
     ) -> None:
         super().__init__()
-        options = {"source": backbone} if isinstance(backbone, str) else dict(backbone)
+        options = {"source": backbone} if isinstance(backbone, (str, Path)) else dict(backbone)
         if "source" not in options:
             raise HsxError("model.backbone: expected a path, or a mapping with source, got none; name the checkpoint")
         self.backbone = load_backbone(**options)
         self.transfer = Transfer(
             self.backbone, schedule, blend, normalizer, calibrator, inversion_steps, generation_steps, injection_steps,
-            t_start, t_edit, t_boost, seed, dt_lambda, dt_end)
-        self.source = str(options["source"])
-        weights = weights_digest(self.backbone)
-        self.inversion_settings = {"weights": weights, "steps": inversion_steps, "t_start": self.transfer.t_start}
+            t_start, t_edit, t_boost, seed, dt_lambda, dt_end, fit)
+        self.source = anywhere(str(options["source"]))
         strategies = {"schedule": schedule, "blend": blend, "normalizer": normalizer, "calibrator": calibrator}
+        resolved = {name: getattr(self.transfer, name) for name in (
+            "inversion_steps", "generation_steps", "injection_steps", "t_start", "t_edit", "t_boost", "dt_lambda",
+            "dt_end", "seed")}
+        network = self.backbone.fingerprint()
+        self.config: dict[str, Any] = {
+            "backbone": self.source if len(options) == 1 else {**options, "source": self.source},
+            **{kind: strategy.config() for kind, strategy in strategies.items()}, **resolved}
+        self.inversion_settings = {"network": network, "steps": inversion_steps, "t_start": self.transfer.t_start}
         self.settings: dict[str, Any] = {
-            "weights": weights, **{kind: strategy.record() for kind, strategy in strategies.items()},
-            "inversion_steps": inversion_steps, "generation_steps": generation_steps,
-            "injection_steps": injection_steps, "dt_lambda": dt_lambda, "seed": seed,
-            **{name: getattr(self.transfer, name) for name in ("t_start", "t_edit", "t_boost", "dt_end")},
-        }
+            "network": network, **{kind: strategy.record() for kind, strategy in strategies.items()}, **resolved,
+            "fit": fit}
         self.most: int | None = None  # pictures at once, where memory has run out with more
         self.wanted: Callable[[dict[str, Any], int], bool] = lambda batch, row: True  # which pictures to invert
-        self.evaluations = 0.0  # of the network, a picture each; E and D are half a one
-        for half in ("encode", "decode"):
-            setattr(self.backbone, half, self._counted(getattr(self.backbone, half)))
+        self.evaluations = 0.0  # of the network, a picture each
+        encode, decode = self.backbone.encode, self.backbone.decode
+        self.backbone.encode = self._counted(  # type: ignore[method-assign]
+            encode, lambda x, t: len(x) * self.backbone.encode_cost())
+        self.backbone.decode = self._counted(  # type: ignore[method-assign]
+            decode, lambda b: len(b.h) * self.backbone.decode_cost(b))
 
     @property
     def settings_digest(self) -> str:
         """A hash of all that decides how a picture is made from a content and a style."""
         return digest(self.settings)
 
+    @property
+    def machine(self) -> dict[str, Any]:
+        """On what a picture is computed, which decides its last bits: the device, and on a CPU how many threads."""
+        if self.device.type == "cpu":
+            return {"device": "cpu", "threads": torch.get_num_threads()}
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
+        return {"device": name, "threads": None}
+
     def predict_step(self, batch: dict[str, Any]) -> Trajectory | Tensor | None:
-        """Pictures to their Trajectory, or stored trajectories to images (B, 3, R, R) in [-1, 1]; None for no rows."""
+        """Pictures to their Trajectory, or stored trajectories to images (B, 3, R, R) in [-1, 1]; None for no rows.
+
+        ``batch["rows"]`` is set to how many rows each row of the result was computed with, which decides its last bits.
+        """
         if not batch["index"]:
             return None
         if "image" in batch:
             batch["chosen"] = [place for place, _ in enumerate(batch["index"]) if self.wanted(batch, place)]
             images = batch["image"][batch["chosen"]]
             parts = self._in_parts(lambda rows: self.transfer.invert(images[rows]), len(images))
+            batch["rows"] = [len(part) for part in parts for _ in range(len(part))]
             if not parts:
                 return None
             x_T, h = (torch.cat([getattr(part, name) for part in parts]) for name in ("x_T", "h"))
             return Trajectory(x_T, h, parts[0].timesteps, parts[0].t_start)
-        return torch.cat(self._in_parts(lambda rows: self._inject(batch, rows), len(batch["index"])))
+        made = self._in_parts(lambda rows: self._inject(batch, rows), len(batch["index"]))
+        batch["rows"] = [len(part) for part in made for _ in range(len(part))]
+        return torch.cat(made)
 
     def _inject(self, batch: dict[str, Any], rows: slice) -> Tensor:
         """The pictures of some rows of a batch of pairs."""
@@ -137,10 +164,19 @@ class TransferModule(lightning.LightningModule):
                 torch.cuda.empty_cache()
         return done
 
-    def _counted(self, half: Callable[..., Any]) -> Callable[..., Any]:
-        """E or D of the backbone, adding up how many pictures go through."""
-        def run(*given: Any) -> Any:
+    def _counted(self, half: Callable[..., T], cost: Callable[..., float]) -> Callable[..., T]:
+        """E or D of the backbone, adding up what it costs."""
+        def run(*given: Any) -> T:
             result = half(*given)
-            self.evaluations += len(given[0].h if hasattr(given[0], "h") else given[0]) / 2
+            self.evaluations += cost(*given)
             return result
         return run
+
+
+def anywhere(source: str) -> str:
+    """The source of a backbone as it is found from any folder: a path made absolute, of a URL the public part."""
+    if is_url(source):
+        url = urlsplit(source)  # without a user's name and password, and without a query that may sign
+        return urlunsplit((url.scheme, url.netloc.rpartition("@")[2], url.path, "", ""))
+    here = resolve(source)
+    return str(absolute(source)) if here.exists() else source

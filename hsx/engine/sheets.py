@@ -10,7 +10,7 @@ import hsx
 from hsx.engine.pairing import PairList
 from hsx.engine.record import RECORD, record_of, to_json
 from hsx.errors import HsxError, ImageError
-from hsx.images import grid, read_image, to_picture, write_png
+from hsx.images import grid, read_image, read_png, to_picture, write_png
 
 SIDE = 24  # at most so many rows and columns a page
 PAGES = 50  # at most so many pages
@@ -28,11 +28,10 @@ def write_sheets(pairs: PairList, folder: Path, size: int, fit: str) -> list[Pat
         for place, source in cells.items():
             try:
                 if isinstance(source, str):
-                    with Image.open(folder / f"{source}.png") as picture:
-                        drawn[place] = picture.convert("RGB")
+                    drawn[place] = read_png(folder / f"{source}.png")
                 else:
                     drawn[place] = to_picture(read_image(source, size, fit))
-            except (ImageError, OSError):
+            except ImageError:
                 pass  # left white
         if drawn:
             made.append(folder / ("grid.png" if number == 1 else f"grid-{number}.png"))

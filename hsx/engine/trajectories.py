@@ -21,13 +21,17 @@ from torch import Tensor
 from hsx.errors import HsxError, first_line
 from hsx.images import atomic
 
-FORMAT, VERSION = "hsx_trajectory", "1"
+FORMAT, VERSION = "hsx_trajectory", "2"  # 2: keys hold the whole network's fingerprint
 NAME = re.compile(r"[0-9a-f]{24}\.safetensors")
 PART_AGE = 3600  # seconds after which a .part file has no living writer
 
 
 class StoreError(HsxError):
     """A trajectory that is gone or corrupt, and why.  It fails only the pairs it belongs to."""
+
+
+class VersionError(StoreError):
+    """A trajectory of another version of hsx, which this one neither uses nor reads."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,11 @@ class Entry:
         except (OSError, SafetensorError):
             return False
 
+    @property
+    def version(self) -> str | None:
+        """That of its format, by the header alone; None where there is none to be read."""
+        return _header(self.path).get(FORMAT)
+
 
 class Store:
     """A folder of trajectories, one safetensors file a picture, shared by runs and processes.
@@ -78,13 +87,17 @@ class Store:
         parts = json.dumps([FORMAT, VERSION, pixels, inversion, self.dtype], sort_keys=True)
         return hashlib.blake2b(parts.encode(), digest_size=12).hexdigest()
 
-    def put(self, key: str, x_T: Tensor, h: Tensor | None, timesteps: Sequence[int]) -> None:
+    def put(
+        self, key: str, x_T: Tensor, h: Tensor | None, timesteps: Sequence[int], how: dict[str, Any] | None = None
+    ) -> None:
         """Keep a trajectory, whole or not at all; one that is there stays, unless h is new.
 
         Args:
             x_T: (3, R, R), kept in float32.
             h: (S, C, H, W), kept in ``dtype``, or in float32 where a value is beyond it; None for a style.
             timesteps: the S timesteps of h.
+            how: what decides the last bits: ``rows``, the pictures that were in the network at once, ``threads`` on a
+                CPU, and the ``device``.
 
         Raises:
             HsxError: where it cannot be written.
@@ -96,7 +109,9 @@ class Store:
             kept = h.to(getattr(torch, self.dtype))
             tensors["h"] = kept if torch.isfinite(kept).all() else h.float()
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        data = save(tensors, {FORMAT: VERSION, "checksum": _checksum(tensors)})
+        kept_how = json.dumps(how or {}, sort_keys=True)
+        about = {FORMAT: VERSION, "how": kept_how}
+        data = save(tensors, {**about, "checksum": _checksum(tensors, about)})
         path = self._file(key)
         try:
             with atomic(path) as part:
@@ -110,7 +125,7 @@ class Store:
         path = self._file(key)
         try:
             tensors = read(path)
-        except OSError:
+        except (OSError, VersionError):
             return False
         except StoreError:
             self.corrupt.append(key)
@@ -139,15 +154,22 @@ class Store:
         _touch(path)
         return {name: tensor for name, tensor in tensors.items() if h or name != "h"}
 
+    def how(self, key: str) -> dict[str, Any]:
+        """How a trajectory was computed, as ``put`` was told; nothing where that is not known."""
+        try:
+            return dict(json.loads(_header(self._file(key)).get("how", "{}")))
+        except (ValueError, TypeError):
+            return {}
+
     def evict(self) -> tuple[int, int]:
-        """Remove what was used longest ago until the rest is within ``max_gb``.
+        """Remove what was used longest ago, before all else what no hsx of this version uses, down to ``max_gb``.
 
         Returns:
             How many trajectories were removed, and their bytes.
         """
         if self.max_gb is None:
             return 0, 0
-        entries = sorted(self.entries(), key=lambda entry: entry.used)
+        entries = sorted(self.entries(), key=lambda entry: (entry.version == VERSION, entry.used))
         excess = sum(entry.bytes for entry in entries) - self.max_gb * 1e9
         removed = []
         for entry in entries:
@@ -184,6 +206,7 @@ def read(path: Path) -> dict[str, Tensor]:
 
     Raises:
         OSError: where it cannot be read.
+        VersionError: where it is whole but of another version.
         StoreError: where it is corrupt, or another file.
     """
     data = path.read_bytes()
@@ -193,8 +216,11 @@ def read(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, ValueError, KeyError) as error:  # KeyError: of a dtype that torch does not have
         reason = first_line(error)
     else:
-        if about.get(FORMAT) == VERSION and about.get("checksum") == _checksum(tensors):
-            return tensors
+        if about.get("checksum") == _checksum(tensors, about):
+            if about.get(FORMAT) == VERSION:
+                return tensors
+            raise VersionError(f"{path}: expected a trajectory of version {VERSION}, got a whole one of version "
+                               f"{about.get(FORMAT)}, which this hsx does not use; hsx store prune removes such first")
         reason = "its checksum is wrong" if FORMAT in about else "it is another safetensors file"
     raise StoreError(f"{path}: expected a whole trajectory, got a corrupt one ({reason}); start again to make it anew")
 
@@ -217,9 +243,20 @@ def _touch(path: Path) -> None:
         os.utime(path)
 
 
-def _checksum(tensors: dict[str, Tensor]) -> str:
-    """A hash of the tensors' names, dtypes, shapes and bytes."""
+def _header(path: Path) -> dict[str, str]:
+    """What a file says of itself; nothing where it cannot be read."""
+    try:
+        with safe_open(path, "np") as file:
+            return file.metadata() or {}
+    except (OSError, SafetensorError):
+        return {}
+
+
+def _checksum(tensors: dict[str, Tensor], about: dict[str, str]) -> str:
+    """A hash of the tensors' names, dtypes, shapes and bytes, and of what the file says of itself."""
     total = hashlib.blake2b(digest_size=16)
+    if about.get(FORMAT) != "1":  # which hashed the tensors alone
+        total.update(f"{about.get(FORMAT)} {about.get('how')} ".encode())
     for name, tensor in sorted(tensors.items()):
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
         total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)

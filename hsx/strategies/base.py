@@ -6,14 +6,14 @@ between calls is set in ``prepare``, before each batch; a Transfer works with co
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 
 from hsx.schedule import NoiseSchedule
+from hsx.strategies.arguments import ConstructorSignature, absolute, given, plain
 
 if TYPE_CHECKING:
     from hsx.inversion import Trajectory
@@ -25,9 +25,14 @@ class Strategy(ABC):  # noqa: B024  (the common name of the kinds; each kind add
 
     Attributes:
         listed: the class that each short name stands for, filled by ``hsx.plugins.load``.
+        paths: those of the constructor's arguments that are paths, or lists of them.  A config holds them absolute, and
+            how they were spelt has no part in the record: a digest of what they name belongs in a public attribute.
     """
 
     listed: ClassVar[dict[str, type[Strategy]]] = {}
+    paths: ClassVar[tuple[str, ...]] = ()
+    _given: dict[str, Any]
+    __signature__ = ConstructorSignature()
 
     @classmethod
     def __subclasses__(cls) -> list[Any]:  # type: ignore[override]
@@ -35,10 +40,46 @@ class Strategy(ABC):  # noqa: B024  (the common name of the kinds; each kind add
         listed = Strategy.listed.values()
         return [c for c in type.__subclasses__(cls) if not listed or any(issubclass(known, c) for known in listed)]
 
+    def __new__(cls, *args: Any, **options: Any) -> Any:
+        """Notes what the constructor is given, for ``config``; copies call this without and take their note over."""
+        made = super().__new__(cls)
+        noted = {name: absolute(value) if name in cls.paths else _noted(value)
+                 for name, value in given(cls, args, options).items()}
+        object.__setattr__(made, "_given", noted)
+        return made
+
+    def __init__(self) -> None:  # noqa: B027
+        """No options, where a class has no constructor of its own."""
+
+    def config(self) -> dict[str, Any]:
+        """What a config takes to make this strategy again, from anywhere.
+
+        Returns:
+            ``class_path``, the short name of a class that is listed, else its module and name; and ``init_args``, the
+            constructor's arguments by their own names, defaults filled in, strategies among them likewise.
+        """
+        from hsx import plugins
+
+        plugins.load()
+        kind = type(self)
+        name = kind.__name__ if Strategy.listed.get(kind.__name__) is kind else _full_name(self)
+        return {"class_path": name, "init_args": _configs(self._given)}
+
     def record(self) -> dict[str, Any]:
-        """The class and its public attributes as plain data: kept in each result, where it tells settings apart."""
-        return {"class_path": f"{type(self).__module__}.{type(self).__qualname__}",
-                **{name: _plain(value) for name, value in vars(self).items() if name[0] != "_"}}
+        """What tells its results from those of others, as plain data: the class, the constructor's arguments but for
+        ``paths``, and all public attributes."""
+        arguments = {name: value for name, value in self._given.items() if name not in self.paths}
+        public = {name: value for name, value in vars(self).items() if name[0] != "_"}
+        return {"class_path": _full_name(self), **_records({**arguments, **public})}
+
+    def take_fit(self, fit: str) -> None:
+        """Told once, by its Transfer, how pictures are made square (crop, pad or stretch), as are strategies inside it.
+
+        For those that read pictures of their own.
+        """
+        for value in vars(self).values():
+            if isinstance(value, Strategy):
+                value.take_fit(fit)
 
 
 class BlendingSchedule(Strategy):
@@ -93,10 +134,29 @@ class Calibrator(Strategy):
         """The moved x, (B, 3, R, R), from which a plain DDIM step is then taken; None for the asymmetric step."""
 
 
-def _plain(value: Any) -> Any:
-    """Plain data as it is, a strategy's record, a tensor's hash."""
+def _full_name(strategy: Strategy) -> str:
+    return f"{type(strategy).__module__}.{type(strategy).__qualname__}"
+
+
+def _noted(value: Any) -> Any:
+    """A strategy itself, or others inside lists and mappings; the rest copied as plain data."""
+    return _mapped(value, lambda strategy: strategy)
+
+
+def _configs(value: Any) -> Any:
+    return _mapped(value, lambda strategy: strategy.config())
+
+
+def _records(value: Any) -> Any:
+    return _mapped(value, lambda strategy: strategy.record())
+
+
+def _mapped(value: Any, change: Callable[[Strategy], Any]) -> Any:
+    """Plain data, with every strategy in it changed."""
     if isinstance(value, Strategy):
-        return value.record()
-    if isinstance(value, Tensor):
-        return hashlib.sha256(value.detach().float().cpu().contiguous().numpy().tobytes()).hexdigest()[:24]
-    return value if value is None or isinstance(value, (str, int, float, list, tuple, dict)) else repr(value)
+        return change(value)
+    if isinstance(value, Mapping):
+        return {str(name): _mapped(one, change) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_mapped(one, change) for one in value]
+    return plain(value)

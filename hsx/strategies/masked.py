@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import ImageFilter
+from PIL import Image, ImageFilter
 from torch import Tensor
 
 from hsx.assets import resolve
 from hsx.errors import HsxError
-from hsx.images import read_image, to_picture
+from hsx.images import file_digest, read_mask
+from hsx.strategies.arguments import absolute
 from hsx.strategies.base import Blend
 from hsx.strategies.blends import Slerp
 
@@ -26,8 +27,10 @@ SIDE = 256  # pixels at which the mask is kept; h has at most 16 or 32
 class Masked(Blend):
     """Another blend inside a mask, h outside: local injection (the paper's local injection).
 
-    The mask is a picture, white where to inject; it is cropped as the pictures are, and resized to the grid of h by
-    area.  A mask that comes with a pair is multiplied with it.
+    The mask is a picture, white where to inject; it is made square as the pictures are (``fit``), and resized to the
+    grid of h by area.  The bars that padding adds are white, as those of pictures and of masks in a table: what is
+    injected there is the content's own bar, where the mask is not inverted.  A mask that comes with a pair is
+    multiplied with it.
 
     Args:
         mask: the picture of the mask, grey values between.
@@ -39,13 +42,23 @@ class Masked(Blend):
         HsxError: for a mask that cannot be read, or a feather outside [0, 0.5].
     """
 
+    paths = ("mask",)
+
     def __init__(self, mask: str, blend: Blend | None = None, feather: float = 0.0, invert: bool = False) -> None:
         if not 0 <= feather <= 0.5:
             raise HsxError(f"feather: expected a number from 0 to 0.5, got {feather}; 0.05 is soft")
-        picture = to_picture(read_image(resolve(mask), SIDE)).convert("L")
-        soft = np.asarray(picture.filter(ImageFilter.GaussianBlur(feather * SIDE)), dtype=np.float32) / 255
+        self.blend, self.feather, self.invert = blend or Slerp(), feather, invert
+        self._path = absolute(mask)
+        self.digest = file_digest(resolve(self._path))
+        self.take_fit("crop")
+
+    def take_fit(self, fit: str) -> None:
+        """Reads the mask anew, made square in this way."""
+        super().take_fit(fit)
+        picture = Image.fromarray(read_mask(resolve(self._path), SIDE, fit)[0].mul(255).round().byte().numpy())
+        soft = np.asarray(picture.filter(ImageFilter.GaussianBlur(self.feather * SIDE)), dtype=np.float32) / 255
         area = torch.from_numpy(soft)[None, None]  # (1, 1, SIDE, SIDE)
-        self.area, self.blend = 1 - area if invert else area, blend or Slerp()
+        self._area = 1 - area if self.invert else area
 
     def prepare(self, content: Trajectory, invert: Callable[[Tensor], Trajectory]) -> Trajectory:
         """That of the blend inside."""
@@ -53,5 +66,5 @@ class Masked(Blend):
 
     def __call__(self, h: Tensor, content_h: Tensor, gamma: Tensor, mask: Tensor | None = None) -> Tensor:
         """See ``Blend``."""
-        cells = F.adaptive_avg_pool2d(self.area, (h.shape[2], h.shape[3])).to(h)  # (1, 1, H, W)
+        cells = F.adaptive_avg_pool2d(self._area, (h.shape[2], h.shape[3])).to(h)  # (1, 1, H, W)
         return self.blend(h, content_h, gamma, cells if mask is None else cells * mask.to(h))

@@ -12,6 +12,7 @@ from torch import Tensor
 from hsx.assets import resolve
 from hsx.errors import HsxError
 from hsx.images import file_digest, read_image
+from hsx.strategies.arguments import absolute
 from hsx.strategies.blends import PARALLEL, Slerp
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ class SphericalMean(Slerp):
     """Slerp towards the weighted mean, on the sphere, of the pair's content and further contents.
 
     The mean m is where sum w_k log_m(h_k) = 0 (Buss and Fillmore 2001, section 3), at every recorded timestep; of two
-    it is their slerp (the paper, eq. 5).  The further pictures are inverted once, with the steps of the transfer.
+    it is their slerp (the paper, eq. 5).  The further pictures are made square as the others are (``fit``) and inverted
+    once, with the steps of the transfer.
 
     Args:
         contents: further pictures.
@@ -34,6 +36,8 @@ class SphericalMean(Slerp):
         HsxError: for weights of another number, or negative, or all zero; for a picture that cannot be read.
     """
 
+    paths = ("contents",)
+
     def __init__(self, contents: list[str], weights: list[float] | None = None) -> None:
         weights = [1.0] * (len(contents) + 1) if weights is None else weights
         if len(weights) != len(contents) + 1 or not contents:
@@ -41,15 +45,22 @@ class SphericalMean(Slerp):
                            f"contents, got {len(weights)}; give {len(contents) + 1} weights and at least one content")
         if not all(0 <= w < float("inf") for w in weights) or sum(weights) == 0:
             raise HsxError(f"weights: expected numbers of 0 or more, not all zero, got {weights}; correct them")
-        self.contents, self.weights = contents, weights
-        self.digests = [file_digest(resolve(path)) for path in contents]
+        self.weights = list(weights)
+        self._contents: list[str] = absolute(contents)
+        self.digests = [file_digest(resolve(path)) for path in self._contents]
+        self._fit = "crop"
         self._further: Trajectory | None = None
+
+    def take_fit(self, fit: str) -> None:
+        """How the further contents are made square."""
+        super().take_fit(fit)
+        self._fit, self._further = fit, None
 
     def prepare(self, content: Trajectory, invert: Callable[[Tensor], Trajectory]) -> Trajectory:
         """The contents with the mean's h."""
         if self._further is None:
             size = content.x_T.shape[-1]
-            images = [read_image(resolve(path), size) for path in self.contents]
+            images = [read_image(resolve(path), size, self._fit) for path in self._contents]
             self._further = invert(torch.stack(images).to(content.x_T))
         further = torch.stack([self._further.h_at(t) for t in content.timesteps], 1).to(content.h)  # (K, S, C, H, W)
         features = [content.h, *(h.expand_as(content.h) for h in further)]

@@ -1,0 +1,29 @@
+"""What a network predicts, and the eps that follows from it."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from hsx.errors import BackboneError
+
+PREDICTIONS = ("epsilon", "v_prediction", "sample")
+
+
+def check_prediction(option: str, value: object) -> str:
+    """One of PREDICTIONS as it is.  Raises BackboneError, naming ``option``, for another."""
+    if not isinstance(value, str) or value not in PREDICTIONS:
+        raise BackboneError(f"{option}: expected epsilon, v_prediction or sample, got {value}; use a model that predicts "
+                            "one of them")
+    return value
+
+
+def to_eps(predicted: Tensor, x: Tensor, a: Tensor, prediction: str) -> Tensor:
+    """The noise eps, (B, 3, R, R), of what a network predicts for ``x`` at alpha-bar ``a`` (B, 1, 1, 1), float64.
+
+    v = sqrt(a) eps - sqrt(1 - a) x_0 (Salimans and Ho 2022); sample is x_0 itself.
+    """
+    if prediction == "v_prediction":
+        return a.sqrt().to(x) * predicted + (1 - a).sqrt().to(x) * x
+    if prediction == "sample":
+        return (x - a.sqrt().to(x) * predicted) / (1 - a).sqrt().to(x)
+    return predicted
