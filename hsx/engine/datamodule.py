@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from hsx.assets import resolve
 from hsx.engine.pairing import PairList, product, random_pairs, zipped
-from hsx.engine.record import Recorder, to_json
+from hsx.engine.record import Recorder
 from hsx.engine.table import read_table
 from hsx.engine.trajectories import Store, StoreError
 from hsx.errors import HsxError, first_line
@@ -170,14 +170,15 @@ class Trajectories(_Items):
     def item(self, index: int) -> dict[str, Any]:
         """The pair of that number."""
         row = self.recorder.pairs[index]
-        record = self.recorder.of(row)
-        of_content, of_style = map(self.key, record["pixels"])
+        own = self.recorder.own(row)
+        of_content, of_style = map(self.key, own["pixels"])
         content, style = self.store.get(of_content, True), self.store.get(of_style, False)
         return {
-            "name": row.name, "record": to_json(record), "sample": tuple(record["pixels"]), "seed": record["seed"],
+            "name": row.name, "own": own, "sample": tuple(own["pixels"]), "seed": own["seed"],
             "gamma": torch.tensor(torch.nan if row.gamma is None else row.gamma),
             "mask": None if row.mask is None else read_mask(row.mask, self.size, self.recorder.fit),
             "content_x_T": content["x_T"], "content_h": content["h"], "style_x_T": style["x_T"],
+            "how": {"content": self.store.how(of_content), "style": self.store.how(of_style)},
         }
 
 

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import diffusers
+import torch
+
+import hsx
+from hsx import assets
 from hsx.engine.digests import digest
 from hsx.engine.pairing import PairList, Row
 from hsx.images import file_digest, png_text
@@ -36,7 +43,8 @@ class Recorder:
     Attributes:
         pairs: of the run.
         digests: of the pictures' pixels, by number: contents first, then styles.
-        common: what all pictures of the run say.
+        config: what all pictures of the run share, under the names that a config takes.
+        fingerprint: of the network.
         settings: the digest of the run's settings.
         fit: how pictures and masks become square.
         seed: of rows without one.
@@ -44,7 +52,8 @@ class Recorder:
 
     pairs: PairList
     digests: dict[int, str]
-    common: dict[str, Any]
+    config: dict[str, Any]
+    fingerprint: str
     settings: str
     fit: str
     seed: int
@@ -63,10 +72,37 @@ class Recorder:
                "seed": self.seed if row.seed is None else row.seed}
         return digest(self.settings, self.pixels(row), own)
 
-    def of(self, row: Row) -> dict[str, Any]:
-        """All that is needed to make the picture of a pair again."""
+    def own(self, row: Row) -> dict[str, Any]:
+        """What the picture of a pair says that others do not: its pictures, its options and what they come to."""
         return {
-            "name": row.name, "content": str(self.pairs.contents[row.content]),
-            "style": str(self.pairs.styles[row.style]), "mask": None if row.mask is None else str(row.mask),
-            "gamma": row.gamma, "seed": self.seed if row.seed is None else row.seed, **self.common,
-            "pixels": self.pixels(row), "made": self.made(row)}
+            "name": row.name, "content": portable(self.pairs.contents[row.content]),
+            "style": portable(self.pairs.styles[row.style]), "mask": None if row.mask is None else portable(row.mask),
+            "gamma": row.gamma, "seed": self.seed if row.seed is None else row.seed, "pixels": self.pixels(row),
+            "made": self.made(row)}
+
+    def whole(self, own: dict[str, Any], computed: dict[str, Any]) -> str:
+        """All that is needed to make the picture of a pair again, as it is kept inside it.
+
+        Args:
+            own: as ``own`` gives it.
+            computed: what decides its last bits.
+        """
+        last = "pixels", "made"
+        return to_json({
+            "hsx": hsx.__version__, "torch": torch.__version__, "diffusers": diffusers.__version__, "date": now(),
+            **{name: value for name, value in own.items() if name not in last}, **self.config, "computed": computed,
+            "fingerprint": self.fingerprint, "settings_digest": self.settings, **{name: own[name] for name in last}})
+
+
+def portable(path: Path) -> str:
+    """A path that is the same from any folder; what ships with hsx as hsx://."""
+    inside = os.path.realpath(path.parent) if ".." in path.parts else os.path.abspath(path.parent)  # links may be in it
+    whole, ours = Path(inside, path.name), Path(assets.__file__).parent
+    return assets.SCHEME + whole.relative_to(ours).as_posix() if whole.is_relative_to(ours) else str(whole)
+
+
+def now() -> str:
+    """The time in UTC, to the second: that of SOURCE_DATE_EPOCH where it is set, so that files can be compared."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    moment = datetime.fromtimestamp(int(epoch), timezone.utc) if epoch.isdecimal() else datetime.now(timezone.utc)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

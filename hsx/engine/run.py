@@ -15,7 +15,6 @@ import lightning
 import numpy as np
 import torch
 
-import hsx
 from hsx.engine.datamodule import Pairs, Pictures, Trajectories
 from hsx.engine.digests import digest
 from hsx.engine.journal import Journal
@@ -78,10 +77,10 @@ class _Run:
         self.pairs, self.overwrite, self.size = data.pairs, overwrite, module.backbone.sample_size
         precision = str(trainer.precision)
         settings = digest(module.settings_digest, store.dtype, precision)
-        common = {
-            "hsx": hsx.__version__, "backbone": module.source, "fit": data.fit, "h": store.dtype,
-            "precision": precision, "settings": module.settings, "settings_digest": settings}
-        self.recorder = Recorder(self.pairs, {}, common, settings, data.fit, module.transfer.seed)
+        config = {"model": module.config, "data": {"fit": data.fit}, "store": {"dtype": store.dtype},
+                  "trainer": {"precision": precision}}
+        self.recorder = Recorder(self.pairs, {}, config, module.settings["network"], settings, data.fit,
+                                 module.transfer.seed)
         self.key = partial(store.key, inversion={**module.inversion_settings, "precision": precision})
         self.content, self.style = self.pairs.indices()
         self.styles = len(self.pairs.contents) + self.style  # by number among all pictures: contents, then styles
@@ -103,7 +102,7 @@ class _Run:
             sweep(self.folder)
             self.store.sweep()
         self.progress = PassProgress(self.journal)
-        self.writer = ResultWriter(self.store, self.key, len(self.pairs.contents), self.folder, self.journal)
+        self.writer = ResultWriter(self.store, self.key, self.recorder, self.folder, self.journal)
         self.trainer.callbacks += [self.writer, self.progress]  # type: ignore[attr-defined]
         done = self._same_pictures(earlier)
         there = int(done.sum())

@@ -74,7 +74,7 @@ def test_what_workers_are_given_is_picklable_and_small(tiny_model, pictures, kin
     numbers = np.arange(len(pairs.contents) + len(pairs.styles))
     paths = [*pairs.contents, *pairs.styles]
     digests = {int(n): pixels_digest(read_image(paths[n], 16)) for n in numbers}
-    recorder = Recorder(pairs, digests, {"common": True}, "settings", "crop", 0)
+    recorder = Recorder(pairs, digests, {}, "network", "settings", "crop", 0)
     for n, digest in digests.items():
         store.put(store.key(digest, {}), read_image(paths[n], 16), read_image(paths[n], 16)[None], [0])
     todo = np.arange(len(pairs))
@@ -87,7 +87,7 @@ def test_what_workers_are_given_is_picklable_and_small(tiny_model, pictures, kin
         for i in range(len(items)):
             ours, theirs = items[i], again[i]
             assert "failed" not in ours and ours.keys() == theirs.keys()
-            assert all(ours[k] == theirs[k] for k in ("index", "name", "record", "digest") if k in ours)
+            assert all(ours[k] == theirs[k] for k in ("index", "name", "own", "digest") if k in ours)
 
 
 @pytest.mark.parametrize("how, workers, kinds", [

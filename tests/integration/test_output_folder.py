@@ -30,7 +30,7 @@ def test_another_precision_is_another_setting(tiny_model, few, capsys):
     assert main(options(tiny_model, few, "half", *shared, "--trainer.precision", "bf16-mixed")) == 0
     assert "3 pictures inverted" in capsys.readouterr().out
     assert main(["show", str(few / "half" / "c0__s0.png"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["precision"] == "bf16-mixed"
+    assert json.loads(capsys.readouterr().out)["trainer"]["precision"] == "bf16-mixed"
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "grid.png"])
