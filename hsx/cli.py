@@ -26,13 +26,14 @@ USAGE = """usage: hsx predict --config configs/demo.yaml [options]
   convert    a checkpoint as a diffusers folder: hsx convert SOURCE FOLDER
   plugins    all strategies, backbone families and metrics: hsx plugins [NAME] [--json]
   show       how a picture was made: hsx show PICTURE
+  remake     pictures again from their records alone: hsx remake PICTURE …
   store      the trajectories that are kept: hsx store ls|prune|verify FOLDER
 
 hsx --version prints the version.  Exit codes: 0 done, 1 a plugin is broken or raised an error, or a
 trajectory is corrupt (hsx store verify), 2 a mistake in what was asked, or a full disk, 3 some pairs
 failed, 130 stopped by Ctrl-C or SIGTERM."""
 COMMANDS = {"inspect": "hsx.commands", "convert": "hsx.commands", "plugins": "hsx.catalogue",
-            "show": "hsx.show_command", "store": "hsx.store_command"}  # beside predict, and where each is
+            "show": "hsx.show_command", "remake": "hsx.remake_command", "store": "hsx.store_command"}  # beside predict
 _asked_to_stop: list[int] = []  # by which signals
 DEFAULTS = {"schedule": "Constant", "blend": "Slerp", "normalizer": "Frobenius", "calibrator": "Latent"}
 

@@ -17,16 +17,17 @@ from hsx.engine.trajectories import VERSION, Entry, Store, StoreError, VersionEr
 from hsx.errors import HsxError
 
 
-class _Parser(ArgumentParser):
+class Parser(ArgumentParser):
     """One whose complaints are HsxErrors."""
 
     def error(self, message: str) -> NoReturn:
+        """See ``ArgumentParser``."""
         raise HsxError(f"{message}; see {self.prog} --help")
 
 
 def store(argv: list[str]) -> int:
     """``hsx store ls|prune|verify FOLDER``: list the trajectories, remove old ones, or check them; 1: some corrupt."""
-    parser = _Parser("hsx store", description="The trajectories that runs have kept in a folder.", allow_abbrev=False)
+    parser = Parser("hsx store", description="The trajectories that runs have kept in a folder.", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="ls|prune|verify")
     about = {"ls": "list them, last used first", "prune": "remove those used longest ago",
              "verify": "check each; exit code 1 if some are corrupt"}

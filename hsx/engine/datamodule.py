@@ -34,7 +34,8 @@ class Pairs(lightning.LightningDataModule):
         contents: whose content is kept: a picture, a folder of pictures, a glob, or a text file with a path a line.
         styles: whose style is taken, likewise.
         pairs: instead of both, a CSV, JSONL or Parquet table with the columns content and style, and optionally mask,
-            gamma, seed and output, a row a pair; paths are relative to the table.
+            gamma, seed and output, a row a pair; paths are relative to the table.  In a config also a list of such rows
+            as mappings, with paths relative to the current folder.
         pairing: product (each content with each style), zip (the first with the first, and so on) or random.
         per_content: how many styles each content is given at random.
         pairing_seed: of the random pairing.
@@ -48,7 +49,7 @@ class Pairs(lightning.LightningDataModule):
         self,
         contents: str | None = None,
         styles: str | None = None,
-        pairs: str | None = None,
+        pairs: str | list[dict[str, str | int | float | None]] | None = None,
         pairing: Literal["product", "zip", "random"] = "product",
         per_content: PositiveInt = 1,  # type: ignore[valid-type]
         pairing_seed: NonNegativeInt = 0,  # type: ignore[valid-type]
@@ -65,13 +66,13 @@ class Pairs(lightning.LightningDataModule):
         self.pairs = self._pairs(contents, styles, pairs, pairing, per_content, pairing_seed)
 
     @staticmethod
-    def _pairs(contents: str | None, styles: str | None, pairs: str | None, pairing: str, per_content: int,
-               seed: int) -> PairList:
+    def _pairs(contents: str | None, styles: str | None, pairs: str | list[dict] | None, pairing: str,
+               per_content: int, seed: int) -> PairList:
         if pairs is not None:
             if contents is not None or styles is not None:
                 raise HsxError("data: expected either data.pairs or data.contents and data.styles, got both; "
                                "leave one out")
-            return read_table(resolve(pairs))
+            return read_table(resolve(pairs) if isinstance(pairs, str) else pairs)
         if contents is None or styles is None:
             given = {"contents": contents, "styles": styles}
             lacking = " and ".join(name for name, value in given.items() if value is None)
@@ -84,7 +85,7 @@ class Pairs(lightning.LightningDataModule):
 
     def loader(self, items: Dataset) -> DataLoader:
         """Batches of ``items`` in order, the failed ones apart."""
-        return _Loader(items, self.batch_size, num_workers=self.num_workers, collate_fn=_collate,
+        return _Loader(items, self.batch_size, num_workers=self.num_workers, collate_fn=collate,
                        worker_init_fn=_begin_worker)
 
 
@@ -187,7 +188,7 @@ def picture_path(pairs: PairList, index: int) -> Path:
     return pairs.contents[index] if index < len(pairs.contents) else pairs.styles[index - len(pairs.contents)]
 
 
-def _collate(items: list[dict[str, Any]]) -> dict[str, Any]:
+def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
     """Tensors stacked, the rest in lists; ``failed`` maps the numbers of the others to reasons."""
     good = [item for item in items if item and "failed" not in item]
     failed = {item["index"]: item["failed"] for item in items if "failed" in item}

@@ -63,14 +63,9 @@ class Recorder:
         return [self.digests[row.content], self.digests[len(self.pairs.contents) + row.style]]
 
     def made(self, row: Row) -> str:
-        """A hash of all that decides how the picture of a pair looks.
-
-        Raises:
-            KeyError, ImageError: for a picture or a mask that could not be read.
-        """
-        own = {"mask": None if row.mask is None else [file_digest(row.mask), self.fit], "gamma": row.gamma,
-               "seed": self.seed if row.seed is None else row.seed}
-        return digest(self.settings, self.pixels(row), own)
+        """See ``made_from``.  Raises KeyError or ImageError for a picture or a mask that could not be read."""
+        seed = self.seed if row.seed is None else row.seed
+        return made_from(self.settings, self.pixels(row), row.mask, self.fit, row.gamma, seed)
 
     def own(self, row: Row) -> dict[str, Any]:
         """What the picture of a pair says that others do not: its pictures, its options and what they come to."""
@@ -92,6 +87,12 @@ class Recorder:
             "hsx": hsx.__version__, "torch": torch.__version__, "diffusers": diffusers.__version__, "date": now(),
             **{name: value for name, value in own.items() if name not in last}, **self.config, "computed": computed,
             "fingerprint": self.fingerprint, "settings_digest": self.settings, **{name: own[name] for name in last}})
+
+
+def made_from(settings: str, pixels: list[str], mask: Path | None, fit: str, gamma: float | None, seed: int) -> str:
+    """A hash of all that decides how a picture looks.  Raises ImageError for a mask that cannot be read."""
+    own = {"mask": None if mask is None else [file_digest(mask), fit], "gamma": gamma, "seed": seed}
+    return digest(settings, pixels, own)
 
 
 def portable(path: Path) -> str:
