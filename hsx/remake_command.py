@@ -85,7 +85,7 @@ def _places(output: str | None, pictures: list[Path]) -> dict[Path, Path]:
     one_file = len(pictures) == 1 and target.suffix.lower() == ".png" and not target.is_dir()
     places = {path: target if one_file else target / path.name for path in pictures}
     there = [place for place in places.values() if place.exists()]
-    twice = len(set(places.values())) < len(places)
+    twice = len(set(places.values())) < len(pictures)
     if there or twice:
         found = f"{there[0]}, which is there already" if there else "pictures of one name"
         raise HsxError(f"--output: expected new files, got {found}; name another folder")

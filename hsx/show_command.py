@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from os.path import isdir, isfile
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import yaml
 
 from hsx.engine.record import record_of
 from hsx.errors import HsxError
+from hsx.images import FITS
 
+KINDS = ("schedule", "blend", "normalizer", "calibrator")
 HELP = """usage: hsx show PICTURE [--json | --config]
 
 How a picture that hsx made was made.
@@ -19,6 +22,29 @@ How a picture that hsx made was made.
   --json    for programs
   --config  as a config that makes it again: hsx show PICTURE --config > again.yaml
             (hsx remake PICTURE does so at once, to the last bit)"""
+
+
+def _way(value: Any) -> bool:
+    """Whether this says how something was computed: how many rows at once, and how many threads, if that is known."""
+    return isinstance(value, dict) and type(value.get("rows")) is int and 0 < value["rows"] < MOST and (
+        value.get("threads") is None or type(value["threads"]) is int and 0 < value["threads"] < MOST)
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+MOST = 2**16  # rows and threads
+FULL: dict[str, Callable[[Any], bool]] = {  # what a record must hold, in which the rest can be looked up
+    "model": lambda value: isinstance(value, dict) and set(KINDS) <= value.keys(),
+    "data": lambda value: isinstance(value, dict) and value.get("fit") in FITS,
+    "store": lambda value: isinstance(value, dict) and value.get("dtype") in ("float16", "float32"),
+    "trainer": lambda value: isinstance(value, dict) and _text(value.get("precision")),
+    "computed": lambda value: _way(value) and all(not value.get(of) or _way(value[of]) for of in ("content", "style")),
+    "pixels": lambda value: isinstance(value, list) and len(value) == 2 and all(map(_text, value)),
+    "gamma": lambda value: value is None or type(value) in (int, float), "seed": lambda value: type(value) is int,
+    "mask": lambda value: value is None or _text(value),
+    **dict.fromkeys(("name", "content", "style", "fingerprint", "settings_digest", "made"), _text)}
 
 
 def show(argv: list[str]) -> int:
@@ -33,8 +59,7 @@ def show(argv: list[str]) -> int:
     if "--json" in argv:
         print(json.dumps(record, indent=1, ensure_ascii=False))
     elif "--config" in argv:
-        print(f"# Makes {record.get('name')} again: hsx predict --config THIS_FILE")
-        print(_yaml(config_of(paths[0])))
+        print("# Makes a picture again: hsx predict --config THIS_FILE\n" + _yaml(config_of(paths[0])))
     else:
         print(_yaml(record))
     return 0
@@ -53,12 +78,9 @@ def known_record(picture: str) -> dict[str, Any]:
 def full_record(picture: str) -> dict[str, Any]:
     """A record with all that makes its picture again.  Raises HsxError where it lacks something."""
     record = known_record(picture)
-    sections = "model", "data", "store", "trainer", "computed"
-    texts = "name", "content", "style", "fingerprint", "settings_digest", "made"
-    lacking = [name for name in sections if not isinstance(record.get(name), dict)]
-    lacking += [name for name in texts if not isinstance(record.get(name), str)]
-    if lacking:
-        older = f"one of hsx {record.get('hsx')} without {lacking[0]}"
+    wrong = next((name for name, holds in FULL.items() if not holds(record.get(name))), None)
+    if "sheet" in record or wrong:
+        older = f"one of hsx {record.get('hsx')} with no {wrong} that this hsx understands"
         found = "that of a contact sheet" if "sheet" in record else older
         raise HsxError(f"{picture}: expected a record that makes a picture again, got {found}; name one of a run's "
                        "pictures, or run its config.yaml again")
@@ -73,7 +95,8 @@ def config_of(picture: str) -> dict[str, Any]:
     return {
         "seed_everything": record["model"].get("seed", 0), "output_dir": "outputs/remade",
         "model": {name: value for name, value in record["model"].items() if name != "seed"},
-        "data": {"pairs": [{**row, "output": record["name"]}], **record["data"]},
+        "data": {"pairs": [{**row, "output": record["name"]}], **record["data"],
+                 "batch_size": record["computed"]["rows"]},
         "store": record["store"], "trainer": {**record["trainer"], **cpu}}
 
 

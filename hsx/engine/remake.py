@@ -216,11 +216,11 @@ def _module(one: Wanted, backbone: str | None) -> TransferModule:
 def _strategy(config: dict[str, Any]) -> Any:
     """A registered strategy; nothing else is made, whatever a record says.  Raises HsxError for another class."""
     plugins.load()
-    name = config["class_path"]
+    name = config["class_path"] if isinstance(config, dict) else config
     classes = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in Strategy.listed.values()} | Strategy.listed
-    if name not in classes:
+    if not isinstance(name, str) or name not in classes:
         raise HsxError(f"expected strategies that are registered, got {name}; install the package that has it")
-    return classes[name](**_values(config.get("init_args") or {}))
+    return classes[name](**_values(config.get("init_args") or {}) if isinstance(config, dict) else {})
 
 
 def _values(value: Any) -> Any:
