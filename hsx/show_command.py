@@ -59,7 +59,11 @@ def show(argv: list[str]) -> int:
     if "--json" in argv:
         print(json.dumps(record, indent=1, ensure_ascii=False))
     elif "--config" in argv:
-        print("# Makes a picture again: hsx predict --config THIS_FILE\n" + _yaml(config_of(paths[0])))
+        text = _yaml(config_of(paths[0]))
+        if "${" in text:
+            raise HsxError(f"{paths[0]}: expected names that a config can hold, got one with ${{, which is looked up "
+                           "there; rename it, or take hsx remake")
+        print(f"# Makes a picture again: hsx predict --config THIS_FILE\n{text}")
     else:
         print(_yaml(record))
     return 0

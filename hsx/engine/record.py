@@ -16,6 +16,7 @@ import hsx
 from hsx import assets
 from hsx.engine.digests import digest
 from hsx.engine.pairing import PairList, Row
+from hsx.errors import HsxError
 from hsx.images import file_digest, png_text
 
 RECORD = "hsx"  # the chunk's name
@@ -57,6 +58,9 @@ class Recorder:
     settings: str
     fit: str
     seed: int
+
+    def __post_init__(self) -> None:
+        now()  # a wrong SOURCE_DATE_EPOCH is refused at once
 
     def pixels(self, row: Row) -> list[str]:
         """The digests of a pair's content and style.  Raises KeyError where one could not be read."""
@@ -103,7 +107,15 @@ def portable(path: Path) -> str:
 
 
 def now() -> str:
-    """The time in UTC, to the second: that of SOURCE_DATE_EPOCH where it is set, so that files can be compared."""
-    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    moment = datetime.fromtimestamp(int(epoch), timezone.utc) if epoch.isdecimal() else datetime.now(timezone.utc)
+    """The time in UTC, to the second: that of SOURCE_DATE_EPOCH where it is set, so that files can be compared.
+
+    Raises:
+        HsxError: where that is no time.
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    try:
+        moment = datetime.fromtimestamp(int(epoch), timezone.utc) if epoch else datetime.now(timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        raise HsxError(f"SOURCE_DATE_EPOCH: expected seconds since 1970, got {epoch:.80}; correct it or unset it"
+                       ) from None
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

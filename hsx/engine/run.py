@@ -141,14 +141,16 @@ class _Run:
             self._read("checking pictures", np.union1d(self.content[done], self.styles[done]), np.zeros(0, int))
         for i, made in earlier.made.items():
             row = self.pairs[i]
+            readable = True
             try:
                 done[i] = made == self.recorder.made(row)
             except (KeyError, HsxError):  # a picture or a mask that cannot be read now: the pair fails, for that reason
-                done[i] = False
-                continue
-            if not done[i]:
+                done[i] = readable = False
+            if not done[i] and (readable or self.overwrite):
                 earlier.others[self.folder / f"{row.name}.png"] = LIST
         if not self.overwrite:
+            if earlier.others and not self.trainer.is_global_zero:
+                raise SystemExit(2)  # the first process says why
             earlier.refuse()
         return done
 

@@ -17,7 +17,7 @@ from hsx.engine.record import record_of
 from hsx.images import atomic
 
 from ..conftest import picture
-from .test_scale import options, pixels, results
+from .test_scale import TWO, hsx_in_a_process, options, pixels, results
 
 OTHER = ["--model.schedule.init_args.gamma", "0.9"]
 
@@ -72,6 +72,19 @@ def test_other_pictures_of_the_same_names_are_refused_before_a_network_runs(tiny
     after = all_of(pictures / "out")
     assert {k for k in before if k.startswith("c") and k.endswith(".png") and before[k] != after[k]} == {
         "c1__s0.png", "c1__s1.png"}
+
+
+def test_two_processes_refuse_with_one_line(tiny_model, pictures):
+    assert main(options(tiny_model, pictures)) == 0
+    before = all_of(pictures / "out")
+    picture(pictures / "contents" / "c1.png", 99)
+    ended = hsx_in_a_process(*options(tiny_model, pictures, "out", *TWO), timeout=120)
+    assert ended.returncode == 2 and ended.stderr.count("\n") == 1 and "got 2 of others" in ended.stderr, ended.stderr
+    assert all_of(pictures / "out") == before
+    picture(pictures / "styles" / "t.png", 98)
+    ended = hsx_in_a_process(*options(tiny_model, pictures, "out", *TWO, "--overwrite", "true"), timeout=120)
+    assert ended.returncode == 0 and "5 pictures made" in ended.stdout and "4 were there already" in ended.stdout
+    assert len(results(pictures / "out")) == 9 and is_one_run(pictures / "out")
 
 
 def test_a_run_that_adds_pairs_goes_on(tiny_model, pictures, capsys):

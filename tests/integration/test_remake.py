@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -25,6 +26,7 @@ from hsx.show_command import KINDS
 from ..conftest import picture
 from .test_scale import ENV, TWO, hsx_in_a_process, options
 
+ROOT = Path(__file__).parents[2]
 FEW = ["--model.generation_steps", "6", "--model.inversion_steps", "5", "--model.t_edit", "0", "--model.t_boost", "999",
        "--trainer.accelerator", "cpu"]
 
@@ -136,6 +138,22 @@ def test_the_config_of_a_picture_makes_it_again(
         theirs, ours = (record_of(out / f"{name}.png") for out in (pictures / "out", folder))
         assert {k for k in ours if ours[k] != theirs[k]} <= {"date", "gamma"} and ours["made"] == theirs["made"]
     assert remade(capsys, *made(pictures / "out"))[-1] == "7 of 7 are byte-identical"
+
+
+def test_names_that_no_config_can_hold(tiny_model, pictures, capsys):
+    for name in ("a${model.seed}", "b 'c' #: é", "${oc.env:HOME}"):
+        picture(pictures / "contents" / f"{name}.png", len(name))
+    argv = options(tiny_model, pictures, "out", "--trainer.accelerator", "cpu")
+    assert main(argv) == 0
+    for path in made(pictures / "out"):
+        assert remade(capsys, path) == [f"{path}: byte-identical"]
+        if "${" in path:
+            assert "expected names that a config can hold, got one with ${" in refused(capsys, "show", path, "--config")
+            continue
+        assert main(["show", path, "--config"]) == 0
+        (pictures / "again.yaml").write_text(capsys.readouterr().out)
+        again = ["--config", str(pictures / "again.yaml"), "--output_dir", str(pictures / Path(path).stem)]
+        assert main(["predict", *again]) == 0
 
 
 def test_folders_can_be_compared_byte_for_byte(tiny_model, pictures, monkeypatch):
@@ -283,3 +301,13 @@ def test_rows_in_a_config_are_held_to_the_checks_of_a_table(tiny_model, pictures
     assert run({"style": "styles/s0.png"}) == 2 and "add content" in capsys.readouterr().err
     assert run(pair, {**pair, "output": "x/y", "gama": 1}) == 0
     assert "data.pairs: the columns gama are ignored" in caplog.text
+
+
+@pytest.mark.slow
+def test_all_48_pictures_of_the_demo(tmp_path, all_cores, capsys):
+    """Byte-identical, in not much more time than they took."""
+    begun = time.monotonic()
+    assert main(["predict", "--config", str(ROOT / "configs" / "demo.yaml"), "--output_dir", str(tmp_path)]) == 0
+    first = time.monotonic() - begun
+    assert remade(capsys, *made(tmp_path))[-1] == "48 of 48 are byte-identical"
+    assert time.monotonic() - begun < 2.5 * first
