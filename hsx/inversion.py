@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from hsx.backbones.base import Backbone
+from hsx.checks import got, in_range, whole
 from hsx.errors import HsxError
+from hsx.inputs import Images, as_images, check_backbone
 from hsx.schedule import timesteps
 from hsx.step import predict_x0
 
@@ -39,28 +41,31 @@ class Trajectory:
 
 
 @torch.no_grad()
-def invert(backbone: Backbone, images: Tensor, steps: int = 50, t_start: int | None = None) -> Trajectory:
+def invert(
+    backbone: Backbone, images: Images, steps: int = 50, t_start: int | None = None, fit: str = "crop"
+) -> Trajectory:
     """Deterministic DDIM run forward in time (paper, section 3; Song et al. 2021, eq. 12 with sigma = 0).
 
     The picture is taken as x at t = 0, so that ``steps`` timesteps make ``steps - 1`` evaluations (the authors' code).
 
     Args:
-        images: (B, 3, R, R) in [-1, 1], R the backbone's ``sample_size``.
+        images: (B, 3, R, R) in [-1, 1], R the backbone's ``sample_size``; or paths or PIL pictures, one or a list.
         steps: how many timesteps, evenly spaced from 0 to ``t_start``, which is the model's last timestep by default.
+        fit: how pictures that are no tensors become square: crop (the middle), pad (white bars) or stretch.
 
     Raises:
-        HsxError: for pictures of another size, or steps and t_start that do not fit the backbone's schedule.
+        HsxError: for what is no such picture (see ``hsx.inputs.as_images``), a backbone that is none, or steps and
+            t_start that do not fit its schedule.
     """
-    size = backbone.sample_size
-    if images.ndim != 4 or images.shape[1:] != (3, size, size):
-        raise HsxError(f"expected images of shape (B, 3, {size}, {size}), got {tuple(images.shape)}; "
-                       f"crop and resize them to {size} x {size}")
-    t_start = len(backbone.schedule) - 1 if t_start is None else t_start
-    if t_start >= len(backbone.schedule):
-        raise HsxError(f"t_start: expected at most {len(backbone.schedule) - 1}, the model's last timestep, "
-                       f"got {t_start}")
+    check_backbone(backbone)
+    last = len(backbone.schedule) - 1
+    t_start = last if t_start is None else t_start
+    if not whole(t_start, 1, last):
+        raise HsxError(f"t_start: expected at most {last}, the model's last timestep, and at least 1, got "
+                       f"{got(t_start)}; leave it out for the last")
+    in_range("steps", steps, 2, t_start + 1, "as many as there are timesteps up to t_start", whole)
     times = timesteps(steps, t_start)
-    x, hs = images, []
+    x, hs = as_images(images, backbone, fit), []
     for t, t_next in zip(times[:-1], times[1:], strict=True):
         now = torch.full((len(x),), t)
         a, a_next = backbone.schedule.at(now), backbone.schedule.at(torch.full_like(now, t_next))

@@ -60,8 +60,7 @@ def _ls(given: Namespace, entries: list[Entry]) -> int:
     for column in table.columns:
         column.no_wrap = True
     for row, entry in zip(rows, entries, strict=True):
-        use = "with h" if row["h"] else "without"
-        table.add_row(entry.key, decimal(entry.bytes), use, str(row["used"]) + _not_used(row["version"]))
+        table.add_row(entry.key, decimal(entry.bytes), _use(row), str(row["used"]))
     Console().print(table)
     print(f"{_count(entries)} in {given.folder}")
     return 0
@@ -103,11 +102,11 @@ def _verify(given: Namespace, entries: list[Entry]) -> int:
     return code
 
 
-def _not_used(version: str | None) -> str:
-    """A word on an entry that this hsx does not use."""
-    if version == VERSION:
-        return ""
-    return f", not used (version {version})" if version else ", not used (no trajectory of hsx)"
+def _use(row: dict[str, Any]) -> str:
+    """What an entry is good for."""
+    if row["version"] == VERSION:
+        return "with h" if row["h"] else "without"
+    return f"not used (version {row['version']})" if row["version"] else "not used (not hsx's)"
 
 
 def _json(found: dict[str, Any], code: int = 0) -> int:

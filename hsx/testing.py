@@ -46,10 +46,11 @@ def check_strategy(strategy: Strategy | type[Strategy]) -> None:
         BlendingSchedule: _schedule, Blend: _blend, Normalizer: _normalizer, Calibrator: _calibrator}
     checks = [check for kind, check in kinds.items() if isinstance(strategy, kind)]
     _say(strategy, len(checks) == 1, "is of no kind; derive it from BlendingSchedule, Blend, Normalizer or Calibrator")
-    try:
-        json.dumps(strategy.record())
-    except TypeError as error:
-        _say(strategy, False, f"record() is not plain data ({error}); return what json can write")
+    for told in ("record", "config"):
+        try:
+            json.dumps(getattr(strategy, told)())
+        except TypeError as error:
+            _say(strategy, False, f"{told}() is not plain data ({error}); return what json can write")
     for device in ["cpu", *["cuda"] * torch.cuda.is_available()]:
         with torch.inference_mode():
             checks[0](strategy, device)

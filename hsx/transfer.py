@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from copy import deepcopy
-from numbers import Real
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from hsx.backbones.base import Backbone
+from hsx.checks import got, in_range, whole
 from hsx.errors import HsxError
+from hsx.images import FITS
+from hsx.injections import injections, warn_of_few_injections
+from hsx.inputs import Images, as_images, check_backbone, check_gammas, check_mask, check_rows
 from hsx.inversion import Trajectory, invert
 from hsx.noise import SampleNoise
 from hsx.schedule import timesteps
@@ -29,6 +32,7 @@ from hsx.strategies import (
     Slerp,
     Unchanged,
 )
+from hsx.strategies.base import check_strategy
 
 Noise = Callable[[Tensor], Tensor]
 
@@ -73,31 +77,42 @@ class Transfer:
         dt_end: int | None = None,
         fit: str = "crop",
     ) -> None:
+        check_backbone(backbone)
+        check_strategy("schedule", BlendingSchedule, schedule)
+        check_strategy("blend", Blend, blend)
+        check_strategy("normalizer", Normalizer, normalizer)
+        check_strategy("calibrator", Calibrator, calibrator)
         length = len(backbone.schedule)
         last = length - 1
         t_start = last if t_start is None else t_start
         t_edit, t_boost, dt_end = (
-            default * length // 1000 if given is None else given
-            for given, default in ((t_edit, 400), (t_boost, 200), (dt_end, 950)))
-        _check("t_start", t_start, 1, last, "the model's last timestep")
-        _check("inversion_steps", inversion_steps, 2, t_start + 1, "as many as there are timesteps up to t_start")
-        _check("generation_steps", generation_steps, 2, t_start + 1, "as many as there are timesteps up to t_start")
-        _check("t_edit", t_edit, 0, last + 1, "one past the model's last timestep, which injects nothing")
-        _check("t_boost", t_boost, 0, last, "the model's last timestep")
-        _check("dt_lambda", dt_lambda, 0.5, 1.0, "which leaves the direction as it is")
+            default * length // 1000 if value is None else value
+            for value, default in ((t_edit, 400), (t_boost, 200), (dt_end, 950)))
+        in_range("t_start", t_start, 1, last, "the model's last timestep", whole)
+        for name, steps in (("inversion_steps", inversion_steps), ("generation_steps", generation_steps)):
+            in_range(name, steps, 2, t_start + 1, "as many as there are timesteps up to t_start", whole)
+        in_range("t_edit", t_edit, 0, last + 1, "one past the model's last timestep, which injects nothing", whole)
+        in_range("t_boost", t_boost, 0, last, "the model's last timestep", whole)
+        in_range("dt_end", dt_end, 0, math.inf, "a timestep", whole)
+        in_range("dt_lambda", dt_lambda, 0.5, 1.0, "which leaves the direction as it is")
+        in_range("seed", seed, 0, math.inf, "of the noise", whole)
+        if fit not in FITS:
+            raise HsxError(f"fit: expected one of {', '.join(FITS)}, got {got(fit)}; choose one of them")
         self.backbone = backbone
         self.schedule, self.blend, self.normalizer, self.calibrator = deepcopy(  # what they keep is ours
-            (schedule or Constant(), blend or Slerp(), normalizer or Frobenius(), calibrator or Latent()))
+            (Constant() if schedule is None else schedule, Slerp() if blend is None else blend,
+             Frobenius() if normalizer is None else normalizer, Latent() if calibrator is None else calibrator))
         self.inversion_steps, self.generation_steps, self.t_start, self.seed = (
             inversion_steps, generation_steps, t_start, seed)
         self.timesteps = timesteps(generation_steps, t_start)
-        self.injection_timesteps = _injections(self.timesteps, injection_steps)
-        self.injection_steps = (len(self.injection_timesteps) if injection_steps is None or
-                                isinstance(injection_steps, int) else list(injection_steps))
+        self.injection_timesteps = injections(self.timesteps, injection_steps)
+        self.injection_steps = (list(injection_steps) if isinstance(injection_steps, Collection) else
+                                len(self.injection_timesteps))
         self.t_edit, self.t_boost, self.dt_lambda, self.dt_end, self.fit = t_edit, t_boost, dt_lambda, dt_end, fit
         for strategy in (self.schedule, self.blend, self.normalizer, self.calibrator):
             strategy.take_fit(fit)
         self._prepare_schedule()
+        warn_of_few_injections(self)
 
     @classmethod
     def paper(
@@ -120,7 +135,7 @@ class Transfer:
         Args:
             gamma, omega, dt_lambda, t_boost: their ``hs_coeff``, ``omega``, ``dt_lambda``, ``t_noise``.
             content_replace_step: inject at the timesteps of this many evenly spaced ones; -1: at every step.
-            use_mask: their mask over the eyes of an aligned face, without normalisation.
+            use_mask: their mask (see ``hsx.strategies.AuthorsMask`` for where it is), without normalisation.
         """
         every = timesteps(generation_steps)
         return cls(
@@ -140,15 +155,26 @@ class Transfer:
             dt_end=dt_end,
         )
 
-    def invert(self, images: Tensor) -> Trajectory:
-        """``hsx.invert`` with the steps of this transfer: images (B, 3, R, R) in [-1, 1]."""
-        return invert(self.backbone, images, self.inversion_steps, self.t_start)
+    def invert(self, images: Images) -> Trajectory:
+        """``hsx.invert`` with the steps and the fit of this transfer."""
+        return invert(self.backbone, images, self.inversion_steps, self.t_start, self.fit)
 
     def __call__(
-        self, content_images: Tensor, style_images: Tensor, mask: Tensor | None = None, noise: Noise | None = None
+        self, content_images: Images, style_images: Images, mask: Tensor | None = None, noise: Noise | None = None
     ) -> Tensor:
-        """Pairs, row by row: images (B, 3, R, R) in [-1, 1] to images of that shape and range; see ``inject``."""
-        return self.inject(self.invert(content_images), self.invert(style_images), mask, noise).clamp(-1, 1)
+        """Pairs, row by row: pictures to tensors (B, 3, R, R) in [-1, 1]; see ``inject``.
+
+        Args:
+            content_images, style_images: tensors (B, 3, R, R) in [-1, 1], or paths or PIL pictures, one or a list.
+
+        Raises:
+            HsxError: for what is no such picture, see ``hsx.inputs.as_images``.
+        """
+        contents, styles = (as_images(given, self.backbone, self.fit, name) for given, name in (
+            (content_images, "content_images"), (style_images, "style_images")))
+        check_rows(len(contents), len(styles))
+        self._cells(mask, len(styles))  # before all the work
+        return self.inject(self.invert(contents), self.invert(styles), mask, noise).clamp(-1, 1)
 
     @torch.no_grad()
     def inject(
@@ -167,12 +193,21 @@ class Transfer:
             HsxError: for unequal numbers of rows, styles inverted to another t_start, a mask of another shape or
                 range, or a schedule that gives a gamma outside [0, 1].
         """
-        if len(content) != len(style):
-            raise HsxError(f"expected as many contents as styles, pairs row by row, got {len(content)} contents and "
-                           f"{len(style)} styles; repeat rows to pair each with each")
+        for name, trajectory in (("content", content), ("style", style)):
+            if not isinstance(trajectory, Trajectory):
+                raise HsxError(f"{name}: expected a Trajectory, got {got(trajectory)}; give invert()'s")
+        check_rows(len(content), len(style))
+        if content.h.ndim != 5 or not content.timesteps or content.h.shape[2:] != self.backbone.h_shape:
+            raise HsxError(f"content: expected a Trajectory with an h of {self.backbone.h_shape}, got one of "
+                           f"{tuple(content.h.shape[2:])} at {len(content.timesteps)} timesteps; invert it with this "
+                           "transfer's own invert()")
         if style.t_start != self.t_start:
             raise HsxError(f"expected styles inverted up to t_start {self.t_start}, got {style.t_start}; "
                            "invert them with this transfer's own invert()")
+        if noise is not None and not callable(noise):
+            raise HsxError(f"noise: expected a function that draws it, got {got(noise)}; give hsx.noise.SampleNoise")
+        if gamma is not None:
+            check_gammas(gamma, len(style))
         noise = noise or SampleNoise(self.seed, range(len(style)))
         self._prepare_schedule()
         content = self.blend.prepare(content, self.invert)
@@ -181,7 +216,7 @@ class Transfer:
             injects = t in self.injection_timesteps
             edits = injects and t >= self.t_edit
             weight = self.schedule.gamma(t) if edits else 0.0
-            _check("schedule", weight, 0, 1, f"gamma at timestep {t}")
+            in_range("schedule", weight, 0, 1, f"gamma at timestep {t}")
             weights = torch.full((len(x),), float(weight))
             if gamma is not None and edits:
                 weights = torch.where(gamma.isnan().cpu(), weights, gamma.float().cpu())
@@ -194,38 +229,18 @@ class Transfer:
             )
         return x
 
+    @property
+    def injects(self) -> list[int]:
+        """The timesteps at which the schedule is asked for its gamma, descending."""
+        return [t for t in reversed(self.timesteps) if t in self.injection_timesteps and t >= self.t_edit]
+
     def _prepare_schedule(self) -> None:
         """Tell the schedule at which timesteps it will be asked."""
-        injects = [t for t in reversed(self.timesteps) if t in self.injection_timesteps and t >= self.t_edit]
-        self.schedule.prepare(injects, self.backbone.schedule)
+        self.schedule.prepare(self.injects, self.backbone.schedule)
 
     def _cells(self, mask: Tensor | None, rows: int) -> Tensor | None:
         """A mask at image size on the grid of h, by area."""
         if mask is None:
             return None
-        size = self.backbone.sample_size
-        if mask.shape not in ((rows, 1, size, size), (1, 1, size, size)) or not ((mask >= 0) & (mask <= 1)).all():
-            raise HsxError(f"mask: expected shape ({rows} or 1, 1, {size}, {size}) and values from 0 to 1, got "
-                           f"{tuple(mask.shape)} from {float(mask.min())} to {float(mask.max())}; resize it")
+        check_mask(mask, rows, self.backbone.sample_size)
         return F.adaptive_avg_pool2d(mask, self.backbone.h_shape[1:])
-
-
-def _injections(times: list[int], wanted: int | Sequence[int] | None) -> frozenset[int]:
-    """The timesteps at which h is injected: ``wanted`` of ``times`` spread evenly, or those named."""
-    if wanted is None:
-        wanted = min(50, len(times))
-    if not isinstance(wanted, int):
-        if not set(wanted) & set(times):
-            raise HsxError(f"injection_steps: expected some of the generation's timesteps {times[0]}, {times[1]}, … "
-                           f"{times[-1]}, got {list(wanted)}; take a number of steps instead")
-        return frozenset(wanted)
-    _check("injection_steps", wanted, 1, math.inf, "above generation_steps: at all of them")
-    wanted = min(wanted, len(times))
-    if wanted == 1:
-        return frozenset(times[-1:])
-    return frozenset(times[i] for i in timesteps(wanted, len(times) - 1))
-
-
-def _check(name: str, value: float, low: float, high: float, what: str) -> None:
-    if not (isinstance(value, Real) and low <= value <= high):
-        raise HsxError(f"{name}: expected {low} to {high} ({what}), got {value}; take one between")

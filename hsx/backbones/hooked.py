@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from hsx.backbones.base import Backbone, Bottleneck, Layout, probe
 from hsx.backbones.prediction import check_prediction, to_eps
+from hsx.checks import got
 from hsx.errors import BackboneError
 from hsx.schedule import NoiseSchedule
 
@@ -58,7 +59,7 @@ class HookedBackbone(Backbone):
         _check("bottleneck", bottleneck, str, "the name of a module inside the network")
         _check("sample_size", sample_size, int, "a whole number, the side of the pictures", bool)
         if sample_size < 1:
-            raise BackboneError(f"sample_size: expected 1 or more pixels, got {sample_size}; give the side of the pictures")
+            raise BackboneError(f"sample_size: expected 1 or more pixels, got {sample_size}; give a picture's side")
         _check("schedule", schedule, (NoiseSchedule, type(None)), "a hsx.NoiseSchedule, such as NoiseSchedule.cosine()")
         names = [name for name, _ in module.named_modules(remove_duplicate=False) if name]
         if bottleneck not in names:
@@ -111,19 +112,23 @@ class HookedBackbone(Backbone):
 
         handle = self.module.get_submodule(self.bottleneck).register_forward_hook(hook)
         try:
-            output = self.module(x, t.to(x.device))
+            output = self.module(x.to(self._dtype(x)), t.to(x.device))
         finally:
             handle.remove()
         if len(calls) != 1:
             raise BackboneError(f"bottleneck: expected a module that runs once a pass, got {self.bottleneck}, which "
                                 f"ran {len(calls)} times; name another")
-        predicted = _first(getattr(output, "sample", output))[:, : x.shape[1]]
-        return to_eps(predicted, x, self.schedule.at(t), self.prediction)
+        predicted = _first(getattr(output, "sample", output))[:, : x.shape[1]].to(x.dtype)
+        return predicted if self.prediction == "epsilon" else to_eps(predicted, x, self.schedule.at(t), self.prediction)
+
+    def _dtype(self, x: Tensor) -> torch.dtype:
+        """In which the network takes its pictures: its weights', if it has any."""
+        return next((p.dtype for p in self.module.parameters() if p.is_floating_point()), x.dtype)
 
 
 def _check(name: str, value: Any, kinds: Any, what: str, *but: type) -> None:
     if not isinstance(value, kinds) or isinstance(value, but):
-        raise BackboneError(f"{name}: expected {what}, got {type(value).__name__} {str(value)[:60]}; correct it")
+        raise BackboneError(f"{name}: expected {what}, got {got(value)}; correct it")
 
 
 def _first(output: Any) -> Tensor:

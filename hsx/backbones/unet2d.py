@@ -93,11 +93,13 @@ class UNet2DBackbone(Backbone):
     def decode(self, b: Bottleneck) -> Tensor:
         """D(h, skips, emb), see Backbone.decode."""
         predicted = decode(self.unet, b)[:, : self.unet.config.in_channels]  # learned variance: eps is the first half
-        if b.x is None and self.prediction_type == "epsilon":
+        if b.x is not None:
+            predicted = predicted.to(b.x.dtype)
+        if self.prediction_type == "epsilon":
             return predicted
         if b.x is None or b.t is None:
             raise ValueError("expected a Bottleneck from this backbone's encode, which carries x and t, got another")
-        return to_eps(predicted.to(b.x.dtype), b.x, self.schedule.at(b.t), self.prediction_type)
+        return to_eps(predicted, b.x, self.schedule.at(b.t), self.prediction_type)
 
 
 def make_unet(

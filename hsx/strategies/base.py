@@ -12,12 +12,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 
+from hsx.checks import got, number
+from hsx.errors import HsxError
 from hsx.schedule import NoiseSchedule
 from hsx.strategies.arguments import ConstructorSignature, absolute, given, plain
 
 if TYPE_CHECKING:
     from hsx.inversion import Trajectory
     from hsx.step import StepState
+
+USUAL = {"BlendingSchedule": "Constant(0.3)", "Blend": "Slerp()", "Normalizer": "Frobenius()",
+         "Calibrator": "Latent(0.3)"}  # an object of each kind
 
 
 class Strategy(ABC):  # noqa: B024  (the common name of the kinds; each kind adds its own abstract method)
@@ -132,6 +137,20 @@ class Calibrator(Strategy):
     @abstractmethod
     def __call__(self, state: StepState) -> Tensor | None:
         """The moved x, (B, 3, R, R), from which a plain DDIM step is then taken; None for the asymmetric step."""
+
+
+def check_strategy(name: str, kind: type[Strategy], given: Any) -> None:
+    """Raises HsxError for what is neither None nor a strategy of this kind."""
+    if given is None or isinstance(given, kind):
+        return
+    usual = USUAL[kind.__name__]
+    if isinstance(given, type) and issubclass(given, kind):
+        remedy = f"give an object, {given.__name__}(…)"
+    elif isinstance(given, str):
+        remedy = f"give an object of hsx.strategies, such as {usual}, not a name"
+    else:
+        remedy = f"give one of hsx.strategies, such as {f'Constant({given})' if number(given, 0, 1) else usual}"
+    raise HsxError(f"{name}: expected a {kind.__name__}, got {got(given)}; {remedy}")
 
 
 def _full_name(strategy: Strategy) -> str:

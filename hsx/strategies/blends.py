@@ -37,9 +37,11 @@ class Slerp(Blend):
 
 
 class AuthorsMask(Slerp):
-    """Slerp inside the authors' hard-coded mask (nose to chin of an aligned face): rows 4 .. H-2, columns 3 and 4 of h.
+    """Slerp inside the authors' hard-coded mask: rows 4 .. H-2, columns 3 and 4 of h (the first of each is 0).
 
-    Meant with no normaliser, as in their ``use_mask`` (InjectFusion_official).  A mask given per pair is multiplied.
+    Of an h of 8 x 8 these are the pixels from 128 to 223 downwards and 96 to 159 across of a picture of 256: nose and
+    mouth of an aligned face, from below its eyes to above its chin, as wide as its pupils are apart.  Meant with no
+    normaliser, as in their ``use_mask`` (InjectFusion_official).  A mask given per pair is multiplied.
     Raises HsxError for an h of fewer than 6 x 4 cells, where that mask is empty.
     """
 

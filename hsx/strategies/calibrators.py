@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hsx.checks import MOST, got, number, whole
 from hsx.errors import HsxError
 from hsx.step import StepState, predict_x0
 from hsx.strategies.base import Calibrator
@@ -53,19 +54,23 @@ class IteratedLatent(Calibrator):
         most: applications at most.
 
     Raises:
-        HsxError: for a negative omega or tolerance, or fewer than one application.
+        HsxError: for a negative omega or tolerance, or fewer than one application; when called, for a network that does
+            not show its skips (HookedBackbone).
     """
 
     def __init__(self, omega: float = 0.3, tolerance: float = 0.05, most: int = 4) -> None:
-        if not 0 <= tolerance < float("inf"):
-            raise HsxError(f"tolerance: expected a number of 0 or more, got {tolerance}; 0.05 is five per cent")
-        if most < 1:
-            raise HsxError(f"most: expected 1 or more applications, got {most}; 1 is Latent")
+        if not number(tolerance, 0, MOST):
+            raise HsxError(f"tolerance: expected a number of 0 or more, got {got(tolerance)}; 0.05 is five per cent")
+        if not whole(most, 1):
+            raise HsxError(f"most: expected 1 or more applications, got {got(most)}; 1 is Latent")
         self.omega, self.tolerance, self.most = _strength(omega), tolerance, most
 
     def __call__(self, state: StepState) -> Tensor | None:
         """x after the last application; each sample stops for itself."""
         aim, x, eps, b = target(state), state.x, state.eps, state.b
+        if self.most > 1 and not b.skips:
+            raise HsxError(f"IteratedLatent: expected a network whose skips are known, got a "
+                           f"{type(state.backbone).__name__}, which shows none; use Latent, or most 1")
         going = torch.ones_like(x[:, :1, :1, :1], dtype=torch.bool)
         for further in reversed(range(self.most)):
             x = torch.where(going, x + shift(state, x, eps, aim, self.omega), x)
@@ -103,6 +108,6 @@ def _change(before: tuple[Tensor, ...], after: tuple[Tensor, ...]) -> Tensor:
 
 
 def _strength(omega: float) -> float:
-    if not 0 <= omega < float("inf"):
-        raise HsxError(f"omega: expected a number of 0 or more, got {omega}; 0.3 is the authors', 0 is off")
+    if not number(omega, 0, MOST):
+        raise HsxError(f"omega: expected a number of 0 or more, got {got(omega)}; 0.3 is the authors', 0 is off")
     return omega

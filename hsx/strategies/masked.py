@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,11 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 
 from hsx.assets import resolve
+from hsx.checks import got, number
 from hsx.errors import HsxError
 from hsx.images import file_digest, read_mask
 from hsx.strategies.arguments import absolute
-from hsx.strategies.base import Blend
+from hsx.strategies.base import Blend, check_strategy
 from hsx.strategies.blends import Slerp
 
 if TYPE_CHECKING:
@@ -45,9 +47,14 @@ class Masked(Blend):
     paths = ("mask",)
 
     def __init__(self, mask: str, blend: Blend | None = None, feather: float = 0.0, invert: bool = False) -> None:
-        if not 0 <= feather <= 0.5:
-            raise HsxError(f"feather: expected a number from 0 to 0.5, got {feather}; 0.05 is soft")
-        self.blend, self.feather, self.invert = blend or Slerp(), feather, invert
+        if not number(feather, 0, 0.5):
+            raise HsxError(f"feather: expected a number from 0 to 0.5, got {got(feather)}; 0.05 is soft")
+        if not isinstance(mask, (str, os.PathLike)):
+            raise HsxError(f"mask: expected the path of a picture, got {got(mask)}; give one")
+        if not isinstance(invert, bool):
+            raise HsxError(f"invert: expected true or false, got {got(invert)}; give one of them")
+        check_strategy("blend", Blend, blend)
+        self.blend, self.feather, self.invert = Slerp() if blend is None else blend, feather, invert
         self._path = absolute(mask)
         self.digest = file_digest(resolve(self._path))
         self.take_fit("crop")

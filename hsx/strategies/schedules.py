@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hsx.checks import MOST, got, number, whole
 from hsx.errors import HsxError
 from hsx.schedule import NoiseSchedule
 from hsx.strategies.base import BlendingSchedule
@@ -102,8 +103,9 @@ class Interval(BlendingSchedule):
     """
 
     def __init__(self, gamma: float = 0.3, t_hi: int = 900, t_lo: int = 400) -> None:
-        if not t_hi >= t_lo >= 0:
-            raise HsxError(f"t_hi, t_lo: expected t_hi >= t_lo >= 0, got t_hi {t_hi} and t_lo {t_lo}; exchange them")
+        if not (whole(t_lo, 0) and whole(t_hi, t_lo)):
+            raise HsxError(f"t_hi, t_lo: expected t_hi >= t_lo >= 0, got t_hi {got(t_hi)} and t_lo {got(t_lo)}; "
+                           "exchange or correct them")
         self.value, self.t_hi, self.t_lo = _weight("gamma", gamma), t_hi, t_lo
 
     def gamma(self, t: int) -> float:
@@ -125,8 +127,9 @@ class Table(_OverSteps):
     """
 
     def __init__(self, values: list[float]) -> None:
-        if not values:
-            raise HsxError("values: expected at least one number from 0 to 1, got an empty list; give some")
+        if not isinstance(values, (list, tuple)) or not values:
+            what = "an empty list" if isinstance(values, (list, tuple)) else got(values)
+            raise HsxError(f"values: expected at least one number from 0 to 1, got {what}; give some")
         self.values = [_weight("values", value) for value in values]
 
     def gamma(self, t: int) -> float:
@@ -151,8 +154,8 @@ class SignalToNoise(BlendingSchedule):
     _noise = NoiseSchedule.linear()
 
     def __init__(self, gamma: float = 0.6, k: float = 1.0) -> None:
-        if not 0 < k < math.inf:
-            raise HsxError(f"k: expected a number above 0, got {k}; 1 is where signal and noise have equal power")
+        if not number(k, 0, MOST) or k == 0:
+            raise HsxError(f"k: expected a number above 0, got {got(k)}; 1 is where signal and noise have equal power")
         self.value, self.k = _weight("gamma", gamma), k
 
     def prepare(self, timesteps: Sequence[int], noise: NoiseSchedule) -> None:
@@ -166,6 +169,6 @@ class SignalToNoise(BlendingSchedule):
 
 
 def _weight(name: str, value: float) -> float:
-    if not 0 <= value <= 1:
-        raise HsxError(f"{name}: expected a number from 0 to 1, got {value}; 0.3 is the paper's")
+    if not number(value, 0, 1):
+        raise HsxError(f"{name}: expected a number from 0 to 1, got {got(value)}; 0.3 is the paper's")
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from hsx.assets import resolve
+from hsx.checks import MOST, got, number
 from hsx.errors import HsxError
 from hsx.images import file_digest, read_image
 from hsx.strategies.arguments import absolute
@@ -39,11 +41,15 @@ class SphericalMean(Slerp):
     paths = ("contents",)
 
     def __init__(self, contents: list[str], weights: list[float] | None = None) -> None:
+        if not isinstance(contents, (list, tuple)) or not all(isinstance(c, (str, os.PathLike)) for c in contents):
+            raise HsxError(f"contents: expected a list of paths of pictures, got {got(contents)}; give a list")
+        if not isinstance(weights, (list, tuple, type(None))):
+            raise HsxError(f"weights: expected a list of numbers, got {got(weights)}; give a list")
         weights = [1.0] * (len(contents) + 1) if weights is None else weights
         if len(weights) != len(contents) + 1 or not contents:
             raise HsxError(f"weights: expected one for the pair's content and one for each of {len(contents)} further "
                            f"contents, got {len(weights)}; give {len(contents) + 1} weights and at least one content")
-        if not all(0 <= w < float("inf") for w in weights) or sum(weights) == 0:
+        if not all(number(w, 0, MOST) for w in weights) or sum(weights) == 0:
             raise HsxError(f"weights: expected numbers of 0 or more, not all zero, got {weights}; correct them")
         self.weights = list(weights)
         self._contents: list[str] = absolute(contents)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from hsx.checks import MOST, got, number, whole
 from hsx.errors import HsxError
 from hsx.hookspecs import hookimpl
 from hsx.step import StepState
@@ -32,12 +33,13 @@ class SkipDamping(Calibrator):
     """
 
     def __init__(self, scale: float = 0.6, radius: int = 1, resolution: int = 0, omega: float = 0.0) -> None:
-        if not 0 <= scale <= 1:
-            raise HsxError(f"scale: expected a number from 0 to 1, got {scale}; 0.6 is usual")
-        if radius < 0:
-            raise HsxError(f"radius: expected 0 or more periods, got {radius}; 1 is usual")
-        if not 0 <= omega < float("inf"):
-            raise HsxError(f"omega: expected a number of 0 or more, got {omega}; 0.3 is the authors'")
+        if not number(scale, 0, 1):
+            raise HsxError(f"scale: expected a number from 0 to 1, got {got(scale)}; 0.6 is usual")
+        for name, value, usual in (("radius", radius, 1), ("resolution", resolution, 0)):
+            if not whole(value, 0):
+                raise HsxError(f"{name}: expected a whole number of 0 or more, got {got(value)}; {usual} is usual")
+        if not number(omega, 0, MOST):
+            raise HsxError(f"omega: expected a number of 0 or more, got {got(omega)}; 0.3 is the authors'")
         self.scale, self.radius, self.resolution, self.omega = scale, radius, resolution, omega
 
     def __call__(self, state: StepState) -> Tensor:

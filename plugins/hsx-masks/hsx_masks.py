@@ -9,10 +9,12 @@ import torch
 from sklearn.cluster import KMeans
 from torch import Tensor
 
+from hsx.checks import got, whole
 from hsx.errors import HsxError
 from hsx.hookspecs import hookimpl
 from hsx.inversion import Trajectory
 from hsx.strategies import Blend, Slerp, Strategy
+from hsx.strategies.base import check_strategy
 
 
 class ObjectMask(Blend):
@@ -32,9 +34,10 @@ class ObjectMask(Blend):
     """
 
     def __init__(self, blend: Blend | None = None, clusters: int = 2, invert: bool = False) -> None:
-        if clusters < 2:
-            raise HsxError(f"clusters: expected 2 or more, got {clusters}; 2 is object and ground")
-        self.blend, self.clusters, self.invert = blend or Slerp(), clusters, invert
+        if not whole(clusters, 2):
+            raise HsxError(f"clusters: expected 2 or more, got {got(clusters)}; 2 is object and ground")
+        check_strategy("blend", Blend, blend)
+        self.blend, self.clusters, self.invert = Slerp() if blend is None else blend, clusters, invert
 
     def prepare(self, content: Trajectory, invert: Callable[[Tensor], Trajectory]) -> Trajectory:
         """Finds the mask of each content."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hsx.checks import got, whole
 from hsx.errors import HsxError
 from hsx.hookspecs import hookimpl
 from hsx.strategies import Normalizer, Strategy
@@ -26,8 +27,8 @@ class WhiteningColouring(Normalizer):
     """
 
     def __init__(self, group: int = 8) -> None:
-        if group < 0:
-            raise HsxError(f"group: expected 0 or more channels, got {group}; 0 takes all at once")
+        if not whole(group, 0):
+            raise HsxError(f"group: expected 0 or more channels, got {got(group)}; 0 takes all at once")
         self.group = group
 
     def __call__(self, content_h: Tensor, h: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import hsx
 from hsx.backbones.hooked import HookedBackbone
 from hsx.backbones.unet2d import UNet2DBackbone
 from hsx.schedule import NoiseSchedule
+from hsx.strategies import Constant, Frobenius, IteratedLatent, Latent, Slerp
 
 from .test_unet2d import tiny
 
@@ -71,3 +72,67 @@ def test_wrong_names_are_refused():
         HookedBackbone(Odd(), "midle", sample_size=8)
     with pytest.raises(hsx.BackboneError, match="which ran 2 times; name another"):
         HookedBackbone(Odd(times=2), "middle", sample_size=8).encode(torch.zeros(1, 3, 8, 8), torch.tensor([1]))
+
+
+class Predicts(nn.Module):
+    """A network of diffusers', of which another thing than eps is made."""
+
+    def __init__(self, unet, of):
+        super().__init__()
+        self.unet, self.of = unet, of
+
+    def forward(self, x, t):
+        return self.of(self.unet(x, t).sample, x, NoiseSchedule.linear().at(t).to(x))
+
+
+@pytest.mark.parametrize("prediction, of", [
+    ("epsilon", lambda eps, x, a: eps),
+    ("v_prediction", lambda eps, x, a: a.sqrt() * eps - (1 - a).sqrt() * (x - (1 - a).sqrt() * eps) / a.sqrt()),
+    ("sample", lambda eps, x, a: (x - (1 - a).sqrt() * eps) / a.sqrt()),
+])
+def test_other_predictions_become_eps(prediction, of):
+    x, t = torch.randn(3, 3, 16, 16, dtype=torch.float64), torch.tensor([900, 500, 3])
+    plain = UNet2DBackbone(tiny().double(), NoiseSchedule.linear())
+    hooked = HookedBackbone(Predicts(tiny().double(), of), "unet.mid_block", sample_size=16, prediction=prediction)
+    b, other = hooked.encode(x, t), plain.encode(x, t)
+    torch.testing.assert_close(hooked.decode(b), plain.decode(other))
+    torch.testing.assert_close(hooked.decode(b.with_h(-b.h)), plain.decode(other.with_h(-other.h)))
+
+
+def test_what_a_call_costs_is_what_is_run():
+    unet, runs = tiny(), []
+    unet.register_forward_pre_hook(lambda module, given: runs.append(len(given[0])))
+    net, x, t = HookedBackbone(unet, sample_size=16), torch.zeros(2, 3, 16, 16), torch.tensor([5, 5])
+    b = net.encode(x, t)
+    assert net.encode_cost() == 1 and net.decode_cost(b) == 0
+    net.decode(b)
+    assert runs == [2]
+    assert net.decode_cost(b.with_h(b.h)) == 1
+    net.decode(b.with_h(b.h))
+    assert runs == [2, 2]
+    cut = UNet2DBackbone(tiny(), NoiseSchedule.linear())
+    assert cut.encode_cost() + cut.decode_cost(cut.encode(x, t)) == 1
+
+
+def test_a_module_counts_what_a_hooked_network_runs(monkeypatch):
+    from hsx.engine import modules
+
+    unet, runs = tiny(), []
+    unet.register_forward_pre_hook(lambda module, given: runs.append(len(given[0])))
+    monkeypatch.setattr(modules, "load_backbone", lambda source: HookedBackbone(unet, sample_size=16))
+    moves = Constant(0.5), Slerp(), Frobenius(), Latent(0.3)
+    module = modules.TransferModule("own", *moves, 4, 5, 3, t_edit=0, t_boost=0)
+    batch = {"index": [0, 1], "image": torch.rand(2, 3, 16, 16)}
+    found = module.predict_step(batch)
+    assert batch["rows"] == [2, 2] and module.machine == {"device": "cpu", "threads": torch.get_num_threads()}
+    pairs = {"index": [0, 1], "style_x_T": found.x_T, "content_x_T": found.x_T, "content_h": found.h, "seed": [0, 0],
+             "sample": [0, 1], "gamma": torch.full((2,), torch.nan)}
+    module.predict_step(pairs)
+    assert pairs["rows"] == [2, 2] and module.evaluations == sum(runs)
+
+
+def test_calibration_that_looks_at_skips_is_refused():
+    net = HookedBackbone(tiny(), sample_size=16)
+    transfer = hsx.Transfer(net, calibrator=IteratedLatent(), inversion_steps=3, generation_steps=3)
+    with pytest.raises(hsx.HsxError, match="IteratedLatent: expected a network whose skips are known, got a Hooked"):
+        transfer(torch.zeros(1, 3, 16, 16), torch.zeros(1, 3, 16, 16))

@@ -1,5 +1,6 @@
 """Trajectories on disk survive what disks, other processes and users do to them."""
 
+import hashlib
 import json
 import os
 import random
@@ -143,6 +144,52 @@ def test_another_file_under_a_trajectory_s_name_is_corrupt(store):
     with pytest.raises(StoreError, match="another safetensors file"):
         store.get(name, h=False)
     assert not store.has(name, h=False)
+
+
+def test_how_it_was_computed_is_kept(store):
+    x_T, h = tensors()
+    how = {"rows": 4, "threads": 2, "device": "cpu"}
+    store.put(key(0), x_T, h, TIMES, how)
+    assert store.how(key(0)) == how and set(store.get(key(0), h=True)) == {"x_T", "h", "timesteps"}
+    fill(store)  # without a word on it
+    assert store.how(key(0)) == {} == store.how(key(1))
+
+
+def former(store: Store, name: str, seconds: float = 0) -> None:
+    """An entry as the first version wrote it."""
+    x_T, h = tensors()
+    tensors_ = {"x_T": x_T, "timesteps": torch.tensor(TIMES), "h": h.half()}
+    total = hashlib.blake2b(digest_size=16)
+    for part, tensor in sorted(tensors_.items()):
+        total.update(f"{part} {tensor.dtype} {tuple(tensor.shape)} ".encode() + tensor.numpy().tobytes())
+    path(store, name).parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors_, path(store, name), {"hsx_trajectory": "1", "checksum": total.hexdigest()})
+    backdate(store, name, seconds)
+
+
+def test_entries_of_the_former_version_are_neither_used_nor_corrupt(store, capsys):
+    fill(store, 2)
+    former(store, key(2))
+    assert not store.has(key(2), h=True) and store.corrupt == [] and path(store, key(2)).exists()
+    with pytest.raises(StoreError, match="of version 2, got a whole one of version 1, which this hsx does not use"):
+        store.get(key(2), h=True)
+    assert command(["ls", str(store.path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "not used (version 1)" in lines[1] and not any("not used" in line for line in lines[2:])
+    assert command(["verify", str(store.path), "--delete"]) == 0
+    assert "0 corrupt, 1 of another version of hsx, not used by this one: " in capsys.readouterr().out
+    assert command(["verify", str(store.path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["other_versions"] == [key(2)] and found["corrupt"] == {}
+    file = path(store, key(2))
+    size = file.stat().st_size
+    assert command(["prune", str(store.path), "--max_gb", str(2.5 * size / 1e9)]) == 0
+    assert {entry.key for entry in store.entries()} == {key(0), key(1)}  # it goes first, although it was used last
+    former(store, key(2))
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    assert command(["verify", str(store.path)]) == 1  # one that is broken is corrupt, of whatever version
 
 
 def test_one_that_is_gone(store):
