@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hsx.errors import HsxError
+from hsx.urls import public_url, without_secrets
 
 USAGE = """usage: hsx predict --config configs/demo.yaml [options]
 
@@ -36,11 +37,16 @@ COMMANDS = {"inspect": "hsx.commands", "convert": "hsx.commands", "plugins": "hs
 _asked_to_stop: list[int] = []  # by which signals
 DEFAULTS = {"schedule": "Constant", "blend": "Slerp", "normalizer": "Frobenius", "calibrator": "Latent"}
 
+NO_CLASS = r"(?:dot import path string:|Import path|Importing) '?([^\s']+)"
+OWN = "a class of your own: install it as a plugin, or name its module with --trust"
 SAID = [  # what jsonargparse and Lightning say of a value, and the same in this house's words
     (r"^Unexpected config:$", "config: expected a YAML file of options, got an empty one"),
     (r"^Unexpected config: (.{1,60}).*", r"config: expected a YAML file of options, got the text '\1'"),
     (r"^'utf-8' codec can't decode .*", "config: expected a YAML file of options, got no UTF-8 text"),
     (r"^(-?\d+) is not in bounds, numpy accepts (from \d+ to \d+)", r"seed_everything: expected a number \2, got \1"),
+    (r"Unsupported interpolation type ([\w.]+).*",
+     r"expected values or other options such as ${model.t_edit}, got ${\1:…}, which reads what is no config"),
+    (r"Importing '(\S+)' is not allowed.*", rf"expected a class that is registered, got \1; {OWN}"),
     (r"^Expected a path but .* either not accessible or invalid - ", ""),
     (r"Does not validate against any of the Union subtypes Subtypes: \[(.*?)\] .*Given value: (.*)",
      r"expected \1, got \2"),
@@ -80,7 +86,7 @@ def _command(argv: list[str]) -> int:
             return int(getattr(home, argv[0])(argv[1:]))
         raise HsxError(f"expected a command (predict, {', '.join(COMMANDS)}), got '{argv[0]}'; see hsx --help")
     except HsxError as error:
-        print(f"hsx: error: {error}", file=sys.stderr)
+        print(f"hsx: error: {without_secrets(str(error))}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of the output, such as head, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -129,10 +135,10 @@ def _stopped() -> int:
 def predict(argv: list[str]) -> int:
     """``hsx predict``."""
     _on_stop(_leave)
-    from jsonargparse import set_parsing_settings
+    from jsonargparse import Namespace, set_parsing_settings
     from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-    from hsx import plugins
+    from hsx import plugins, trust
     from hsx.engine.datamodule import Pairs
     from hsx.engine.modules import TransferModule
     from hsx.engine.run import run
@@ -157,8 +163,12 @@ def predict(argv: list[str]) -> int:
         def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
             """Twice: the classes that are named become the defaults, so that no default of another is taken over."""
             known.extend(parser.get_defaults().keys())
-            first = parser.parse_args([word for word in args if not word.startswith("--print_config")]).model
-            parser.set_defaults({f"model.{kind}": {"class_path": first[kind].class_path} for kind in DEFAULTS})
+            first = parser.parse_args([word for word in args if not word.startswith("--print_config")])
+            for section in ("model", "data", "trainer", "store"):
+                if not isinstance(first[section], Namespace):
+                    raise HsxError(f"{section}: expected a mapping of options, got {first[section]}; see hsx predict "
+                                   "--help")
+            parser.set_defaults({f"model.{kind}": {"class_path": first.model[kind].class_path} for kind in DEFAULTS})
             super().parse_arguments(parser, args)
 
     plugins.load()  # so that short names in a config are found
@@ -168,22 +178,35 @@ def predict(argv: list[str]) -> int:
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
     options: dict[str, Any] = {
         "parser_mode": "omegaconf+", "exit_on_error": False, "allow_abbrev": False, "prog": "hsx predict",
-        "description": "Every content in every style, with a frozen diffusion model.",
+        "description": "Every content in every style, with a frozen diffusion model.  Configs may name the classes that "
+                       "`hsx plugins` lists and Lightning's callbacks; --trust MODULE, here only, adds those of a "
+                       "module of yours.",
     }
+    trusted, argv = trust.taken_out(argv)
     try:
-        cli = Predict(
-            TransferModule, Pairs, None, trainer_class=make_trainer, seed_everything_default=0, parser_kwargs=options,
-            args=argv, run=False, auto_configure_optimizers=False)
+        with trust.only_known_classes(trusted):
+            cli = Predict(
+                TransferModule, Pairs, None, trainer_class=make_trainer, seed_everything_default=0,
+                parser_kwargs=options, args=argv, run=False, auto_configure_optimizers=False)
+            config = _shown(cli)
     except HsxError:
         raise
     except Exception as error:  # whatever jsonargparse, OmegaConf or Lightning say of an option
         raise HsxError(one_line(error, known=known)) from error
     if not cli.config.output_dir.strip():
         raise HsxError("output_dir: expected a folder, got an empty name; name one with --output_dir")
-    config = cli.parser.dump(cli.config, skip_none=False)
     folder, kept = Path(cli.config.output_dir).expanduser(), cli.config.store
     store = Store(kept.path or folder / "trajectories", kept.dtype, kept.max_gb)
     return run(cli.model, cli.datamodule, cli.trainer, store, folder, cli.config.overwrite, config)
+
+
+def _shown(cli: Any) -> str:
+    """The resolved config, to be kept beside the results; without what nobody may read."""
+    config = cli.config.clone()
+    backbone = config.model.backbone
+    config.model.backbone = public_url(backbone) if isinstance(backbone, str) else {
+        name: public_url(value) if name == "source" else value for name, value in backbone.items()}
+    return str(cli.parser.dump(config, skip_none=False))
 
 
 def one_line(error: Exception, program: str = "hsx predict", known: Iterable[str] = ()) -> str:
@@ -194,6 +217,9 @@ def one_line(error: Exception, program: str = "hsx predict", known: Iterable[str
     page, kind = f"{program} --help", name[:-2].removeprefix("model.")
     if kind in DEFAULTS:
         rest, page = _of_strategy(kind, rest, page)
+    elif kind == "trainer.callbacks":
+        given = re.search(r"Given value: (.*)", rest)
+        rest = f"expected callbacks of Lightning, such as DeviceStatsMonitor, got {given[1] if given else rest}; {OWN}"
     for pattern, told in SAID:
         rest = re.sub(pattern, told, rest)
     unknown = re.match(r"unrecognized arguments: --([\w.]+)", rest)
@@ -207,9 +233,9 @@ def _of_strategy(kind: str, text: str, page: str) -> tuple[str, str]:
     from hsx import plugins
 
     classes = plugins.load().of(kind)
-    wrong = re.search(r"(?:dot import path string:|Import path) (\S+)", text)
+    wrong = re.search(NO_CLASS, text)
     if wrong:
-        return f"expected one of {', '.join(closest(wrong[1], list(classes)))}, got {wrong[1]}", "hsx plugins"
+        return f"expected one of {', '.join(closest(wrong[1], list(classes)))}, got {wrong[1]}; {OWN}", "hsx plugins"
     inside = re.match(r".*Problem with given class_path '(?:\w+\.)*(\w+)': (.*)", text)
     if not inside or inside[1] not in classes:
         return text, page

@@ -18,6 +18,7 @@ from hsx.backbones.load import load_backbone
 from hsx.backbones.options import Options
 from hsx.cli import one_line
 from hsx.errors import HsxError
+from hsx.urls import public_url
 
 
 def inspect(argv: list[str]) -> int:
@@ -34,7 +35,7 @@ def inspect(argv: list[str]) -> int:
     if given.json:
         print(json.dumps(found, indent=1))
         return 0
-    table = Table("", "", "", title=given.source, title_justify="left", show_header=False)
+    table = Table("", "", "", title=public_url(given.source), title_justify="left", show_header=False)
     table.columns[0].no_wrap = True
     table.add_row("family", found["family"], "read")
     for name, fact in found["facts"].items():

@@ -18,6 +18,7 @@ from hsx.noise import SampleNoise
 from hsx.schedule import timesteps
 from hsx.strategies import Blend, BlendingSchedule, Calibrator, Normalizer
 from hsx.transfer import Transfer
+from hsx.urls import public_url
 
 T = TypeVar("T")
 log = logging.getLogger("hsx")
@@ -47,7 +48,7 @@ class TransferModule(lightning.LightningModule):
 
     def __init__(
         self,
-        backbone: str | dict[str, Any],
+        backbone: str | dict[str, int | float | bool | list[float] | str | None],
         schedule: BlendingSchedule,
         blend: Blend,
         normalizer: Normalizer,
@@ -70,7 +71,7 @@ class TransferModule(lightning.LightningModule):
         self.transfer = Transfer(
             self.backbone, schedule, blend, normalizer, calibrator, inversion_steps, generation_steps, injection_steps,
             t_start, t_edit, t_boost, seed, dt_lambda, dt_end)
-        self.source = str(options["source"])
+        self.source = public_url(str(options["source"]))
         weights = weights_digest(self.backbone)
         self.inversion_settings = {"weights": weights, "steps": inversion_steps, "t_start": self.transfer.t_start}
         strategies = {"schedule": schedule, "blend": blend, "normalizer": normalizer, "calibrator": calibrator}
