@@ -8,15 +8,15 @@ import inspect
 import logging
 import os
 import re
-import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
+from hsx.engine import watch
 from hsx.errors import HsxError
 from hsx.urls import public_url, without_secrets
 
@@ -34,7 +34,6 @@ trajectory is corrupt (hsx store verify), 2 a mistake in what was asked, or a fu
 failed, 130 stopped by Ctrl-C or SIGTERM."""
 COMMANDS = {"inspect": "hsx.commands", "convert": "hsx.commands", "plugins": "hsx.catalogue",
             "show": "hsx.show_command", "store": "hsx.store_command"}  # beside predict, and where each is
-_asked_to_stop: list[int] = []  # by which signals
 DEFAULTS = {"schedule": "Constant", "blend": "Slerp", "normalizer": "Frobenius", "calibrator": "Latent"}
 
 NO_CLASS = r"(?:dot import path string:|Import path|Importing) '?([^\s']+)"
@@ -60,7 +59,8 @@ SAID = [  # what jsonargparse and Lightning say of a value, and the same in this
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; the exit code."""
-    code = _command(sys.argv[1:] if argv is None else argv)
+    with watch.ended_in_time():
+        code = _command(sys.argv[1:] if argv is None else argv)
     distributed = sys.modules.get("torch.distributed")
     if distributed and distributed.is_available() and distributed.is_initialized():
         with suppress(OSError):
@@ -82,20 +82,26 @@ def _command(argv: list[str]) -> int:
         if argv[0] == "predict":
             return predict(argv[1:])
         if argv[0] in COMMANDS:
+            watch.on_stop(watch.leave)
             home = importlib.import_module(COMMANDS[argv[0]])
+            watch.on_stop(watch.stop)
             return int(getattr(home, argv[0])(argv[1:]))
         raise HsxError(f"expected a command (predict, {', '.join(COMMANDS)}), got '{argv[0]}'; see hsx --help")
     except HsxError as error:
+        if watch.asked:
+            return watch.stopped()
         print(f"hsx: error: {without_secrets(str(error))}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of the output, such as head, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (KeyboardInterrupt, SystemExit) as stop:
-        if isinstance(stop, SystemExit) and not _asked_to_stop:
+        if isinstance(stop, SystemExit) and not watch.asked:
             return int(stop.code or 0)  # jsonargparse's way to end --help and --print_config
-        return _stopped()
+        return watch.stopped()
     except Exception as error:
+        if watch.asked:  # what was doing broke off in its own way
+            return watch.stopped()
         from hsx.plugins import raised_by
 
         plugin = raised_by(error)
@@ -107,34 +113,9 @@ def _command(argv: list[str]) -> int:
         return 1
 
 
-def _on_stop(handler: Callable[[int, Any], None]) -> None:
-    """Ctrl-C and SIGTERM end a run alike."""
-    _asked_to_stop.clear()
-    for asked in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(asked, handler)
-
-
-def _stop(number: int, frame: Any) -> None:
-    """An exception, so that all is tidied up; Lightning makes another one of it."""
-    _asked_to_stop.append(number)
-    raise KeyboardInterrupt
-
-
-def _leave(number: int, frame: Any) -> None:
-    """At once, while modules are imported: there is nothing to tidy up, and an exception may be caught or changed."""
-    os._exit(_stopped())
-
-
-def _stopped() -> int:
-    """The first process says so; the exit code."""
-    if all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
-        print("hsx: stopped; what is finished is kept, start again to go on", file=sys.stderr)
-    return 130
-
-
 def predict(argv: list[str]) -> int:
     """``hsx predict``."""
-    _on_stop(_leave)
+    watch.on_stop(watch.leave)
     from jsonargparse import Namespace, set_parsing_settings
     from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
@@ -173,14 +154,14 @@ def predict(argv: list[str]) -> int:
 
     plugins.load()  # so that short names in a config are found
     _quiet()
-    _on_stop(_stop)
+    watch.on_stop(watch.stop)
     known: list[str] = []  # options
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
     options: dict[str, Any] = {
         "parser_mode": "omegaconf+", "exit_on_error": False, "allow_abbrev": False, "prog": "hsx predict",
-        "description": "Every content in every style, with a frozen diffusion model.  Configs may name the classes that "
-                       "`hsx plugins` lists and Lightning's callbacks; --trust MODULE, here only, adds those of a "
-                       "module of yours.",
+        "description": "Every content in every style, with a frozen diffusion model.  A config may name the classes "
+                       "that `hsx plugins` lists, and Lightning's callbacks; --trust MODULE, which is for the command "
+                       "line only, adds those of a module of yours.",
     }
     trusted, argv = trust.taken_out(argv)
     try:
@@ -197,7 +178,8 @@ def predict(argv: list[str]) -> int:
         raise HsxError("output_dir: expected a folder, got an empty name; name one with --output_dir")
     folder, kept = Path(cli.config.output_dir).expanduser(), cli.config.store
     store = Store(kept.path or folder / "trajectories", kept.dtype, kept.max_gb)
-    return run(cli.model, cli.datamodule, cli.trainer, store, folder, cli.config.overwrite, config)
+    with watch.waiting_told(cli.trainer.world_size, cli.trainer.global_rank):
+        return run(cli.model, cli.datamodule, cli.trainer, store, folder, cli.config.overwrite, config)
 
 
 def _shown(cli: Any) -> str:
@@ -235,7 +217,8 @@ def _of_strategy(kind: str, text: str, page: str) -> tuple[str, str]:
     classes = plugins.load().of(kind)
     wrong = re.search(NO_CLASS, text)
     if wrong:
-        return f"expected one of {', '.join(closest(wrong[1], list(classes)))}, got {wrong[1]}; {OWN}", "hsx plugins"
+        page = "hsx plugins" + f"; {OWN}" * ("." in wrong[1])
+        return f"expected one of {', '.join(closest(wrong[1], list(classes)))}, got {wrong[1]}", page
     inside = re.match(r".*Problem with given class_path '(?:\w+\.)*(\w+)': (.*)", text)
     if not inside or inside[1] not in classes:
         return text, page

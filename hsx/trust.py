@@ -1,4 +1,4 @@
-"""Which classes a config may name: those that are registered, Lightning's own callbacks, and what a command line trusts.
+"""Which classes a config may name: those that are registered, Lightning's callbacks, and what a command line trusts.
 
 jsonargparse imports a module before it looks at the class, and importing is running.  So what may be imported is said
 beforehand, name by name, and everything else is refused.
@@ -14,8 +14,8 @@ import jsonargparse
 from lightning.pytorch import callbacks
 from omegaconf import OmegaConf
 
+from hsx import plugins
 from hsx.errors import HsxError
-from hsx.plugins import load
 
 STRATEGIES = ("schedule", "blend", "normalizer", "calibrator")
 CALLBACKS = "lightning.pytorch.callbacks"
@@ -48,8 +48,8 @@ def taken_out(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 def only_known_classes(trusted: Sequence[str]) -> Iterator[None]:
     """Within it nothing can be imported from a config or a command line but what is registered or ``trusted``."""
     allowed = [*trusted, *(f"{CALLBACKS}.{name}" for name in callbacks.__all__)]
-    listed = load().of(*STRATEGIES).values()
-    for cls in [*listed, *(getattr(callbacks, name) for name in callbacks.__all__)]:
+    known: list[type] = [getattr(callbacks, name) for name in callbacks.__all__]
+    for cls in [*plugins.load().of(*STRATEGIES).values(), *known]:
         parts = cls.__module__.split(".")
         homes = [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
         allowed += [f"{home}.{cls.__name__}" for home in homes

@@ -85,8 +85,8 @@ def _parts(url: str) -> tuple[str, str, str, list[tuple[str, str]], str | None]:
     except ValueError:  # whose message may hold a password
         host, port, split = "", None, urlsplit("")
     if split.scheme not in ("http", "https") or not host:
-        raise BackboneError(f"{public_url(url)}: expected an http(s) address of a file, got another one; correct it, or "
-                            "fetch the file by hand")
+        raise BackboneError(f"{public_url(url)}: expected an http(s) address of a file, got another one; correct it, "
+                            "or fetch the file by hand")
     if url.endswith(CUT):
         raise BackboneError(f"{url}: expected a whole address, got one without what followed the question mark, which "
                             "is never kept as it may be a password; give the address itself")

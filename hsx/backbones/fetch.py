@@ -142,8 +142,8 @@ def _check(url: str, path: Path, sha256: str | None, remedy: str) -> None:
         head = file.read(512)
         found = _kind(head)
         if found:
-            raise BackboneError(f"{public_url(url)}: expected a checkpoint, got {found}; {remedy}, or fetch the file by "
-                                "hand")
+            raise BackboneError(f"{public_url(url)}: expected a checkpoint, got {found}; {remedy}, or fetch the file "
+                                "by hand")
         if sha256 is None:
             return
         total = hashlib.sha256(head)

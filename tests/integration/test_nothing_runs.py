@@ -14,13 +14,13 @@ SING = {"class_path": CODE, "init_args": {"word": "x"}}
 SECTIONS = {
     "model": ["backbone", "schedule", "blend", "normalizer", "calibrator", "inversion_steps", "generation_steps",
               "injection_steps", "t_start", "t_edit", "t_boost", "dt_lambda", "dt_end", "seed", "unknown"],
-    "data": ["contents", "styles", "pairs", "pairing", "per_content", "pairing_seed", "fit", "batch_size", "num_workers",
-             "unknown"],
+    "data": ["contents", "styles", "pairs", "pairing", "per_content", "pairing_seed", "fit", "batch_size",
+             "num_workers", "unknown"],
     "trainer": ["accelerator", "devices", "num_nodes", "strategy", "precision", "callbacks", "plugins", "logger"],
     "store": ["path", "dtype", "max_gb", "unknown"],
 }
-OPTIONS = ["source", "image_size", "num_heads", "num_head_channels", "attention_order", "schedule", "num_train_timesteps",
-           "rescale_timesteps", "class_label", "dtype", "device", "family", "sha256", "unknown"]
+OPTIONS = ["source", "image_size", "num_heads", "num_head_channels", "attention_order", "schedule",
+           "num_train_timesteps", "rescale_timesteps", "class_label", "dtype", "device", "family", "sha256", "unknown"]
 seen: list[str] = []
 watching = []
 
@@ -67,8 +67,9 @@ def forms(value):
             {"class_path": "Constant", "dict_kwargs": {"gamma": value}}]
 
 
+ALL = ("schedule", "callbacks", "unknown")  # keys that meet every form
 PLACES = [(f"{section}.{name}", {section: {name: value}}) for section, names in SECTIONS.items() for name in names
-          for value in forms(RUN if name[0] in "abc" else SING)[: 6 if name in ("schedule", "callbacks", "unknown") else 2]]
+          for value in forms(RUN if name[0] in "abc" else SING)[: 6 if name in ALL else 2]]
 PLACES += [(f"model.backbone.{name}", {"model": {"backbone": {"source": "hsx://demo_faces", name: value}}})
            for name in OPTIONS for value in forms(SING)[:2]]
 PLACES += [(name, {name: value}) for name in (
@@ -125,8 +126,8 @@ def test_no_tag_anchor_or_resolver_runs_or_imports(canary, capsys, text, said):
 
 @pytest.mark.parametrize("words, said", [
     (["--model.schedule", "os.system"], "model.schedule: expected one of "),
-    (["--model.schedule", CODE], f"got {CODE}; a class of your own: install it as a plugin, or name its module with "
-                                 "--trust; see hsx plugins"),
+    (["--model.schedule", CODE], f"got {CODE}; see hsx plugins; a class of your own: install it as a plugin, or name "
+                                 "its module with --trust"),
     (["--model.schedule", f"{{class_path: {CODE}}}"], "--trust"), (["--model.schedule.class_path", CODE], "--trust"),
     (["--model.schedule.help", CODE], "model.schedule.help: expected a class that is registered"),
     (["--model.schedule", "deep.yaml"], "model.schedule"), (["--model", "model.yaml"], "schedule"),
@@ -139,7 +140,8 @@ def test_no_tag_anchor_or_resolver_runs_or_imports(canary, capsys, text, said):
     (["--model.backbone", f"{{class_path: {CODE}}}"], "model.backbone"),
     (["--config", f"model: {{schedule: {CODE}}}"], "model.schedule"), (["--config", "@model.yaml"], "config"),
     (["--config", "https://127.0.0.1:9/a.yaml?token=SECRET"], "config: File does not exist"),
-    (["--config", "memory://a.yaml"], "config"), (["--config", "file:///etc/hostname"], "config"), (["@model.yaml"], "@"),
+    (["--config", "memory://a.yaml"], "config"), (["--config", "file:///etc/hostname"], "config"),
+    (["@model.yaml"], "@"),
     (["--trust", "os; ls"], "--trust: expected modules of yours"), (["--trust"], "--trust: expected modules"),
     (["--trust", "another_module", "--model.schedule", CODE], "model.schedule"),
     (["--trust", CANARY + "s", "--model.schedule", CODE], "model.schedule"),
