@@ -13,11 +13,10 @@ import traceback
 import warnings
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Literal
 
 from hsx.engine import watch
-from hsx.errors import HsxError
+from hsx.errors import HsxError, expanded
 from hsx.urls import public_url, without_secrets
 
 USAGE = """usage: hsx predict --config configs/demo.yaml [options]
@@ -79,6 +78,10 @@ def _command(argv: list[str]) -> int:
 
             print(f"hsx {__version__}")
             return 0
+        try:
+            os.getcwd()
+        except FileNotFoundError:  # without one torch's libraries end the process in their own way
+            raise HsxError("expected a current folder, found that it was taken away; cd to another") from None
         if argv[0] == "predict":
             return predict(argv[1:])
         if argv[0] in COMMANDS:
@@ -116,6 +119,7 @@ def _command(argv: list[str]) -> int:
 def predict(argv: list[str]) -> int:
     """``hsx predict``."""
     watch.on_stop(watch.leave)
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # not how often a process looked for the others
     from jsonargparse import Namespace, set_parsing_settings
     from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
@@ -176,8 +180,9 @@ def predict(argv: list[str]) -> int:
         raise HsxError(one_line(error, known=known)) from error
     if not cli.config.output_dir.strip():
         raise HsxError("output_dir: expected a folder, got an empty name; name one with --output_dir")
-    folder, kept = Path(cli.config.output_dir).expanduser(), cli.config.store
-    store = Store(kept.path or folder / "trajectories", kept.dtype, kept.max_gb)
+    folder, kept = expanded(cli.config.output_dir, "output_dir"), cli.config.store
+    place = expanded(kept.path, "store.path") if kept.path else folder / "trajectories"
+    store = Store(place, kept.dtype, kept.max_gb)
     with watch.waiting_told(cli.trainer.world_size, cli.trainer.global_rank):
         return run(cli.model, cli.datamodule, cli.trainer, store, folder, cli.config.overwrite, config)
 

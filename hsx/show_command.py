@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from os.path import isdir, isfile
-from pathlib import Path
 
 import yaml
 
 from hsx.engine.record import record_of
-from hsx.errors import HsxError
+from hsx.errors import HsxError, expanded
 
 
 def show(argv: list[str]) -> int:
@@ -20,7 +19,7 @@ def show(argv: list[str]) -> int:
         return 0
     if len(paths) != 1 or paths[0].startswith("-"):
         raise HsxError(f"expected one picture, got {' '.join(argv) or 'none'}; see hsx show --help")
-    picture = Path(paths[0]).expanduser()
+    picture = expanded(paths[0], "picture")
     record = record_of(picture)
     if not record:
         found = "no record in it" if isfile(picture) else "a folder" if isdir(picture) else "nothing there"

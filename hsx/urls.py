@@ -10,9 +10,9 @@ from hsx.errors import BackboneError
 
 CUT = "?…"  # stands for what is not shown
 SECRET = re.compile(  # names of parameters that let somebody in for a while, and say nothing of which file it is
-    r"x-(amz|goog|oss|cos|ms)-.*|(aws|google|oss)?access_?key_?id|googleaccessid|key-pair-id|policy|hash-algorithm"
-    r"|(.*[_-])?(token|signature|sig|expires|expiry|expire|apikey|api[_-]key|password|passwd|secret|credentials?|jwt"
-    r"|hmac|auth|authorization)|hdnea|hdnts|exp|(x-id|response-content-.*|rscd|rsct|rscc|rsce|rscl)", re.IGNORECASE)
+    r"x-(amz|goog|oss|cos|ms)-[\w-]*|(aws|google|oss)?access_?key_?id|googleaccessid|key-pair-id|policy|hash-algorithm"
+    r"|([\w-]*[_-])?(token|signature|sig|expires|expiry|expire|apikey|api[_-]key|password|passwd|secret|credentials?|jwt"
+    r"|hmac|auth|authorization)|hdnea|hdnts|exp|(x-id|response-content-[a-z]*|rscd|rsct|rscc|rsce|rscl)", re.IGNORECASE)
 AZURE = {"sv", "ss", "srt", "st", "se", "sr", "sp", "sip", "spr", "skoid", "sktid", "skt", "ske", "sks", "skv", "saoid",
          "suoid", "scid", "sdd", "ses", "si"}  # of a shared access signature, where there is a sig
 ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]+:/{1,2}[^\s'\"<>]+", re.IGNORECASE)  # one slash where it went through a Path
@@ -35,7 +35,8 @@ def public_url(url: str) -> str:
 def _cut(url: str) -> str:
     scheme, rest, left_out = re.match(r"(\w[\w+.-]*:/{1,2})([^?#]*)(.*)", url, re.DOTALL).groups()  # type: ignore[union-attr]
     host, slash, path = rest.partition("/")
-    return f"{scheme}{host.rpartition('@')[2]}{slash}{path}{CUT if left_out else ''}"
+    host = re.sub(r":(?!\d*$)[^\]]*$", "", host.rpartition("@")[2])  # without a port that is none
+    return f"{scheme}{host}{slash}{path}{CUT if left_out else ''}"
 
 
 def without_secrets(text: str) -> str:

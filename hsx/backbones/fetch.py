@@ -11,7 +11,6 @@ import shutil
 import urllib.request
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit
 
 from huggingface_hub import snapshot_download
@@ -43,7 +42,7 @@ def cache_folder() -> Path:
     given, caches = os.environ.get("HSX_CACHE"), os.environ.get("XDG_CACHE_HOME", "")
     folder = given or (os.path.join(caches, "hsx") if os.path.isabs(caches) else "~/.cache/hsx")
     path = os.path.expanduser(folder)  # which leaves ~ where there is no home
-    if path.startswith("~"):
+    if not given and not os.path.isabs(path) or path.startswith("~"):
         raise BackboneError(f"{folder}: expected a home to keep fetched files in, found none; set HSX_CACHE to a "
                             "folder")
     return Path(path)
@@ -87,7 +86,7 @@ def from_url(url: str, sha256: str | None = None) -> Path:
             _download(url, part)
             _check(url, part, sha256, "correct the address")
     except (OSError, http.client.HTTPException, ValueError) as error:
-        said = f"HTTP Error {error.code}: {error.reason}" if isinstance(error, HTTPError) else first_line(error)
+        said = first_line(error)  # of a redirect in circles there are more
         raise BackboneError(f"{public_url(url)}: expected a file that can be fetched, got an error "
                             f"({without_secrets(said)}); check the address and the network, or fetch it by hand"
                             ) from None
