@@ -14,7 +14,7 @@ from hsx import cli
 from hsx.engine.record import RECORD
 from hsx.engine.remake import Wanted
 from hsx.engine.remake import remake as made_again
-from hsx.errors import HsxError
+from hsx.errors import HsxError, expanded
 from hsx.images import png_text, read_png, to_picture, write_png
 from hsx.show_command import full_record
 from hsx.store_command import Parser
@@ -34,7 +34,7 @@ def remake(argv: list[str]) -> int:
     parser.add_argument("--output", metavar="FILE_OR_FOLDER", help="where the new pictures go; by default nowhere")
     given = parser.parse_args(argv)
     moved = {of: getattr(given, of) for of in MOVED if getattr(given, of)}
-    pictures = [Path(name).expanduser() for name in given.pictures]
+    pictures = [expanded(name, "picture") for name in given.pictures]
     wanted = [Wanted(path, full_record(str(path)), moved) for path in pictures]
     places = _places(given.output, pictures)
     cli._quiet()
@@ -81,7 +81,7 @@ def _places(output: str | None, pictures: list[Path]) -> dict[Path, Path]:
     """Where each new picture goes.  Raises HsxError where something is there already."""
     if output is None:
         return {}
-    target = Path(output).expanduser()
+    target = expanded(output, "--output")
     one_file = len(pictures) == 1 and target.suffix.lower() == ".png" and not target.is_dir()
     places = {path: target if one_file else target / path.name for path in pictures}
     there = [place for place in places.values() if place.exists()]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from os.path import isdir, isfile
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from hsx.engine.record import record_of
-from hsx.errors import HsxError
+from hsx.errors import HsxError, expanded
 from hsx.images import FITS
 
 KINDS = ("schedule", "blend", "normalizer", "calibrator")
@@ -71,7 +70,7 @@ def show(argv: list[str]) -> int:
 
 def known_record(picture: str) -> dict[str, Any]:
     """The record in a picture.  Raises HsxError where there is none."""
-    path = Path(picture).expanduser()
+    path = expanded(picture, "picture")
     record = record_of(path)
     if not record:
         found = "no record in it" if isfile(path) else "a folder" if isdir(path) else "nothing there"

@@ -14,7 +14,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from hsx.engine.trajectories import VERSION, Entry, Store, StoreError, VersionError, read, remove
-from hsx.errors import HsxError
+from hsx.errors import HsxError, expanded
 
 
 class Parser(ArgumentParser):
@@ -39,7 +39,7 @@ def store(argv: list[str]) -> int:
     parsers["prune"].add_argument("--max_gb", type=float, required=True, help="how many gigabytes may stay")
     parsers["verify"].add_argument("--delete", action="store_true", help="remove the corrupt ones")
     given = parser.parse_args(argv)
-    folder = os.path.expanduser(given.folder)
+    given.folder = folder = str(expanded(given.folder, "folder"))
     if os.path.isdir(within := os.path.join(folder, "trajectories")):
         given.folder = within  # of an output folder
     entries = sorted(Store(given.folder).entries(), key=lambda entry: -entry.used)

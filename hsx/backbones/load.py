@@ -12,12 +12,13 @@ from hsx import plugins
 from hsx.assets import resolve
 from hsx.backbones.base import Backbone
 from hsx.backbones.family import Family
-from hsx.backbones.fetch import from_hub, from_url, is_hub_id, is_url
+from hsx.backbones.fetch import from_hub, from_url, is_hub_id
 from hsx.backbones.folder import read_folder
 from hsx.backbones.options import DTYPES, Options
 from hsx.backbones.published import home
 from hsx.backbones.tensors import read_tensors
 from hsx.errors import BackboneError, first_line
+from hsx.urls import is_url, public_url
 
 FILES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 
@@ -53,7 +54,7 @@ def _load(source: str, options: Options) -> Backbone:
         raise BackboneError("source: expected a checkpoint file, a folder, a Hub id or a URL, got an empty name; name "
                             "one")
     if is_url(source):
-        path = from_url(source, options.sha256)
+        path, source = from_url(source, options.sha256), public_url(source)
     elif not path.exists() and is_hub_id(source):
         path = from_hub(source)
     if path.is_dir():

@@ -106,6 +106,7 @@ class _Loader(DataLoader):
 
 def _begin_worker(number: int) -> None:
     """SIGTERM, which a scheduler sends to all processes, ends a worker without a word: the main process has it."""
+    signal.set_wakeup_fd(-1)  # a forked one would wake the main process's watch
     signal.signal(signal.SIGTERM, lambda *given: os._exit(0))
 
 
