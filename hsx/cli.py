@@ -8,16 +8,16 @@ import inspect
 import logging
 import os
 import re
-import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Literal
 
-from hsx.errors import HsxError
+from hsx.engine import watch
+from hsx.errors import HsxError, expanded
+from hsx.urls import public_url, without_secrets
 
 USAGE = """usage: hsx predict --config configs/demo.yaml [options]
 
@@ -26,21 +26,26 @@ USAGE = """usage: hsx predict --config configs/demo.yaml [options]
   convert    a checkpoint as a diffusers folder: hsx convert SOURCE FOLDER
   plugins    all strategies, backbone families and metrics: hsx plugins [NAME] [--json]
   show       how a picture was made: hsx show PICTURE
+  remake     the same pictures again, from their records: hsx remake PICTURE …
   store      the trajectories that are kept: hsx store ls|prune|verify FOLDER
 
-hsx --version prints the version.  Exit codes: 0 done, 1 a plugin is broken or raised an error, or a
-trajectory is corrupt (hsx store verify), 2 a mistake in what was asked, or a full disk, 3 some pairs
-failed, 130 stopped by Ctrl-C or SIGTERM."""
+hsx --version prints the version.  Exit codes: 0 done, 1 a plugin is broken or raised an error, a
+trajectory is corrupt (hsx store verify) or a picture made again differs (hsx remake), 2 a mistake in what
+was asked, or a full disk, 3 some pairs failed, 130 stopped by Ctrl-C or SIGTERM."""
 COMMANDS = {"inspect": "hsx.commands", "convert": "hsx.commands", "plugins": "hsx.catalogue",
-            "show": "hsx.show_command", "store": "hsx.store_command"}  # beside predict, and where each is
-_asked_to_stop: list[int] = []  # by which signals
+            "show": "hsx.show_command", "remake": "hsx.remake_command", "store": "hsx.store_command"}  # beside predict
 DEFAULTS = {"schedule": "Constant", "blend": "Slerp", "normalizer": "Frobenius", "calibrator": "Latent"}
 
+NO_CLASS = r"(?:dot import path string:|Import path|Importing) '?([^\s']+)"
+OWN = "a class of your own: install it as a plugin, or name its module with --trust"
 SAID = [  # what jsonargparse and Lightning say of a value, and the same in this house's words
     (r"^Unexpected config:$", "config: expected a YAML file of options, got an empty one"),
     (r"^Unexpected config: (.{1,60}).*", r"config: expected a YAML file of options, got the text '\1'"),
     (r"^'utf-8' codec can't decode .*", "config: expected a YAML file of options, got no UTF-8 text"),
     (r"^(-?\d+) is not in bounds, numpy accepts (from \d+ to \d+)", r"seed_everything: expected a number \2, got \1"),
+    (r"Unsupported interpolation type ([\w.]+).*",
+     r"expected values or other options such as ${model.t_edit}, got ${\1:…}, which reads what is no config"),
+    (r"Importing '(\S+)' is not allowed.*", rf"expected a class that is registered, got \1; {OWN}"),
     (r"^Expected a path but .* either not accessible or invalid - ", ""),
     (r"Does not validate against any of the Union subtypes Subtypes: \[(.*?)\] .*Given value: (.*)",
      r"expected \1, got \2"),
@@ -54,7 +59,8 @@ SAID = [  # what jsonargparse and Lightning say of a value, and the same in this
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; the exit code."""
-    code = _command(sys.argv[1:] if argv is None else argv)
+    with watch.ended_in_time():
+        code = _command(sys.argv[1:] if argv is None else argv)
     distributed = sys.modules.get("torch.distributed")
     if distributed and distributed.is_available() and distributed.is_initialized():
         with suppress(OSError):
@@ -73,23 +79,33 @@ def _command(argv: list[str]) -> int:
 
             print(f"hsx {__version__}")
             return 0
+        try:
+            os.getcwd()
+        except FileNotFoundError:  # without one torch's libraries end the process in their own way
+            raise HsxError("expected a current folder, found that it was taken away; cd to another") from None
         if argv[0] == "predict":
             return predict(argv[1:])
         if argv[0] in COMMANDS:
+            watch.on_stop(watch.leave)
             home = importlib.import_module(COMMANDS[argv[0]])
+            watch.on_stop(watch.stop)
             return int(getattr(home, argv[0])(argv[1:]))
         raise HsxError(f"expected a command (predict, {', '.join(COMMANDS)}), got '{argv[0]}'; see hsx --help")
     except HsxError as error:
-        print(f"hsx: error: {error}", file=sys.stderr)
+        if watch.asked:
+            return watch.stopped()
+        print(f"hsx: error: {without_secrets(str(error))}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of the output, such as head, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (KeyboardInterrupt, SystemExit) as stop:
-        if isinstance(stop, SystemExit) and not _asked_to_stop:
+        if isinstance(stop, SystemExit) and not watch.asked:
             return int(stop.code or 0)  # jsonargparse's way to end --help and --print_config
-        return _stopped()
+        return watch.stopped()
     except Exception as error:
+        if watch.asked:  # what was doing broke off in its own way
+            return watch.stopped()
         from hsx.plugins import raised_by
 
         plugin = raised_by(error)
@@ -101,38 +117,14 @@ def _command(argv: list[str]) -> int:
         return 1
 
 
-def _on_stop(handler: Callable[[int, Any], None]) -> None:
-    """Ctrl-C and SIGTERM end a run alike."""
-    _asked_to_stop.clear()
-    for asked in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(asked, handler)
-
-
-def _stop(number: int, frame: Any) -> None:
-    """An exception, so that all is tidied up; Lightning makes another one of it."""
-    _asked_to_stop.append(number)
-    raise KeyboardInterrupt
-
-
-def _leave(number: int, frame: Any) -> None:
-    """At once, while modules are imported: there is nothing to tidy up, and an exception may be caught or changed."""
-    os._exit(_stopped())
-
-
-def _stopped() -> int:
-    """The first process says so; the exit code."""
-    if all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
-        print("hsx: stopped; what is finished is kept, start again to go on", file=sys.stderr)
-    return 130
-
-
 def predict(argv: list[str]) -> int:
     """``hsx predict``."""
-    _on_stop(_leave)
-    from jsonargparse import set_parsing_settings
+    watch.on_stop(watch.leave)
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # not how often a process looked for the others
+    from jsonargparse import Namespace, set_parsing_settings
     from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-    from hsx import plugins
+    from hsx import plugins, trust
     from hsx.engine.datamodule import Pairs
     from hsx.engine.modules import TransferModule
     from hsx.engine.run import run
@@ -158,33 +150,52 @@ def predict(argv: list[str]) -> int:
         def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
             """Twice: the classes that are named become the defaults, so that no default of another is taken over."""
             known.extend(parser.get_defaults().keys())
-            first = parser.parse_args([word for word in args if not word.startswith("--print_config")]).model
-            parser.set_defaults({f"model.{kind}": {"class_path": first[kind].class_path} for kind in DEFAULTS})
+            first = parser.parse_args([word for word in args if not word.startswith("--print_config")])
+            for section in ("model", "data", "trainer", "store"):
+                if not isinstance(first[section], Namespace):
+                    raise HsxError(f"{section}: expected a mapping of options, got {first[section]}; see hsx predict "
+                                   "--help")
+            parser.set_defaults({f"model.{kind}": {"class_path": first.model[kind].class_path} for kind in DEFAULTS})
             super().parse_arguments(parser, args)
 
     plugins.load()  # so that short names in a config are found
     _quiet()
-    _on_stop(_stop)
+    watch.on_stop(watch.stop)
     known: list[str] = []  # options
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
     options: dict[str, Any] = {
         "parser_mode": "omegaconf+", "exit_on_error": False, "allow_abbrev": False, "prog": "hsx predict",
-        "description": "Every content in every style, with a frozen diffusion model.",
+        "description": "Every content in every style, with a frozen diffusion model.  A config may name the classes "
+                       "that `hsx plugins` lists, and Lightning's callbacks; --trust MODULE, which is for the command "
+                       "line only, adds those of a module of yours.",
     }
+    trusted, argv = trust.taken_out(argv)
     try:
-        cli = Predict(
-            TransferModule, Pairs, None, trainer_class=make_trainer, seed_everything_default=0, parser_kwargs=options,
-            args=argv, run=False, auto_configure_optimizers=False)
+        with trust.only_known_classes(trusted):
+            cli = Predict(
+                TransferModule, Pairs, None, trainer_class=make_trainer, seed_everything_default=0,
+                parser_kwargs=options, args=argv, run=False, auto_configure_optimizers=False)
+            config = _shown(cli)
     except HsxError:
         raise
     except Exception as error:  # whatever jsonargparse, OmegaConf or Lightning say of an option
         raise HsxError(one_line(error, known=known)) from error
     if not cli.config.output_dir.strip():
         raise HsxError("output_dir: expected a folder, got an empty name; name one with --output_dir")
-    config = cli.parser.dump(cli.config, skip_none=False)
-    folder, kept = Path(cli.config.output_dir).expanduser(), cli.config.store
-    store = Store(kept.path or folder / "trajectories", kept.dtype, kept.max_gb)
-    return run(cli.model, cli.datamodule, cli.trainer, store, folder, cli.config.overwrite, config)
+    folder, kept = expanded(cli.config.output_dir, "output_dir"), cli.config.store
+    place = expanded(kept.path, "store.path") if kept.path else folder / "trajectories"
+    store = Store(place, kept.dtype, kept.max_gb)
+    with watch.waiting_told(cli.trainer.world_size, cli.trainer.global_rank):
+        return run(cli.model, cli.datamodule, cli.trainer, store, folder, cli.config.overwrite, config)
+
+
+def _shown(cli: Any) -> str:
+    """The resolved config, to be kept beside the results; without what nobody may read."""
+    config = cli.config.clone()
+    backbone = config.model.backbone
+    config.model.backbone = public_url(backbone) if isinstance(backbone, str) else {
+        name: public_url(value) if name == "source" else value for name, value in backbone.items()}
+    return str(cli.parser.dump(config, skip_none=False))
 
 
 def one_line(error: Exception, program: str = "hsx predict", known: Iterable[str] = ()) -> str:
@@ -195,6 +206,9 @@ def one_line(error: Exception, program: str = "hsx predict", known: Iterable[str
     page, kind = f"{program} --help", name[:-2].removeprefix("model.")
     if kind in DEFAULTS:
         rest, page = _of_strategy(kind, rest, page)
+    elif kind == "trainer.callbacks":
+        given = re.search(r"Given value: (.*)", rest)
+        rest = f"expected callbacks of Lightning, such as DeviceStatsMonitor, got {given[1] if given else rest}; {OWN}"
     for pattern, told in SAID:
         rest = re.sub(pattern, told, rest)
     unknown = re.match(r"unrecognized arguments: --([\w.]+)", rest)
@@ -208,9 +222,10 @@ def _of_strategy(kind: str, text: str, page: str) -> tuple[str, str]:
     from hsx import plugins
 
     classes = plugins.load().of(kind)
-    wrong = re.search(r"(?:dot import path string:|Import path) (\S+)", text)
+    wrong = re.search(NO_CLASS, text)
     if wrong:
-        return f"expected one of {', '.join(closest(wrong[1], list(classes)))}, got {wrong[1]}", "hsx plugins"
+        page = "hsx plugins" + f"; {OWN}" * ("." in wrong[1])
+        return f"expected one of {', '.join(closest(wrong[1], list(classes)))}, got {wrong[1]}", page
     inside = re.match(r".*Problem with given class_path '(?:\w+\.)*(\w+)': (.*)", text)
     if not inside or inside[1] not in classes:
         return text, page

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from pathlib import Path
 from typing import Any
 
 from diffusers.models.attention_processor import Attention
@@ -17,7 +16,8 @@ from hsx.backbones.export import export
 from hsx.backbones.load import load_backbone
 from hsx.backbones.options import Fact, Options, Unsaid
 from hsx.cli import one_line
-from hsx.errors import HsxError
+from hsx.errors import HsxError, expanded
+from hsx.urls import public_url
 
 
 def inspect(argv: list[str]) -> int:
@@ -47,7 +47,7 @@ def inspect(argv: list[str]) -> int:
 
 
 def _table(source: str, found: dict[str, Any]) -> Table:
-    table = Table("", "", "", title=source, title_justify="left", show_header=False)
+    table = Table("", "", "", title=public_url(source), title_justify="left", show_header=False)
     table.columns[0].no_wrap = True
     table.add_row("family", found["family"], "read")
     for name, fact in found["facts"].items():
@@ -96,7 +96,7 @@ def convert(argv: list[str]) -> int:
     parser.add_argument("--hsx-only", action="store_true",
                         help="write what hsx alone reads, for a network that diffusers' configs cannot describe")
     given = _parse(parser, argv)
-    export(_load(given), Path(given.folder).expanduser(), given.hsx_only)
+    export(_load(given), expanded(given.folder, "folder"), given.hsx_only)
     opens = "hsx" if given.hsx_only else "hsx and diffusers.DDPMPipeline.from_pretrained"
     print(f"written: {given.folder}, which {opens} can open")
     return 0

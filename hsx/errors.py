@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 class HsxError(Exception):
@@ -22,6 +24,15 @@ class ImageError(HsxError):
 def first_line(error: Exception) -> str:
     """The first line of an exception's message, short."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+def expanded(path: str, option: str) -> Path:
+    """A path that an option names, with ``~`` as the home of the user.  Raises HsxError where no home is known."""
+    found = os.path.expanduser(path)
+    if found.startswith("~") and not os.path.lexists(found):
+        raise HsxError(f"{option}: expected a path, got {path}, and no such home is known; give the whole path, or ./ "
+                       "before the ~")
+    return Path(found)
 
 
 @contextmanager

@@ -14,19 +14,20 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from hsx.engine.trajectories import VERSION, Entry, Store, StoreError, VersionError, read, remove
-from hsx.errors import HsxError
+from hsx.errors import HsxError, expanded
 
 
-class _Parser(ArgumentParser):
+class Parser(ArgumentParser):
     """One whose complaints are HsxErrors."""
 
     def error(self, message: str) -> NoReturn:
+        """See ``ArgumentParser``."""
         raise HsxError(f"{message}; see {self.prog} --help")
 
 
 def store(argv: list[str]) -> int:
     """``hsx store ls|prune|verify FOLDER``: list the trajectories, remove old ones, or check them; 1: some corrupt."""
-    parser = _Parser("hsx store", description="The trajectories that runs have kept in a folder.", allow_abbrev=False)
+    parser = Parser("hsx store", description="The trajectories that runs have kept in a folder.", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="ls|prune|verify")
     about = {"ls": "list them, last used first", "prune": "remove those used longest ago",
              "verify": "check each; exit code 1 if some are corrupt"}
@@ -38,7 +39,7 @@ def store(argv: list[str]) -> int:
     parsers["prune"].add_argument("--max_gb", type=float, required=True, help="how many gigabytes may stay")
     parsers["verify"].add_argument("--delete", action="store_true", help="remove the corrupt ones")
     given = parser.parse_args(argv)
-    folder = os.path.expanduser(given.folder)
+    given.folder = folder = str(expanded(given.folder, "folder"))
     if os.path.isdir(within := os.path.join(folder, "trajectories")):
         given.folder = within  # of an output folder
     entries = sorted(Store(given.folder).entries(), key=lambda entry: -entry.used)

@@ -13,7 +13,7 @@ from hsx import plugins
 from hsx.assets import resolve
 from hsx.backbones.base import Backbone
 from hsx.backbones.family import Family, UNet2DFamily, make_schedule
-from hsx.backbones.fetch import from_hub, from_url, is_hub_id, is_url
+from hsx.backbones.fetch import from_hub, from_url, is_hub_id
 from hsx.backbones.filetype import FILES
 from hsx.backbones.folder import folder_of, read_folder
 from hsx.backbones.foreign import refuse
@@ -22,6 +22,7 @@ from hsx.backbones.published import home
 from hsx.backbones.tensors import read_tensors
 from hsx.errors import BackboneError, HsxError, first_line
 from hsx.schedule import NoiseSchedule
+from hsx.urls import is_url, public_url
 
 __all__ = ["FILES", "load_backbone"]
 
@@ -57,7 +58,7 @@ def _load(source: str, options: Options) -> Backbone:
         raise BackboneError("source: expected a checkpoint file, a folder, a Hub id or a URL, got an empty name; name "
                             "one")
     if is_url(source):
-        path = from_url(source, options.sha256)
+        path, source = from_url(source, options.sha256), public_url(source)
     elif not path.exists() and is_hub_id(source):
         path = from_hub(source)
     if path.is_dir():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Sequence
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,8 +17,8 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 from torch.utils.data import DataLoader, Dataset
 
 from hsx.assets import resolve
-from hsx.engine.pairing import PairList, Row, product, random_pairs, zipped
-from hsx.engine.record import to_json
+from hsx.engine.pairing import PairList, product, random_pairs, zipped
+from hsx.engine.record import Recorder
 from hsx.engine.table import read_table
 from hsx.engine.trajectories import Store, StoreError
 from hsx.errors import HsxError, first_line
@@ -31,7 +34,8 @@ class Pairs(lightning.LightningDataModule):
         contents: whose content is kept: a picture, a folder of pictures, a glob, or a text file with a path a line.
         styles: whose style is taken, likewise.
         pairs: instead of both, a CSV, JSONL or Parquet table with the columns content and style, and optionally mask,
-            gamma, seed and output, a row a pair; paths are relative to the table.
+            gamma, seed and output, a row a pair; paths are relative to the table.  In a config also a list of such rows
+            as mappings, with paths relative to the current folder.
         pairing: product (each content with each style), zip (the first with the first, and so on) or random.
         per_content: how many styles each content is given at random.
         pairing_seed: of the random pairing.
@@ -45,7 +49,7 @@ class Pairs(lightning.LightningDataModule):
         self,
         contents: str | None = None,
         styles: str | None = None,
-        pairs: str | None = None,
+        pairs: str | list[dict[str, str | int | float | None]] | None = None,
         pairing: Literal["product", "zip", "random"] = "product",
         per_content: PositiveInt = 1,  # type: ignore[valid-type]
         pairing_seed: NonNegativeInt = 0,  # type: ignore[valid-type]
@@ -62,13 +66,13 @@ class Pairs(lightning.LightningDataModule):
         self.pairs = self._pairs(contents, styles, pairs, pairing, per_content, pairing_seed)
 
     @staticmethod
-    def _pairs(contents: str | None, styles: str | None, pairs: str | None, pairing: str, per_content: int,
-               seed: int) -> PairList:
+    def _pairs(contents: str | None, styles: str | None, pairs: str | list[dict] | None, pairing: str,
+               per_content: int, seed: int) -> PairList:
         if pairs is not None:
             if contents is not None or styles is not None:
                 raise HsxError("data: expected either data.pairs or data.contents and data.styles, got both; "
                                "leave one out")
-            return read_table(resolve(pairs))
+            return read_table(resolve(pairs) if isinstance(pairs, str) else pairs)
         if contents is None or styles is None:
             given = {"contents": contents, "styles": styles}
             lacking = " and ".join(name for name, value in given.items() if value is None)
@@ -81,11 +85,36 @@ class Pairs(lightning.LightningDataModule):
 
     def loader(self, items: Dataset) -> DataLoader:
         """Batches of ``items`` in order, the failed ones apart."""
-        return DataLoader(items, self.batch_size, num_workers=self.num_workers, collate_fn=_collate)
+        return _Loader(items, self.batch_size, num_workers=self.num_workers, collate_fn=collate,
+                       worker_init_fn=_begin_worker)
+
+
+class _Loader(DataLoader):
+    """One whose workers leave Ctrl-C to the main process, from their first moment on and however they are started."""
+
+    def __iter__(self) -> Any:
+        if not self.num_workers or not hasattr(signal, "pthread_sigmask"):
+            return super().__iter__()
+        if multiprocessing.get_start_method() != "fork":
+            resource_tracker.ensure_running()  # when it starts it unblocks the signal
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which they inherit
+        try:
+            return super().__iter__()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin_worker(number: int) -> None:
+    """SIGTERM, which a scheduler sends to all processes, ends a worker without a word: the main process has it."""
+    signal.set_wakeup_fd(-1)  # a forked one would wake the main process's watch
+    signal.signal(signal.SIGTERM, lambda *given: os._exit(0))
 
 
 class _Items(Dataset):
-    """Numbers to work on, with empty items up to one a process, as Lightning asks; a failure belongs to its item."""
+    """Numbers to work on, with empty items up to one a process, as Lightning asks; a failure belongs to its item.
+
+    All that they hold is picklable: loader workers may be new processes.
+    """
 
     def __init__(self, todo: Sequence[int] | np.ndarray, processes: int) -> None:
         self.todo, self.processes = todo, processes
@@ -112,10 +141,10 @@ class _Items(Dataset):
 
 
 class Pictures(_Items):
-    """Distinct pictures to invert, contents first, then styles: ``image`` (3, R, R) and its ``digest``."""
+    """Distinct pictures by number, contents first, then styles: ``image`` (3, R, R) and its ``digest``."""
 
-    def __init__(self, pairs: PairList, size: int, fit: str, processes: int) -> None:
-        super().__init__(range(len(pairs.contents) + len(pairs.styles)), processes)
+    def __init__(self, pairs: PairList, todo: np.ndarray, size: int, fit: str, processes: int) -> None:
+        super().__init__(todo, processes)
         self.pairs, self.size, self.fit = pairs, size, fit
 
     def item(self, index: int) -> dict[str, Any]:
@@ -129,31 +158,29 @@ class Trajectories(_Items):
 
     Args:
         todo: the numbers of the pairs.
-        store, key: where trajectories are, and the key of a picture's by its number.
-        record: all that a picture says of itself, by its pair.
-        seed: of rows without one.
+        store, key: where trajectories are, and the key of a picture's by its digest.
+        recorder: what the pictures say of themselves.
+        size: pixels a side.
     """
 
     def __init__(
-        self, pairs: PairList, todo: np.ndarray, store: Store, key: Callable[[int], str],
-        record: Callable[[Row], dict[str, Any]], size: int, fit: str, seed: int, processes: int,
+        self, todo: np.ndarray, store: Store, key: Callable[[str], str], recorder: Recorder, size: int, processes: int,
     ) -> None:
         super().__init__(todo, processes)
-        self.pairs, self.store, self.key, self.record = pairs, store, key, record
-        self.size, self.fit, self.seed = size, fit, seed
+        self.store, self.key, self.recorder, self.size = store, key, recorder, size
 
     def item(self, index: int) -> dict[str, Any]:
         """The pair of that number."""
-        row = self.pairs[index]
-        record = self.record(row)
-        content = self.store.get(self.key(row.content), True)
+        row = self.recorder.pairs[index]
+        own = self.recorder.own(row)
+        of_content, of_style = map(self.key, own["pixels"])
+        content, style = self.store.get(of_content, True), self.store.get(of_style, False)
         return {
-            "name": row.name, "record": to_json(record), "sample": tuple(record["pixels"]),
-            "seed": self.seed if row.seed is None else row.seed,
+            "name": row.name, "own": own, "sample": tuple(own["pixels"]), "seed": own["seed"],
             "gamma": torch.tensor(torch.nan if row.gamma is None else row.gamma),
-            "mask": None if row.mask is None else read_mask(row.mask, self.size, self.fit),
-            "content_x_T": content["x_T"], "content_h": content["h"],
-            "style_x_T": self.store.get(self.key(len(self.pairs.contents) + row.style), False)["x_T"],
+            "mask": None if row.mask is None else read_mask(row.mask, self.size, self.recorder.fit),
+            "content_x_T": content["x_T"], "content_h": content["h"], "style_x_T": style["x_T"],
+            "how": {"content": self.store.how(of_content), "style": self.store.how(of_style)},
         }
 
 
@@ -162,7 +189,7 @@ def picture_path(pairs: PairList, index: int) -> Path:
     return pairs.contents[index] if index < len(pairs.contents) else pairs.styles[index - len(pairs.contents)]
 
 
-def _collate(items: list[dict[str, Any]]) -> dict[str, Any]:
+def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
     """Tensors stacked, the rest in lists; ``failed`` maps the numbers of the others to reasons."""
     good = [item for item in items if item and "failed" not in item]
     failed = {item["index"]: item["failed"] for item in items if "failed" in item}

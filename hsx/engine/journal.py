@@ -38,10 +38,12 @@ class Journal:
         for path in self._files():
             if path != self.own:
                 with path.open("rb") as file:
-                    file.seek(self.read.get(path, 0))
+                    begin = self.read.get(path, 0)
+                    self.read[path] = begin if begin <= path.stat().st_size else 0  # else it is another by now
+                    file.seek(self.read[path])
                     for raw in file:
                         if raw.endswith(b"\n"):  # else half written
-                            self.read[path] = self.read.get(path, 0) + len(raw)
+                            self.read[path] += len(raw)
                             yield from _line(raw)
 
     def all(self) -> Iterator[dict[str, Any]]:

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
-from urllib.parse import urlsplit, urlunsplit
 
 import lightning
 import torch
@@ -23,6 +22,7 @@ from hsx.schedule import timesteps
 from hsx.strategies import Blend, BlendingSchedule, Calibrator, Normalizer
 from hsx.strategies.arguments import absolute
 from hsx.transfer import Transfer
+from hsx.urls import public_url
 
 T = TypeVar("T")
 log = logging.getLogger("hsx")
@@ -53,7 +53,7 @@ class TransferModule(lightning.LightningModule):
 
     def __init__(
         self,
-        backbone: str | dict[str, Any],
+        backbone: str | dict[str, int | float | bool | list[float] | str | None],
         schedule: BlendingSchedule,
         blend: Blend,
         normalizer: Normalizer,
@@ -176,7 +176,6 @@ class TransferModule(lightning.LightningModule):
 def anywhere(source: str) -> str:
     """The source of a backbone as it is found from any folder: a path made absolute, of a URL the public part."""
     if is_url(source):
-        url = urlsplit(source)  # without a user's name and password, and without a query that may sign
-        return urlunsplit((url.scheme, url.netloc.rpartition("@")[2], url.path, "", ""))
+        return public_url(source)
     here = resolve(source)
     return str(absolute(source)) if here.exists() else source

@@ -1,15 +1,28 @@
-"""The output folder before a run: whether it can be written, and whether what is in it is hsx's to replace."""
+"""The output folder before a run: one folder is one run, and nothing of another is mixed with it or lost."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
+from hsx.engine.journal import FOLDER as JOURNALS
+from hsx.engine.pairing import PairList
 from hsx.engine.record import record_of
 from hsx.errors import HsxError
+from hsx.images import left_behind, read_image
 
 CONFIG = "# The settings of the pictures beside this file, written by hsx.\n"  # the first line of config.yaml
+RESULTS, FAILURES = "results.jsonl", "failures.jsonl"
+END = b"IEND\xaeB`\x82"  # of a whole PNG
+SETTINGS, LIST, HAND = "of other settings", "of another list of pictures", "of another hand"
 
 
 def check_writable(folder: Path, option: str) -> None:
@@ -27,22 +40,151 @@ def check_writable(folder: Path, option: str) -> None:
 def check_ours(folder: Path) -> None:
     """Refuse to replace a config.yaml or a grid.png that hsx did not write."""
     config, sheet = folder / "config.yaml", folder / "grid.png"
-    foreign = [config] if config.exists() and not config.read_bytes().startswith(CONFIG.encode()) else []
+    foreign = [config] if config.exists() and not _is_ours(config) else []
     foreign += [sheet] if sheet.exists() and not record_of(sheet) else []
     if foreign:
         raise HsxError(f"output_dir: expected a folder whose {foreign[0].name} hsx may write, got {foreign[0]} of "
                        "another hand; name another with --output_dir, or replace it with --overwrite true")
 
 
-def check_apart(found: Iterable[Path], pictures: Iterable[Path]) -> None:
-    """Refuse to take results of an earlier run, ``found`` in the output folder, for contents or styles."""
-    made = {str(path.absolute()) for path in found}
-    for picture in pictures if made else ():
-        if str(picture.absolute()) in made and record_of(picture):
-            raise HsxError(f"data: expected pictures that are no results in output_dir, got {picture}; move that "
-                           "folder away from your pictures and name it with --output_dir")
+@dataclass
+class Earlier:
+    """What earlier runs left in an output folder.
+
+    Attributes:
+        folder: the output folder.
+        done: which pairs have a picture of the same settings, (len(pairs),) of bool.
+        made: of those pairs: from what.
+        others: the pictures that are not of this run, with what they are of.
+    """
+
+    folder: Path
+    done: np.ndarray
+    made: dict[int, str] = field(default_factory=dict)
+    others: dict[Path, str] = field(default_factory=dict)
+
+    def refuse(self) -> None:
+        """Raise HsxError where there are pictures that are not of this run."""
+        if self.others:
+            kinds = ", ".join(f"{n} {kind}" for kind, n in Counter(self.others.values()).items())
+            raise HsxError(
+                "output_dir: expected an empty folder or one with results of the same settings and pictures, got "
+                f"{len(self.others)} of others in {self.folder} ({kinds}), such as "
+                f"{next(iter(self.others)).relative_to(self.folder)}; name another with --output_dir, or replace them "
+                "with --overwrite true")
+
+    def clear(self) -> None:
+        """Take away what is not of this run: the lists first, so that at no moment they speak of other pictures.
+
+        What hsx did not make stays.
+        """
+        for name in (RESULTS, FAILURES):
+            (self.folder / name).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / JOURNALS, ignore_errors=True)
+        for page in self.folder.glob("grid*.png"):
+            if "sheet" in record_of(page):
+                page.unlink()
+        for picture, kind in self.others.items():
+            if kind != HAND:
+                picture.unlink()
+                for folder in picture.relative_to(self.folder).parents[:-1]:
+                    with suppress(OSError):  # something is left in it
+                        (self.folder / folder).rmdir()
+        self.others.clear()
 
 
-def pngs(folder: Path) -> Iterator[Path]:
-    """All finished PNGs below a folder."""
-    return (path for path in folder.rglob("*.png") if path.name[0] != ".")
+def look(folder: Path, pairs: PairList, settings: str) -> Earlier:
+    """What is in an output folder already, by the records in its pictures.
+
+    Args:
+        settings: the digest of the run's settings.
+
+    Raises:
+        HsxError: where a result in the folder is a content, style or mask of the run, or the folder of a result belongs
+            to another run.
+    """
+    earlier = Earlier(folder, np.zeros(len(pairs), bool))
+    runs: list[Path] = []
+    found = {path.relative_to(folder).as_posix()[:-len(".png")]: path for path in _pngs(folder, runs)}
+    absolute = {str(path.absolute()) for path in found.values()}
+    for picture in (*pairs.contents, *pairs.styles) if found else ():
+        _check_apart(picture, absolute)
+    theirs = {run.relative_to(folder).as_posix() + "/" for run in runs}
+    valid, names = pairs.indices()[0] >= 0, set()
+    for i in range(len(pairs)) if found or theirs else ():
+        row = pairs[i] if valid[i] else None
+        name = row.name if row else pairs.name(i)
+        if row and row.mask:
+            _check_apart(row.mask, absolute)
+        if theirs and name.startswith(tuple(theirs)):
+            raise HsxError(f"output: expected a name in a folder of this run, got {name} in {folder}, where another "
+                           "run's results are; take another name, or another --output_dir")
+        path = found.pop(name, None)
+        record = record_of(path) if path else {}
+        if path is None:
+            names.add(name.casefold())
+        elif not record:
+            with suppress(HsxError):  # one that was emptied or cut is made again
+                read_image(path, 1)
+                earlier.others[path] = HAND
+        elif record.get("settings_digest") != settings:
+            earlier.others[path] = SETTINGS
+        elif row and _is_whole(path):
+            earlier.done[i], earlier.made[i] = True, record.get("made", "")
+    for name, path in found.items():
+        record = record_of(path)
+        if not record:
+            if name.casefold() in names and path.with_name(path.name.swapcase()).exists():
+                earlier.others[path] = HAND  # where names are the same in another case
+        elif "sheet" not in record:
+            earlier.others[path] = LIST if record.get("settings_digest") == settings else SETTINGS
+    return earlier
+
+
+def sweep(folder: Path) -> None:
+    """Take away the temporary files of writers that were killed."""
+    for here, files in _own(folder, []):
+        for name in files:
+            if name[0] == "." and name.endswith(".part") and left_behind(here / name):
+                (here / name).unlink(missing_ok=True)
+
+
+def _pngs(folder: Path, runs: list[Path]) -> Iterator[Path]:
+    """The finished PNGs in a folder and below."""
+    return (here / name for here, files in _own(folder, runs)
+            for name in sorted(files) if name.endswith(".png") and name[0] != ".")
+
+
+def _own(folder: Path, runs: list[Path]) -> Iterator[tuple[Path, list[str]]]:
+    """A folder and those below with their files; those of other runs are added to ``runs`` and left alone."""
+    for at, folders, files in os.walk(folder):
+        here = Path(at)
+        if here != folder and (RESULTS in files or _is_ours(here / "config.yaml")):
+            runs.append(here)
+            folders.clear()
+        else:
+            folders[:] = sorted(name for name in folders if name[0] != ".")  # no result is in a hidden one
+            yield here, files
+
+
+def _is_ours(config: Path) -> bool:
+    """Whether hsx wrote a config.yaml."""
+    try:
+        with config.open("rb") as file:
+            return file.read(len(CONFIG)) == CONFIG.encode()
+    except OSError:
+        return False
+
+
+def _is_whole(picture: Path) -> bool:
+    """Whether a PNG has its end."""
+    with picture.open("rb") as file:
+        file.seek(-min(len(END), os.fstat(file.fileno()).st_size), os.SEEK_END)
+        return file.read() == END
+
+
+def _check_apart(picture: Path, found: Iterable[str]) -> None:
+    """Refuse to take results of an earlier run, ``found`` in the output folder, for contents, styles or masks."""
+    if str(picture.absolute()) in found and record_of(picture):
+        raise HsxError(f"data: expected pictures that are no results in output_dir, got {picture}; move that "
+                       "folder away from your pictures and name it with --output_dir")

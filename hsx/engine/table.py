@@ -15,6 +15,7 @@ import numpy as np
 
 from hsx.assets import SCHEME, resolve
 from hsx.engine.cells import Given, checked, readable
+from hsx.engine.inline import Inline
 from hsx.engine.labels import Labels, numbered
 from hsx.engine.pairing import PairList, Row, safe_stem
 from hsx.engine.rows import CHUNK, COLUMNS, Cells, Rows, lines_of, open_rows
@@ -24,14 +25,15 @@ from hsx.sources import shown
 log = logging.getLogger("hsx")
 
 
-def read_table(path: Path) -> PairList:
+def read_table(table: Path | Sequence[dict]) -> PairList:
     """The pairs of a CSV, TSV, JSONL or Parquet table with the columns content, style and optionally mask, gamma, seed
-    and output; paths in it are relative to it.
+    and output; paths in it are relative to it.  Or those of such rows as mappings, relative to the current folder.
 
     Raises:
         HsxError: for a file that is no such table.  A bad row fails by itself.
     """
-    rows = open_rows(path)
+    rows = open_rows(table) if isinstance(table, Path) else Inline(table)
+    path = rows.path
     lacking = [name for name in COLUMNS[:2] if name not in rows.columns]
     if lacking:
         raise HsxError(f"{path}: expected the columns content and style, got {_named(rows.columns) or 'none'}; "
@@ -39,11 +41,11 @@ def read_table(path: Path) -> PairList:
     twice = [name for name in dict.fromkeys(rows.columns) if name and rows.columns.count(name) > 1]
     if twice:
         raise HsxError(f"{path}: expected each column once, got {_named(twice)} twice; rename one or take it away")
-    table = _Table(path, rows)
+    pairs = _Table(path, rows)
     unknown = [name for name in rows.columns if name not in COLUMNS]
     if unknown:
         log.warning("%s: the columns %s are ignored; known are %s", path, _named(unknown), ", ".join(COLUMNS))
-    return table
+    return pairs
 
 
 def _parts(n: int) -> Iterator[slice]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from typing import Literal
 
 import lightning
+from lightning.fabric.plugins.environments import LightningEnvironment, SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 
 from hsx.errors import HsxError
 
+NUMBERS = ("MASTER_PORT", "WORLD_SIZE", "RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_NTASKS", "SLURM_PROCID",
+           "SLURM_LOCALID", "SLURM_NODEID", "SLURM_NNODES", "SLURM_NTASKS_PER_NODE")  # that the environment may hold
 Precision = Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true", "32", 32]
 
 
@@ -32,16 +36,39 @@ def make_trainer(
         callbacks: more Lightning callbacks.
 
     Raises:
-        HsxError: for what Lightning does not have on this machine.
+        HsxError: for what Lightning does not have on this machine, and where the environment tells of other processes.
     """
+    for name in NUMBERS:
+        if not os.environ.get(name, "0").isdecimal():
+            raise HsxError(f"{name}: expected a number in the environment, got {os.environ[name]}; unset it")
     given = {"accelerator": accelerator, "devices": devices, "num_nodes": num_nodes, "strategy": strategy,
              "precision": precision}
+    shell = "SLURM_NTASKS" in os.environ and "SLURM_PROCID" not in os.environ  # of salloc: no task of srun
     try:
-        return lightning.Trainer(
+        trainer = lightning.Trainer(
             **given, callbacks=callbacks, logger=False, enable_checkpointing=False,  # type: ignore[arg-type]
-            enable_progress_bar=False, enable_model_summary=False)
+            enable_progress_bar=False, enable_model_summary=False,
+            plugins=[LightningEnvironment()] if shell and "TORCHELASTIC_RUN_ID" not in os.environ else None)
+        _as_the_environment_says(trainer)
+        return trainer
+    except KeyError as error:
+        raise HsxError(f"trainer: expected {error.args[0]} in the environment, as srun and torchrun set it, found "
+                       "none; start with one of them, or unset their other variables") from None
     except (MisconfigurationException, TypeError, ValueError, RuntimeError) as error:
         values = ", ".join(f"trainer.{name} {value}" for name, value in given.items())
         reason = " ".join(str(error).split()).rstrip(".!")
-        raise HsxError(f"trainer: expected what this machine has, got {values} ({reason}); auto fits anywhere"
-                       ) from None
+        slurm = "SLURM_NTASKS" in os.environ and not shell
+        remedy = "start with srun --ntasks-per-node, or unset SLURM_NTASKS" if slurm else "auto fits anywhere"
+        raise HsxError(f"trainer: expected what this machine has, got {values} ({reason}); {remedy}") from None
+
+
+def _as_the_environment_says(trainer: lightning.Trainer) -> None:
+    """Raises HsxError or ValueError where the processes that srun or torchrun start are not those of this run."""
+    environment = trainer._accelerator_connector.cluster_environment
+    tasks, processes = os.environ.get("SLURM_NTASKS"), trainer.num_devices * trainer.num_nodes
+    if isinstance(environment, SLURMEnvironment) and int(tasks or 1) != processes:
+        raise HsxError(
+            f"trainer.devices, trainer.num_nodes: expected {tasks} processes, as SLURM_NTASKS says, got {processes} "
+            f"({trainer.num_devices} on each of {trainer.num_nodes} nodes); give as many, start as many with srun "
+            "--ntasks-per-node, or unset SLURM_NTASKS")
+    environment.validate_settings(trainer.num_devices, trainer.num_nodes)

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.callbacks import BasePredictionWriter
 
 from hsx.engine.journal import Journal
-from hsx.engine.record import RECORD
+from hsx.engine.record import RECORD, Recorder
 from hsx.engine.trajectories import Store
 from hsx.images import to_picture, write_png
 from hsx.inversion import Trajectory
@@ -24,18 +24,21 @@ class ResultWriter(BasePredictionWriter):
 
     Args:
         store, key: where trajectories go, and the key of a picture's by its digest.
-        contents: how many of the pictures are contents, whose h is kept.
+        recorder: what the pictures say of themselves.
         folder: where pictures go.
         journal: where each batch is noted.
     """
 
-    def __init__(self, store: Store, key: Callable[[str], str], contents: int, folder: Path, journal: Journal) -> None:
+    def __init__(
+        self, store: Store, key: Callable[[str], str], recorder: Recorder, folder: Path, journal: Journal
+    ) -> None:
         super().__init__(write_interval="batch")
-        self.store, self.key, self.contents, self.folder, self.journal = store, key, contents, folder, journal
+        self.store, self.key, self.recorder, self.folder, self.journal = store, key, recorder, folder, journal
         self.digests: dict[int, str] = {}  # of the pictures this process has read, by number
         self.failures: dict[int, str] = {}  # of pictures in the first pass, of pairs in the second
         self.vanished: list[int] = []  # pairs whose trajectory was gone
         self.inverted = 0
+        self.notes = True  # in the journal; not while pictures are only checked, when the folder may be another run's
 
     def on_predict_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int, *_: int) -> None:
         """The clock of a batch."""
@@ -50,10 +53,11 @@ class ResultWriter(BasePredictionWriter):
                 self.vanished.append(index)
             else:
                 self.failures[index] = reason
+        self.machine = pl_module.machine
         made = self._pictures(prediction, batch) if "name" in batch else self._trajectories(prediction, batch)
         seconds = (time.monotonic() - self.begun) / max(1, len(batch["index"]))
         rows = len(batch["index"]) + len(batch["failed"])
-        if rows:
+        if rows and self.notes:
             self.journal.write(rows=rows, made=made, seconds=round(seconds, 4), device=str(pl_module.device))
 
     def _trajectories(self, prediction: Trajectory | None, batch: dict[str, Any]) -> list[str]:
@@ -62,8 +66,9 @@ class ResultWriter(BasePredictionWriter):
             for row, place in enumerate(batch["chosen"]):
                 index, digest = batch["index"][place], batch["digest"][place]
                 if torch.isfinite(prediction.x_T[row]).all():
-                    h = prediction.h[row] if index < self.contents else None
-                    self.store.put(self.key(digest), prediction.x_T[row], h, prediction.timesteps)
+                    h = prediction.h[row] if index < len(self.recorder.pairs.contents) else None
+                    how = {**self.machine, "rows": batch["rows"][row]}
+                    self.store.put(self.key(digest), prediction.x_T[row], h, prediction.timesteps, how)
                     self.inverted += 1
                 else:
                     self.failures[index] = "its inversion is not finite; use --trainer.precision 32"
@@ -71,8 +76,10 @@ class ResultWriter(BasePredictionWriter):
 
     def _pictures(self, prediction: torch.Tensor, batch: dict[str, Any]) -> list[str]:
         made = []
-        for image, index, name, record in zip(prediction, batch["index"], batch["name"], batch["record"], strict=True):
+        for row, (image, index, name) in enumerate(zip(prediction, batch["index"], batch["name"], strict=True)):
             if torch.isfinite(image).all():
+                computed = {**self.machine, "rows": batch["rows"][row], **batch["how"][row]}
+                record = self.recorder.whole(batch["own"][row], computed)
                 write_png(to_picture(image), self.folder / f"{name}.png", {RECORD: record})
                 made.append(name)
             else:

@@ -30,7 +30,7 @@ def test_another_precision_is_another_setting(tiny_model, few, capsys):
     assert main(options(tiny_model, few, "half", *shared, "--trainer.precision", "bf16-mixed")) == 0
     assert "3 pictures inverted" in capsys.readouterr().out
     assert main(["show", str(few / "half" / "c0__s0.png"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["precision"] == "bf16-mixed"
+    assert json.loads(capsys.readouterr().out)["trainer"]["precision"] == "bf16-mixed"
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "grid.png"])
@@ -79,7 +79,7 @@ def test_sheets_of_more_pairs_go(tiny_model, few):
     for path in (few / "contents").glob("more*.png"):
         path.unlink()
     picture(few / "out" / "grid-3.png", 1)  # of another hand
-    assert main(options(tiny_model, few)) == 0
+    assert main(options(tiny_model, few, "out", "--overwrite", "true")) == 0
     assert {p.name for p in (few / "out").glob("grid*")} == {"grid.png", "grid-3.png"}
     with Image.open(few / "out" / "grid.png") as sheet:
         assert sheet.size == (2 * 98 + 2, 3 * 98 + 2)

@@ -52,7 +52,8 @@ def test_every_content_in_every_style(tiny_model, pictures, capsys):
     assert all(line["status"] == "done" for line in lines)
     assert Image.open(out / "grid.png").size == (3 * 98 + 2, 4 * 98 + 2)
     record = json.loads(Image.open(out / "c1__s0.png").info["hsx"])
-    assert record["settings"]["generation_steps"] == 8 and record["settings"]["schedule"]["value"] == 0.5
+    assert record["model"]["generation_steps"] == 8
+    assert record["model"]["schedule"] == {"class_path": "Constant", "init_args": {"gamma": 0.5}}
     # the command does what the library does
     backbone = hsx.load_backbone(tiny_model)
     transfer = hsx.Transfer(backbone, Constant(0.5), normalizer=ChannelMoments(), calibrator=Latent(0.1),

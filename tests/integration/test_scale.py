@@ -3,8 +3,10 @@
 import json
 import os
 import random
+import re
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -151,7 +153,8 @@ def test_killed_once_and_started_again(tiny_model, many):
         time.sleep(0.01)
     process.kill()
     process.wait()
-    (many / "killed" / ".left_over.part").write_text("of a killed writer")
+    left_over = f".{re.sub(r'[^A-Za-z0-9]', '-', socket.gethostname())}-{process.pid}-x.part"
+    (many / "killed" / left_over).write_text("of a killed writer")
     assert main(options(tiny_model, many, "killed", *slow)) == 0
     assert whole(many / "killed") == whole(many / "whole")
     assert same(pixels(many / "killed"), pixels(many / "whole"))

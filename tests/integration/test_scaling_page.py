@@ -54,6 +54,25 @@ def test_the_commands_of_what_to_pair(here):
         "a__b.png", "special/one.png", "grid.png"}
 
 
+def test_the_commands_of_made_again(here, capsys):
+    argv = ["predict", "--config", "run.yaml", "--data.pairs", "pairs.csv", *CPU]
+    assert main(argv) == 0
+    capsys.readouterr()
+    words = command("hsx remake")[1:]
+    assert main(words) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        *(f"{word}: byte-identical" for word in words[1:]), "2 of 2 are byte-identical"]
+    *words, _, file = command("hsx show out/a__b.png --config")[1:]
+    assert main(words) == 0
+    (here / file).write_text(capsys.readouterr().out)
+    assert main(command("hsx predict --config again.yaml")[1:]) == 0
+    ours, theirs = pictures_of(here / "outputs" / "remade"), pictures_of(here / "out")
+    assert abs(ours["a__b.png"] - theirs["a__b.png"]).max() <= 1
+    (here / "inline.yaml").write_text(re.search(r"```yaml\n(data:.*?)```", PAGE, re.S)[1])
+    assert main(["predict", "--config", "run.yaml", "--config", "inline.yaml", "--output_dir", "inline", *CPU]) == 0
+    assert abs(pictures_of(here / "inline")["one.png"] - theirs["one.png"]).max() <= 1
+
+
 def start(words: list[str], **env: str) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, *words], env={**os.environ, "OMP_NUM_THREADS": "1", **env},
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -1,0 +1,165 @@
+"""A run that is asked to stop ends within seconds, whatever it is doing; and one that waits for others says so."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from types import FrameType
+
+from hsx.errors import HsxError, first_line
+
+PATIENCE = 3.0  # seconds that an orderly end may take
+WAIT = 10.0  # seconds until a run says for what it waits
+AGAIN = 300.0  # and then again
+CAME = "hsx_came"  # where they meet: how many have come
+asked: list[int] = []  # by which signals this process was asked to stop
+_said: list[bool] = []
+
+
+def leave(number: int, frame: FrameType | None) -> None:
+    """Ends the process at once: for the time of imports, where there is nothing to tidy up and exceptions go astray."""
+    asked.append(number)
+    os._exit(stopped())
+
+
+def stop(number: int, frame: FrameType | None) -> None:
+    """Raises KeyboardInterrupt, so that all is tidied up; Lightning makes another exception of it."""
+    asked.append(number)
+    raise KeyboardInterrupt
+
+
+def on_stop(handler: signal._HANDLER) -> None:
+    """Ctrl-C and SIGTERM end a command alike."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, handler)
+
+
+def stopped(how: int = signal.SIGTERM) -> int:
+    """Tell those that this process started to end, say so once, from the first process only; the exit code."""
+    for child in _descendants(os.getpid()):
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(child, how)
+    if not _said and all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
+        _said.append(True)
+        with suppress(OSError):
+            os.write(2, b"hsx: stopped; what is finished is kept, start again to go on\n")
+    return 130
+
+
+@contextmanager
+def ended_in_time() -> Iterator[None]:
+    """Within it a process that is asked to stop ends within PATIENCE, and those that it started with it.
+
+    Python's handlers wait until the main thread comes back from C, which it may never do; a thread does not.
+    """
+    asked.clear()
+    _said.clear()
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    threading.Thread(target=_end, args=(read,), daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(write)  # which ends the thread, if nobody asked
+        for number, handler in handlers.items():
+            if not asked:
+                signal.signal(number, handler)
+
+
+def _end(read: int) -> None:
+    """End the process some time after a signal has come, if it is still there."""
+    while number := os.read(read, 1):
+        if number[0] in (signal.SIGINT, signal.SIGTERM):
+            time.sleep(PATIENCE)
+            os._exit(stopped(signal.SIGKILL))
+    os.close(read)
+
+
+def _descendants(pid: int) -> list[int]:
+    """The processes that a process started, and theirs; none where the system does not tell."""
+    children = []
+    with suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
+                children += [int(child) for child in file.read().split()]
+    return children + [deeper for child in children for deeper in _descendants(child)]
+
+
+@contextmanager
+def waiting_told(world_size: int, rank: int) -> Iterator[None]:
+    """Within it a process that waits for the others to come says so, on stderr, and what to do.
+
+    Raises:
+        HsxError: where they do not meet.
+    """
+    done = threading.Event()
+    if world_size > 1:
+        threading.Thread(target=_tell, args=(done, world_size, rank), daemon=True).start()
+    try:
+        yield
+    except RuntimeError as error:
+        if not type(error).__name__.startswith("Dist"):  # torch.distributed's
+            raise
+        host, port = _meeting_place()
+        raise HsxError(f"trainer: expected {world_size} processes to meet at {host}:{port}, got an error "
+                       f"({first_line(error)}); {_remedy()}") from None
+    finally:
+        done.set()
+
+
+def _tell(done: threading.Event, world_size: int, rank: int) -> None:
+    from torch import distributed
+
+    begun = said = time.monotonic()
+    store = None
+    while not done.wait(1) and not distributed.is_initialized():
+        host, port = _meeting_place()
+        if store is None and port:
+            with suppress(OSError, RuntimeError):  # process 0 is not there, or not yet
+                socket.create_connection((host, int(port)), 1).close()
+                store = distributed.TCPStore(host, int(port), None, False, timedelta(seconds=2), wait_for_workers=False)
+                store.add(CAME, 1)
+        now = time.monotonic()
+        starting = bool(_descendants(os.getpid()))  # those that Lightning has started take their time
+        if now - begun < WAIT * (6 if starting else 1) or begun < said > now - AGAIN:
+            continue
+        said = now
+        if store is not None and rank == 0:
+            came = int(store.add(CAME, 0))
+            found = f"{came} of {world_size} processes {'has' if came == 1 else 'have'} come"
+        elif store is None:
+            found = f"process {rank} of {world_size} finds no process 0 at {host}:{port}"
+        else:
+            continue  # process 0 tells
+        print(f"hsx: waiting: {found}; {_remedy()}", file=sys.stderr, flush=True)
+
+
+def _meeting_place() -> tuple[str, str]:
+    return os.environ.get("MASTER_ADDR", ""), os.environ.get("MASTER_PORT", "")
+
+
+def _remedy() -> str:
+    """How the others are started, as far as the environment tells."""
+    if "SLURM_NTASKS" in os.environ:
+        return ("start one in each task with srun hsx predict …, or say --trainer.devices 1 --trainer.num_nodes 1 "
+                f"(SLURM_NTASKS is {os.environ['SLURM_NTASKS']})")
+    return "start hsx predict on every node, with torchrun or srun, or say --trainer.devices 1 --trainer.num_nodes 1"
+
+
+if hasattr(os, "register_at_fork"):  # a worker's signals are not its parent's
+    os.register_at_fork(after_in_child=lambda: threading.current_thread() is threading.main_thread()
+                        and signal.set_wakeup_fd(-1))

@@ -1,0 +1,64 @@
+"""Which classes a config may name: those that are registered, Lightning's callbacks, and what a command line trusts.
+
+jsonargparse imports a module before it looks at the class, and importing is running.  So what may be imported is said
+beforehand, name by name, and everything else is refused.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import jsonargparse
+from lightning.pytorch import callbacks
+from omegaconf import OmegaConf
+
+from hsx import plugins
+from hsx.errors import HsxError
+
+STRATEGIES = ("schedule", "blend", "normalizer", "calibrator")
+CALLBACKS = "lightning.pytorch.callbacks"
+FLAG = "--trust"
+
+
+def taken_out(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What ``--trust`` names on a command line, and the other words.
+
+    It is no option of the parser: a config that could trust itself would protect nobody.
+
+    Raises:
+        HsxError: for what is no module's name.
+    """
+    trusted, others, words = [], [], iter(argv)
+    for word in words:
+        name, _, value = word.partition("=")
+        if name == FLAG:
+            trusted += (value or next(words, "")).split(",")
+        else:
+            others.append(word)
+    for module in trusted:
+        if not module or not all(part.isidentifier() for part in module.split(".")):
+            raise HsxError(f"{FLAG}: expected modules of yours such as my_schedules, got '{module}'; their classes may "
+                           "then be named")
+    return trusted, others
+
+
+@contextmanager
+def only_known_classes(trusted: Sequence[str]) -> Iterator[None]:
+    """Within it nothing can be imported from a config or a command line but what is registered or ``trusted``."""
+    allowed = [*trusted, *(f"{CALLBACKS}.{name}" for name in callbacks.__all__)]
+    known: list[type] = [getattr(callbacks, name) for name in callbacks.__all__]
+    for cls in [*plugins.load().of(*STRATEGIES).values(), *known]:
+        parts = cls.__module__.split(".")
+        homes = [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
+        allowed += [f"{home}.{cls.__name__}" for home in homes
+                    if getattr(sys.modules.get(home), cls.__name__, None) is cls]
+    OmegaConf.clear_resolver("oc.env")  # a config is no way to the environment, where secrets are
+    jsonargparse.set_parsing_settings(
+        instantiate_subclass_spec_in_any=False, config_read_mode_urls_enabled=False,
+        config_read_mode_fsspec_enabled=False, import_path_denylist=["*"], import_path_allowlist=allowed)
+    try:
+        yield
+    finally:
+        jsonargparse.set_parsing_settings(import_path_denylist=allowed)

@@ -1,0 +1,168 @@
+"""What is shown of a URL, and which URLs are one file."""
+
+import base64
+import functools
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+import hsx
+from hsx.backbones.fetch import from_url, public_url
+from hsx.cli import main
+from hsx.urls import identity, without_secrets
+
+from ..golden import FOLDER
+
+DATA = (FOLDER / "ddpm" / "base.pt").read_bytes()
+SECRETS = ("SECRET", "hf_abcdefghijklmnop")
+
+
+@pytest.mark.parametrize("url, shown", [
+    ("https://h/a.pt", "https://h/a.pt"), ("https://h/a.pt?X-Amz-Signature=SECRET", "https://h/a.pt?…"),
+    ("https://user:SECRET@h:8/a.pt", "https://h:8/a.pt"), ("https://SECRET@h/a.pt#SECRET", "https://h/a.pt?…"),
+    ("HTTP://u:SECRET@h/a%20b.pt?token=SECRET", "HTTP://h/a%20b.pt?…"), ("s3://SECRET:x@bucket/a", "s3://bucket/a"),
+    ("https://h?token=SECRET", "https://h?…"), ("https://h/a@b.pt", "https://h/a@b.pt"), ("a/b?c", "a/b?c"),
+    ("hsx://demo_faces", "hsx://demo_faces"), ("google/ddpm", "google/ddpm"), ("C:\\a.pt", "C:\\a.pt")])
+def test_what_is_shown_of_a_url(url, shown):
+    assert public_url(url) == shown
+
+
+@pytest.mark.parametrize("text, shown", [
+    ("got https://u:SECRET@h/a?sig=SECRET; check", "got https://h/a?…; check"),
+    ("(http://h/a?x=SECRET)", "(http://h/a?…)"),
+    ("nothing at https:/h/a?token=SECRET", "nothing at https:/h/a?…"), ("h/a.pt?X-Amz-Signature=SECRET&id=1: no",
+                                                                         "h/a.pt?X-Amz-Signature=…&id=1: no"),
+    ("Illegal header b'Bearer hf_abcdefghijklmnop'", "Illegal header b'Bearer hf_…'"), ("a: b, c", "a: b, c")])
+def test_what_is_shown_of_an_error(text, shown):
+    assert without_secrets(text) == shown
+
+
+def test_a_token_of_the_environment_is_not_shown(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "my own token\n")
+    assert without_secrets("Illegal header value b'my own token'") == "Illegal header value b'…'"
+
+
+SAME = ["X-Amz-Algorithm=A&X-Amz-Date=1&X-Amz-Signature=2", "AWSAccessKeyId=1&Signature=2&Expires=3",
+        "X-Goog-Signature=1&X-Goog-Expires=2", "GoogleAccessId=1&Signature=2&Expires=3", "token=1", "access_token=a",
+        "sv=1&st=2&se=3&sr=b&sp=r&sig=4", "Policy=1&Signature=2&Key-Pair-Id=3", "expires=1&signature=2", "api_key=3",
+        "response-content-disposition=attachment", "auth=1", "password=x", "jwt=1", "hmac=1", "private-token=1"]
+
+
+@pytest.mark.parametrize("query", SAME)
+def test_a_fresh_signature_is_the_same_file(query):
+    assert identity(f"https://h/a.pt?{query}") == identity("https://h/a.pt") == "https://h/a.pt"
+    assert identity(f"https://h/a.pt?id=7&{query}") == "https://h/a.pt?id=7"
+
+
+@pytest.mark.parametrize("one, other, same", [
+    ("https://h/a?id=1", "https://h/a?id=2", False), ("https://h/a?version=1", "https://h/a?version=2", False),
+    ("https://h/a?sr=1", "https://h/a?sr=2", False), ("https://h/a", "https://h/b", False),
+    ("https://h/a", "http://h/a", False), ("https://h/a%2Fb", "https://h/a/b", False),
+    ("https://h/a?x", "https://h/a", False),
+    ("HTTPS://H/a", "https://h/a", True), ("https://u:p@h/a", "https://h/a", True),
+    ("https://h/a#x", "https://h/a", True),
+    ("https://h:443/a", "https://h/a", True), ("https://h:444/a", "https://h/a", False),
+    ("https://h/a b", "https://h/a%20b", True), ("https://h/%c3%a4", "https://h/ä", True),
+    ("https://bücher.example/a", "https://xn--bcher-kva.example/a", True),
+    ("http://[::1]:80/a", "http://[::1]/a", True)])
+def test_which_urls_are_one_file(one, other, same):
+    assert (identity(one) == identity(other)) == same
+
+
+@pytest.mark.parametrize("url", [
+    "ftp://u:SECRET@h/a.pt", "file:///etc/hostname", "s3://b/a.pt?token=SECRET", "https://", "https://h:SECRET/a",
+    "https://u:p@SECRET:x@h:y/a", "gopher://h/a", "data://h/a", "FILE:///etc/hostname", "https:///a.pt"])
+def test_other_schemes_and_broken_addresses_are_refused_in_a_line(url):
+    with pytest.raises(hsx.BackboneError, match="expected an http") as caught:
+        hsx.load_backbone(url)
+    assert "SECRET" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """A real one, with the checkpoint and much that is none."""
+    monkeypatch.setenv("HSX_CACHE", str(tmp_path / "cache"))
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append((self.path, self.headers.get("Authorization")))
+            name = self.path.partition("?")[0].rpartition("/")[2]
+            place = {"to_file": "file:///etc/hostname?SECRET", "to_ftp": "ftp://u:SECRET@h/a", "round": "/round?SECRET",
+                     "moved": "/a.pt?token=SECRET"}.get(name)
+            body = {"page.pt": b"<!DOCTYPE html><p>SECRET", "empty.pt": b"", "error.pt": b'{"error": "SECRET"}',
+                    "xml.pt": b"<?xml version='1.0'?><Error/>", "text.pt": b"version https://git-lfs"}.get(name, DATA)
+            self.send_response(302 if place else 403 if name == "forbidden.pt" else 200)
+            if place:
+                self.send_header("Location", place)
+            self.send_header("Content-Length", str(10**15 if name == "huge.pt" else len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        running.handle_error = lambda *of: None  # where the client has heard enough
+        threading.Thread(target=functools.partial(running.serve_forever, 0.02), daemon=True).start()
+        yield f"127.0.0.1:{running.server_port}", asked, tmp_path / "cache"
+        running.shutdown()
+
+
+@pytest.mark.parametrize("name, said", [
+    ("page.pt", "expected a checkpoint, got a page of HTML"), ("empty.pt", "got an empty file"),
+    ("error.pt", "got JSON"),
+    ("xml.pt", "got a page of HTML or XML"), ("text.pt", "got a file that starts otherwise"),
+    ("huge.pt", "bytes, more than"),
+    ("to_file", "file:///etc/hostname\\?…' is not allowed"), ("to_ftp", "leads from http to ftp, which is refused"),
+    ("round", "HTTP Error"),
+    ("forbidden.pt", "HTTP Error 403")])
+def test_a_wrong_answer_is_a_line_without_secrets_and_leaves_nothing(server, capsys, name, said):
+    host, _, cache = server
+    with pytest.raises(hsx.BackboneError, match=said) as caught:
+        from_url(f"http://me:SECRET@{host}/{name}?X-Amz-Signature=SECRET#SECRET")
+    assert "SECRET" not in str(caught.value) and "\n" not in str(caught.value) and not list(cache.iterdir())
+    assert main(["inspect", f"http://{host}/{name}?token=SECRET"]) == 2
+    err = capsys.readouterr().err
+    assert "SECRET" not in err and err.count("\n") == 1
+
+
+def test_a_fresh_signature_fetches_nothing_again_and_another_file_does(server):
+    host, asked, cache = server
+    for query in ("sig=1", "X-Amz-Signature=SECRET", "", "token=3#a"):
+        path = from_url(f"HTTP://{host}/a.pt?{query}")
+    assert len(asked) == 1 and "SECRET" not in path.name
+    user = from_url(f"http://me:my%20SECRET@{host}/b.pt")
+    assert asked[-1][1] == "Basic " + base64.b64encode(b"me:my SECRET").decode() and "SECRET" not in user.name
+    assert from_url(f"http://{host}/a.pt?id=1") != from_url(f"http://{host}/a.pt?id=2") and len(asked) == 4
+    assert from_url(f"http://{host}/moved").read_bytes() == DATA
+    path.write_bytes(b"<html>")
+    with pytest.raises(hsx.BackboneError, match=f"take {path} away to fetch it again"):
+        from_url(f"http://{host}/a.pt")
+    path.write_bytes(b"PK\3\4 another")
+    with pytest.raises(hsx.BackboneError, match=f"expected sha256 12ab, got .*take {path} away to fetch it again"):
+        from_url(f"http://{host}/a.pt", "12ab")
+    with pytest.raises(hsx.BackboneError, match="expected a whole address, got one without"):
+        from_url(public_url(f"http://{host}/a.pt?id=1"))
+
+
+def test_no_signature_is_kept_anywhere(server, pictures, capsys, caplog):
+    """A run from a signed URL: no file that it leaves, and nothing that it says, holds the signature."""
+    host, _, cache = server
+    url = f"http://me:SECRET@{host}/a.pt?X-Amz-Signature=SECRET&id=SECRET#SECRET"
+    assert main(["predict", "--model.backbone.source", url, "--model.backbone.image_size", "32", "--data.contents",
+                 str(pictures / "contents" / "c0.png"), "--data.styles", str(pictures / "styles" / "s0.png"),
+                 "--model.inversion_steps", "2", "--model.generation_steps", "2", "--output_dir",
+                 str(pictures / "out")]) == 0
+    assert main(["show", str(pictures / "out" / "c0__s0.png")]) == 0
+    assert main(["inspect", url, "--image_size", "32"]) == 0
+    assert main(["inspect", url, "--image_size", "32", "--json"]) == 0
+    assert main(["convert", url, str(pictures / "converted"), "--image_size", "32"]) == 0
+    said = capsys.readouterr()
+    assert "SECRET" not in said.out + said.err + caplog.text and f"http://{host}/a.pt?…" in said.out
+    kept = [path for root in (pictures, cache) for path in root.rglob("*") if path.is_file()]
+    assert len(kept) > 8 and not [path for path in kept if b"SECRET" in path.read_bytes() or "SECRET" in str(path)]
+    record = json.loads((pictures / "out" / "results.jsonl").read_text().splitlines()[0])
+    assert record["status"] == "done" and "?…" in (pictures / "out" / "config.yaml").read_text(encoding="utf-8")
