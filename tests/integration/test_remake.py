@@ -165,6 +165,13 @@ def test_folders_can_be_compared_byte_for_byte(tiny_model, pictures, monkeypatch
         assert (pictures / "two" / path.relative_to(pictures / "one")).read_bytes() == path.read_bytes()
 
 
+@pytest.mark.parametrize("epoch", ["yesterday", "1e9", "9" * 30])
+def test_a_date_that_is_none_is_refused_at_once(tiny_model, pictures, capsys, monkeypatch, epoch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+    assert f"SOURCE_DATE_EPOCH: expected seconds since 1970, got {epoch}" in refused(
+        capsys, *options(tiny_model, pictures))
+
+
 def refused(capsys, *argv: str) -> str:
     """The one line with which a command ends."""
     capsys.readouterr()
