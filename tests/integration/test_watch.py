@@ -11,8 +11,8 @@ import pytest
 
 from hsx.cli import main
 
-TASK = {"SLURM_JOB_ID": "77", "SLURM_NODELIST": "localhost", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0",
-        "SLURM_NTASKS_PER_NODE": "2"}
+TASK = {"SLURM_JOB_ID": "77", "SLURM_NODELIST": "localhost", "SLURM_PROCID": "0", "SLURM_LOCALID": "0",
+        "SLURM_NODEID": "0", "SLURM_NTASKS_PER_NODE": "2"}
 DDP = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
 STOPPED = "hsx: stopped; what is finished is kept, start again to go on\n"
 
@@ -26,8 +26,8 @@ def options(tiny_model, pictures) -> list[str]:
 def start(argv, code=None, **env) -> subprocess.Popen:
     """hsx in a process of its own, or Python code that calls it."""
     words = ["-c", code] if code else ["-m", "hsx"]
-    return subprocess.Popen([sys.executable, *words, *argv], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
-                            env={**os.environ, "OMP_NUM_THREADS": "1", **env}, start_new_session=True)
+    return subprocess.Popen([sys.executable, *words, *argv], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                            text=True, env={**os.environ, "OMP_NUM_THREADS": "1", **env}, start_new_session=True)
 
 
 def until(process, text) -> str:
@@ -66,47 +66,54 @@ def free_port() -> str:
         return str(s.getsockname()[1])
 
 
-@pytest.mark.parametrize("env, words, how, said", [
-    ({**TASK, "SLURM_NTASKS": "2"}, DDP, signal.SIGTERM, "1 of 2 processes has come; start one in each task with srun"),
-    ({"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}, DDP, signal.SIGINT,
-     "1 of 2 processes has come; start hsx predict on every node, with torchrun or srun"),
-    ({}, ["--trainer.devices", "1", "--trainer.num_nodes", "3", "--trainer.strategy", "ddp"], signal.SIGTERM,
-     "1 of 3 processes has come; start hsx predict on every node"),
-])
-def test_a_run_that_waits_says_for_whom_and_can_be_stopped(tiny_model, pictures, env, words, how, said):
-    process = start([*options(tiny_model, pictures), *words], MASTER_PORT=free_port(), **env)
-    heard = until(process, "waiting")
-    assert heard.startswith("hsx: waiting: ") and said in heard and "--trainer.devices 1" in heard
-    ends(process, how)
-
-
-def test_a_process_that_finds_no_other_says_so(tiny_model, pictures):
-    port = free_port()
-    process = start([*options(tiny_model, pictures), *DDP], LOCAL_RANK="1", NODE_RANK="0", MASTER_ADDR="127.0.0.1",
-                    MASTER_PORT=port)
-    heard = until(process, "waiting")
-    assert heard.startswith(f"hsx: waiting: process 1 of 2 finds no process 0 at 127.0.0.1:{port}; "), heard
-    process.terminate()
-    process.communicate(timeout=5)
-    assert process.returncode == 130
-
-
-HANGING = {  # what a run is doing when it is asked to stop; "begun" is said first
-    "in C": "import ctypes\ndef hang(*_, **__):\n    say()\n    ctypes.CDLL(None).sleep(60)",
-    "in C for good": "import threading\ndef hang(*_, **__):\n    say()\n    lock = threading.Lock()\n    lock.acquire()\n"
-                     "    while True:\n        try:\n            lock.acquire()\n        except BaseException:\n"
-                     "            pass",
-    "with children": "import subprocess\ndef hang(*_, **__):\n    child = subprocess.Popen(['sleep', '60'])\n    say()\n"
-                     "    child.wait()",
-    "a read": "import os\ndef hang(*_, **__):\n    say()\n    os.read(os.pipe()[0], 1)",
+ALONE = {  # the environment, more words, the signal, and what is said
+    "srun": ({**TASK, "SLURM_NTASKS": "2"}, DDP, signal.SIGTERM,
+             "1 of 2 processes has come; start one in each task with srun"),
+    "torchrun": ({"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}, DDP, signal.SIGINT,
+                 "1 of 2 processes has come; start hsx predict on every node, with torchrun or srun"),
+    "nodes": ({}, ["--trainer.devices", "1", "--trainer.num_nodes", "3", "--trainer.strategy", "ddp"], signal.SIGTERM,
+              "1 of 3 processes has come; start hsx predict on every node"),
 }
 
 
-@pytest.mark.parametrize("what", HANGING)
-def test_whatever_it_does_it_ends_in_seconds(tiny_model, pictures, what):
-    code = (f"import sys\ndef say():\n    print('begun', file=sys.stderr, flush=True)\n{HANGING[what]}\n"
-            "from hsx.engine import modules\nmodules.load_backbone = hang\nfrom hsx.cli import main\nsys.exit(main())")
-    process = start(options(tiny_model, pictures), code)
+def test_a_run_that_waits_says_for_whom_and_can_be_stopped(tiny_model, pictures):
+    """Three ways of being alone, at the same time, and a second process without its first."""
+    started = [start([*options(tiny_model, pictures), *words], MASTER_PORT=free_port(), **env)
+               for env, words, *_ in ALONE.values()]
+    port = free_port()
+    second = start([*options(tiny_model, pictures), *DDP], LOCAL_RANK="1", NODE_RANK="0", MASTER_ADDR="127.0.0.1",
+                   MASTER_PORT=port)
+    for process, (_, _, how, said) in zip(started, ALONE.values(), strict=True):
+        heard = until(process, "waiting")
+        assert heard.startswith("hsx: waiting: ") and said in heard and "--trainer.devices 1" in heard
+        ends(process, how)
+    heard = until(second, "waiting")
+    assert heard.startswith(f"hsx: waiting: process 1 of 2 finds no process 0 at 127.0.0.1:{port}; "), heard
+    second.terminate()
+    assert "Traceback" not in second.communicate(timeout=5)[1] and second.returncode == 130
+
+
+HANG = """
+import subprocess, sys, threading
+def hang(*_, **__):
+    subprocess.Popen(["sleep", "60"])
+    print("begun", file=sys.stderr, flush=True)
+    lock = threading.Lock()
+    while True:
+        try:
+            lock.acquire()
+        except BaseException:
+            pass
+from hsx.engine import modules
+modules.load_backbone = hang
+from hsx.cli import main
+sys.exit(main())
+"""
+
+
+def test_what_never_ends_by_itself_ends_in_seconds(tiny_model, pictures):
+    """With a child, in C, and where every exception is caught."""
+    process = start(options(tiny_model, pictures), HANG)
     until(process, "begun")
     ends(process)
 
@@ -123,15 +130,14 @@ def test_inspect_of_a_server_that_never_answers_ends_too(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_workers_end_with_the_run(tiny_model, pictures, how):
+def test_workers_end_with_the_run(tiny_model, pictures):
     argv = [*options(tiny_model, pictures), "--data.num_workers", "2", "--data.batch_size", "1"]
     code = ("import sys, time\nfrom hsx.engine import datamodule\n"
             "def read_image(*_):\n    print('begun', file=sys.stderr, flush=True)\n    time.sleep(60)\n"
             "datamodule.read_image = read_image\nfrom hsx.cli import main\nsys.exit(main())")
     process = start(argv, code)
     until(process, "begun")
-    ends(process, how)
+    ends(process)
 
 
 @pytest.mark.parametrize("env", [
@@ -145,19 +151,23 @@ def test_one_device_just_runs_in_a_shell_of_slurm(tiny_model, pictures, monkeypa
 
 
 @pytest.mark.parametrize("env, words, said", [
-    ({**TASK, "SLURM_NTASKS": "2"}, [], "trainer.devices, trainer.num_nodes: expected 2 processes, as SLURM_NTASKS says, "
-                                        "got 1 (1 on each of 1 nodes); give as many, start as many with srun"),
+    ({**TASK, "SLURM_NTASKS": "2"}, [],
+     "trainer.devices, trainer.num_nodes: expected 2 processes, as SLURM_NTASKS says, "
+     "got 1 (1 on each of 1 nodes); give as many, start as many with srun"),
     ({**TASK, "SLURM_NTASKS": "1"}, DDP, "expected 1 processes, as SLURM_NTASKS says, got 2"),
     ({**TASK, "SLURM_NTASKS": "4", "SLURM_NNODES": "2"}, DDP, "expected 4 processes, as SLURM_NTASKS says, got 2"),
     ({**TASK, "SLURM_NTASKS": "4"}, ["--trainer.devices", "4", "--trainer.strategy", "ddp"], "unset SLURM_NTASKS"),
     ({"SLURM_NTASKS": "2", "SLURM_PROCID": "0"}, DDP, "start with srun --ntasks-per-node, or unset SLURM_NTASKS"),
-    ({"SLURM_NTASKS": "1", "SLURM_PROCID": "0"}, DDP[:1] + ["1"], "trainer: expected SLURM_NODEID in the environment"),
+    ({"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_PROCID": "0"}, DDP,
+     "in the environment, as srun and torchrun set it, found none; start with one of them"),
     ({"SLURM_NTASKS": "two"}, [], "SLURM_NTASKS: expected a number in the environment, got two; unset it"),
-    ({"TORCHELASTIC_RUN_ID": "1"}, DDP, "trainer: expected WORLD_SIZE in the environment, as srun and torchrun set it"),
-    ({"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "4", "RANK": "0", "LOCAL_RANK": "0"}, DDP, "does not match the world size"),
+    ({"TORCHELASTIC_RUN_ID": "1"}, DDP, "trainer: expected LOCAL_RANK in the environment"),
+    ({"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "4", "RANK": "0", "LOCAL_RANK": "0"}, DDP,
+     "does not match the world size"),
     ({"MASTER_PORT": "http"}, [], "MASTER_PORT: expected a number in the environment, got http"),
 ])
-def test_an_environment_that_contradicts_the_run_is_refused(tiny_model, pictures, monkeypatch, capsys, env, words, said):
+def test_an_environment_that_contradicts_the_run_is_refused(tiny_model, pictures, monkeypatch, capsys, env, words,
+                                                              said):
     for name, value in env.items():
         monkeypatch.setenv(name, value)
     assert main([*options(tiny_model, pictures), *words]) == 2

@@ -3,6 +3,9 @@
 import base64
 import functools
 import json
+import os
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -166,3 +169,42 @@ def test_no_signature_is_kept_anywhere(server, pictures, capsys, caplog):
     assert len(kept) > 8 and not [path for path in kept if b"SECRET" in path.read_bytes() or "SECRET" in str(path)]
     record = json.loads((pictures / "out" / "results.jsonl").read_text().splitlines()[0])
     assert record["status"] == "done" and "?…" in (pictures / "out" / "config.yaml").read_text(encoding="utf-8")
+
+
+NOBODY = """
+import os
+import hsx.catalogue, hsx.cli, hsx.commands, hsx.show_command, hsx.store_command
+hsx.plugins.load()
+os.setuid(54321)  # who has no name, and so no home
+for name in ("HOME", "HSX_CACHE", "XDG_CACHE_HOME"):
+    os.environ.pop(name, None)
+for argv in (["inspect", "http://127.0.0.1:9/a.pt"], ["show", "~/a.png"], ["store", "ls", "~/a"],
+             ["convert", "hsx://demo_faces", "~/a"]):
+    assert hsx.cli.main(argv) == 2
+os.environ["XDG_CACHE_HOME"] = "not/absolute"
+assert hsx.cli.main(["inspect", "http://127.0.0.1:9/b.pt"]) == 2
+os.environ["HSX_CACHE"] = "/proc/nowhere"
+assert hsx.cli.main(["inspect", "http://127.0.0.1:9/c.pt"]) == 2
+os.environ["HSX_CACHE"] = os.getcwd() + "/cache"
+assert hsx.cli.main(["inspect", "http://127.0.0.1:9/d.pt"]) == 2
+os.mkdir("gone")
+os.chdir("gone")
+os.rmdir("../gone")
+assert hsx.cli.main(["plugins"]) == 2
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become nobody")
+def test_a_user_without_a_home_is_told_what_to_set_only_where_a_cache_is_needed(tmp_path):
+    tmp_path.chmod(0o777)
+    for folder in list(tmp_path.parents)[:2]:
+        folder.chmod(folder.stat().st_mode | 0o011)
+    ended = subprocess.run([sys.executable, "-c", NOBODY], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    said = [line.removeprefix("hsx: error: ") for line in ended.stderr.splitlines()]
+    assert said[0] == said[4] == ("~/.cache/hsx: expected a home to keep fetched files in, found none; set "
+                                             "HSX_CACHE to a folder")
+    assert [line.partition(":")[0] for line in said[1:4]] == ["picture", "folder", "folder"]
+    assert all("no such home is known; give the whole path" in line for line in said[1:4])
+    assert "/proc/nowhere: expected a folder to keep fetched files in, could not use it" in said[5]
+    assert "Connection refused" in said[6] and "current folder, found that it was taken away" in said[7]
