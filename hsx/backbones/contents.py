@@ -19,17 +19,21 @@ AVERAGED = re.compile(r"(?<![a-z])(ema|swa|avg)s?(model|net|unet|weights?|params
 RAW = re.compile(r"(?<![a-z])(online|raw|original|current|backup|collected|stored|temp)(?![a-z])|"
                  r"(?<![a-z])(no|non|not|un|without|wo|pre|before)_?(ema|swa|avg|averag)")
 OPTIMIZER = re.compile(r"(.*\.)?((max_)?exp_avg(_sq)?s?|exp_inf|square_avg|momentum_buffer|step)")  # Adam's and others'
-NOTHING = {"n_averaged": 0, "initted": False, "num_updates": 0, "optimization_step": 0}  # before the first average
+NOTHING = {"n_averaged": 0, "initted": False, "num_updates": 0}  # before the first average
 
 
 class Setting:
-    """Stands for something in a file that is no tensor: whatever it is made of is dropped, and nothing is called."""
+    """Stands for something in a file that is no tensor: nothing is called; ``held`` is what its attributes were."""
+
+    held: dict[str, Any]
 
     def __new__(cls, *_: Any) -> Setting:  # noqa: D102
-        return super().__new__(cls)
+        setting = super().__new__(cls)
+        setting.held = {}
+        return setting
 
-    def __setstate__(self, _: Any) -> None:
-        pass
+    def __setstate__(self, state: Any) -> None:
+        self.held = state if isinstance(state, dict) else {}
 
 
 class Found(NamedTuple):

@@ -62,7 +62,8 @@ def choose(found: list[Found], recognises: Recognises | None) -> Taken:
         others += _rest(one, rest, taken)
     if any(f.averaged and not f.tensors for f in found):
         others += [f"{'.'.join(f.path)} (empty)" for f in found if f.averaged and not f.tensors]
-    return Taken(_weights(taken.state), _told(taken, others), taken.path, tuple(n for _, rest in rests for n in rest))
+    beside = tuple(".".join((*one.path, name)) for one, rest in rests for name in rest)
+    return Taken(_weights(taken.state), _told(taken, others), taken.path, beside)
 
 
 def _weights(state: State) -> State:
