@@ -21,6 +21,7 @@ SAYS: dict[str, tuple[str, dict[Any, Any]]] = {
     "noise_schedule": ("schedule", SCHEDULES), "beta_schedule": ("schedule", SCHEDULES),
     "num_train_timesteps": ("num_train_timesteps", {}), "diffusion_steps": ("num_train_timesteps", {}),
     "num_diffusion_timesteps": ("num_train_timesteps", {}), "timesteps": ("num_train_timesteps", {}),
+    "ddpm_beta_schedule": ("schedule", SCHEDULES), "ddpm_num_steps": ("num_train_timesteps", {}),  # diffusers' script
     "rescale_timesteps": ("rescale_timesteps", {}),
 }
 Sayings = list[tuple[str, str, Any]]
