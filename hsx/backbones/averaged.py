@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from hsx.backbones.buffers import is_buffer
-from hsx.backbones.contents import Found, Network, State, by_first, is_averaged
+from hsx.backbones.contents import Found, Network, State, by_first, doubt_of, is_averaged
 from hsx.errors import BackboneError
 
 REMEDY = "copy them into the network and save its state_dict"
@@ -32,8 +32,8 @@ def from_list(found: Found, raw: list[Network], files: list[Found]) -> Network:
             if reason:
                 reasons.append(f"{reason} of {network.label}")
                 continue
-            values = dict(zip(map(id, parameters.values()), found.tensors, strict=True))
-            state = {name: values[id(v)] for name, v in network.state.items() if id(v) in values}
+            values = dict(zip(map(_place, parameters.values()), found.tensors, strict=True))
+            state = {name: values[_place(v)] for name, v in network.state.items() if _place(v) in values}
             fitting.append(Network(found.path, state, True, found.doubt, ", in the order of the parameters"))
             break
     if not fitting:
@@ -99,7 +99,7 @@ def from_lit_ema(found: Found, rest: State, raw: list[Network]) -> tuple[list[Ne
                     raise BackboneError(f"expected averaged weights in {first} for every tensor of {network.label}, "
                                         f"got none for {absent}; save the one that is meant alone")
                 state = {name: own[value] for name, value in flat.items()}
-                made.append(Network((*found.path, first), state, True, "", ", names without dots"))
+                made.append(Network((*found.path, first), state, True, doubt_of(group), ", names without dots"))
                 rest = {n: v for n, v in rest.items() if not n.startswith(f"{first}.")}
                 break
     return made, rest

@@ -14,19 +14,26 @@ State = dict[str, Tensor]
 Recognises = Callable[[State], bool]
 
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")  # what wrappers put anywhere into names
-AVERAGED = re.compile(r"(?<![a-z])(ema|swa|avg)(model|net|unet|weights?|params?|state|dict)*(?![a-z])|"
+AVERAGED = re.compile(r"(?<![a-z])(ema|swa|avg)s?(model|net|unet|weights?|params?|state|dict)*(?![a-z])|"
                       r"(model|net|unet|params)(ema|swa|avg)(?![a-z])|averag|shadow|polyak")
-RAW = re.compile(r"(?<![a-z])(online|raw|original|current|backup|collected|stored|temp)(?![a-z])")
+RAW = re.compile(r"(?<![a-z])(online|raw|original|current|backup|collected|stored|temp)(?![a-z])|"
+                 r"(?<![a-z])(no|non|not|un|without|wo|pre|before)_?(ema|swa|avg|averag)")
+OPTIMIZER = re.compile(r"(.*\.)?((max_)?exp_avg(_sq)?s?|exp_inf|square_avg|momentum_buffer|step)")  # Adam's and others'
+NOTHING = {"n_averaged": 0, "initted": False, "num_updates": 0}  # before the first average
 
 
 class Setting:
-    """Stands for something in a file that is no tensor: whatever it is made of is dropped, and nothing is called."""
+    """Stands for something in a file that is no tensor: nothing is called; ``held`` is what its attributes were."""
+
+    held: dict[str, Any]
 
     def __new__(cls, *_: Any) -> Setting:  # noqa: D102
-        return super().__new__(cls)
+        setting = super().__new__(cls)
+        setting.held = {}
+        return setting
 
-    def __setstate__(self, _: Any) -> None:
-        pass
+    def __setstate__(self, state: Any) -> None:
+        self.held = state if isinstance(state, dict) else {}
 
 
 class Found(NamedTuple):
@@ -71,10 +78,11 @@ def walk(node: Any) -> list[Found]:
     return list(_walk(node, (), False, "", set()))
 
 
-def _walk(node: Any, path: tuple[str, ...], averaged: bool, doubt: str, seen: set[int]) -> Iterator[Found]:
-    if id(node) in seen or len(path) > 8:  # data may hold itself
+def _walk(node: Any, path: tuple[str, ...], averaged: bool, doubt: str,
+          seen: set[tuple[int, bool]]) -> Iterator[Found]:
+    if (id(node), averaged) in seen or len(path) > 100:  # data may hold itself
         return
-    seen.add(id(node))
+    seen.add((id(node), averaged))
     if averaged and isinstance(node, (dict, list, tuple)):
         inside = list(node.values() if isinstance(node, dict) else node)
         if sum(isinstance(value, Setting) for value in inside) > len(inside) / 2:
@@ -82,22 +90,30 @@ def _walk(node: Any, path: tuple[str, ...], averaged: bool, doubt: str, seen: se
                                 f"{'.'.join(path)}; save them as tensors")
     if isinstance(node, dict) and node and list(node) == list(range(len(node))):
         node = list(node.values())
+    if isinstance(node, (list, tuple)) and node and all(map(_is_named, node)):  # list(network.named_parameters())
+        node = dict(node)
     if isinstance(node, dict):
         keys = set(map(str, node))
-        tensors = {str(k): v for k, v in node.items() if isinstance(v, Tensor) and (averaged or isinstance(k, str))}
-        averaged, doubt = averaged or "n_averaged" in tensors, doubt or _doubt(node)
+        tensors = {str(k): v for k, v in node.items() if isinstance(v, Tensor) and (averaged or isinstance(k, str))
+                   and not OPTIMIZER.fullmatch(str(k))}
+        averaged, doubt = averaged or "n_averaged" in tensors, doubt or doubt_of(node)
         if tensors or (averaged and not node):
             yield Found(path, tensors, averaged, doubt)
         for key, value in node.items():
             if {"state", "param_groups"} <= keys and key in ("state", "param_groups"):
                 continue
+            if OPTIMIZER.fullmatch(str(key)):
+                continue
             said = is_averaged((str(key),))
             if key == "state_dict" and "current_model_state" in keys:  # Lightning's WeightAveraging exchanges the two
                 said = True
+            if key in ("state_dict", "ema_state_dict") and "ema_state_dict" in keys and _is_mmengine(node):
+                said = key == "state_dict"  # as its EMAHook does
             yield from _walk(value, (*path, str(key)), averaged if said is None else said, doubt, seen)
     elif isinstance(node, (list, tuple)):
         if len(node) > 1 and all(isinstance(value, Tensor) for value in node):
-            yield Found(path, list(node), averaged, doubt)
+            if any(value.ndim for value in node):  # not a list of losses
+                yield Found(path, list(node), averaged, doubt)
             return
         for i, value in enumerate(node):
             last = not path and len(node) == 5 and i == 4  # DDPM's list: model, optimizer, epoch, step, EMA
@@ -115,11 +131,21 @@ def is_averaged(path: tuple[str, ...]) -> bool | None:
     return None
 
 
-def _doubt(node: dict[Any, Any]) -> str:
+def _is_named(pair: Any) -> bool:
+    return isinstance(pair, (list, tuple)) and len(pair) == 2 and isinstance(pair[0], str) and isinstance(
+        pair[1], Tensor)
+
+
+def _is_mmengine(node: dict[Any, Any]) -> bool:
+    meta = node.get("meta")
+    return "message_hub" in node or isinstance(meta, dict) and "mmengine_version" in meta
+
+
+def doubt_of(node: dict[Any, Any]) -> str:
     """What says that nothing was averaged yet, so that such weights are those of before the training."""
     inside = node.get("averaging_state")
     for place in (node, inside if isinstance(inside, dict) else {}):
-        for key, nothing in (("n_averaged", 0), ("initted", False)):
+        for key, nothing in NOTHING.items():
             value = place.get(key)
             if isinstance(value, Tensor) and value.numel() == 1:
                 value = value.item()
@@ -139,10 +165,18 @@ def networks(found: Found, recognises: Recognises | None) -> tuple[list[Network]
     inside, rest = ([((), state)], {}) if recognises is None else _split(state, recognises, ())
     result = []
     for prefix, own in inside:
+        around = [_beside(state, prefix[:n]) for n in range(1, len(prefix) + 1)]
         said = is_averaged(prefix)
-        averaged = found.averaged if said is None else said
-        result.append(Network((*found.path, *prefix), own, averaged, found.doubt if averaged else ""))
+        averaged = found.averaged or any("n_averaged" in counters for counters in around) if said is None else said
+        doubt = found.doubt or "".join(map(doubt_of, around))
+        result.append(Network((*found.path, *prefix), own, averaged, doubt if averaged else ""))
     return result, rest
+
+
+def _beside(state: State, prefix: tuple[str, ...]) -> dict[Any, Any]:
+    """The counters of averaging under a prefix."""
+    names = {key: ".".join((*prefix, key)) for key in NOTHING}
+    return {key: state[name] for key, name in names.items() if name in state}
 
 
 def _cleaned(tensors: State) -> State:

@@ -62,6 +62,8 @@ class Unet2D(UNet2DFamily):
         config = self.config(architecture, facts) | dict(
             add_attention=some(state, r"mid_block\.attentions\."),
             time_embedding_dim=embedding,
+            attn_norm_num_groups=32 if any(name.startswith("mid_block.attentions.0.group_norm.") for name in state)
+            else None,  # that class's default with scale_shift is none
             **{name: facts[name] for name in self.tacit},
         )
         expected = shapes(config, time_width(state.get("time_embedding.linear_1.weight"), config))

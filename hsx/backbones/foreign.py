@@ -13,6 +13,9 @@ EXPECTED = "expected the weights of a DDPM, iDDPM, ADM or diffusers UNet2DModel 
 
 Kinds = tuple[tuple[str, str], ...]
 
+LATENT = re.compile(r"(.*\.)?(first_stage_model|cond_stage_model|vae|vq_?vae|vq_?gan|vq_?model|auto_?encoder(_kl)?)\.",
+                    re.IGNORECASE)
+
 # What a network is, and how some of its tensors' names look; the first row that fits any name.  These have a U-Net's
 # names too:
 CONDITIONED: Kinds = (
@@ -20,7 +23,7 @@ CONDITIONED: Kinds = (
     ("a ControlNet or adapter", r"(.*\.)?(control_model|controlnet\w*|input_hint_block|zero_convs|adapter)\."),
     ("one part of a sharded network (FSDP)", r".*(_flat_param|flat_param)"),
     ("quantised weights", r".*(weight\.(absmax|quant_state|quant_map)|weight_scale|qweight|qzeros)"),
-    ("a latent diffusion model (Stable Diffusion, LDM)", r"(.*\.)?(first_stage_model|cond_stage_model)\."),
+    ("a latent diffusion model (Stable Diffusion, LDM)", LATENT.pattern),
     ("a network with cross-attention, conditioned on text or classes (Stable Diffusion)",
      r".*(transformer_blocks|attn2\.|add_k_proj|encoder_hid_proj|add_embedding\.|temp_convs|motion_modules)"),
     ("an NCSN++ network (score_sde), with Fourier timesteps or skips of its own",
@@ -40,9 +43,6 @@ OTHERS: Kinds = (
     ("a classifier or encoder of ADM (guided-diffusion)", r"(out\.\d\.positional_embedding|encoder_unet)"),
     ("a classification network", r"(layer\d\.\d+\.(conv|bn)\d|features\.\d+|classifier\.|head\.)"),
 )
-
-
-LATENT = re.compile(r"(.*\.)?(first_stage_model|cond_stage_model)\.")
 
 
 def what_is(names: Iterable[str]) -> str | None:
@@ -70,7 +70,8 @@ def refuse(state: State, path: tuple[str, ...], beside: Iterable[str], recognise
         recognised: whether a family takes its names; then only what contradicts that is looked for.
     """
     some = ", ".join(list(state)[:3])
-    kind = what_is([*state, *beside] if not recognised else [name for name in (*state, *beside) if LATENT.match(name)])
+    latent = next((name for name in (*beside, *state) if LATENT.match(name)), None)
+    kind = what_is([*state, *beside]) if not recognised else latent and f"a latent diffusion model, beside it {latent}"
     if not recognised:
         raise BackboneError(f"{EXPECTED}, got {f'{kind}, with ' if kind else ''}tensors such as {some}; {GIVE}")
     kind = kind or next((what for what, pattern in CONDITIONED if any(map(re.compile(pattern).match, state))), None)

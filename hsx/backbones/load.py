@@ -19,6 +19,7 @@ from hsx.backbones.folder import folder_of, read_folder
 from hsx.backbones.foreign import refuse
 from hsx.backbones.options import DTYPES, Fact, Options
 from hsx.backbones.published import home
+from hsx.backbones.sayings import check_sayings
 from hsx.backbones.tensors import read_tensors
 from hsx.errors import BackboneError, HsxError, first_line
 from hsx.schedule import NoiseSchedule
@@ -93,6 +94,7 @@ def _from_file(path: Path, options: Options) -> Backbone:
         log.info("%s: weights taken: %s", path, weights.taken.value)
     backbone = family.build(weights.state, options, path)
     backbone.facts = {"weights": weights.taken, **backbone.facts, **read}
+    check_sayings(path, weights.said, backbone.facts)
     return backbone
 
 

@@ -24,6 +24,7 @@ from hsx.backbones.buffers import diffusion_betas
 from hsx.backbones.contents import Setting, walk
 from hsx.backbones.filetype import kind_of
 from hsx.backbones.options import Fact
+from hsx.backbones.sayings import Sayings, sayings
 from hsx.backbones.wrapped import choose
 from hsx.errors import BackboneError
 
@@ -48,6 +49,9 @@ PLAIN = [
     *(f"datetime.{name}" for name in ("datetime", "date", "time", "timedelta", "timezone")),
     "argparse.Namespace", "types.SimpleNamespace", "typing.Any", "uuid.UUID", "jsonargparse.Namespace",
     "jsonargparse._namespace.Namespace",
+    *(f"{lightning}.callbacks.{name}" for lightning in ("pytorch_lightning", "lightning.pytorch") for name in (
+        "model_checkpoint.ModelCheckpoint", "early_stopping.EarlyStopping", "lr_monitor.LearningRateMonitor",
+        "timer.Timer", "stochastic_weight_avg.StochasticWeightAveraging")),  # before 1.5 a class was a callback's key
     *(f"builtins.{name}" for name in ("dict", "list", "tuple", "int", "float", "str", "bool", "object", "slice",
                                       "range", "frozenset")),
 ]
@@ -78,6 +82,7 @@ class Weights(NamedTuple):
         betas: the schedule (T,) float64, where the file holds that of its Gaussian diffusion.
         path: the keys and the prefix under which they lie in the file.
         beside: the names of the file's other tensors.
+        said: what the settings in the file say of its use, see ``hsx.backbones.sayings``.
     """
 
     state: dict[str, Tensor]
@@ -85,6 +90,7 @@ class Weights(NamedTuple):
     betas: Tensor | None = None
     path: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
+    said: Sayings = []
 
 
 def read_tensors(path: Path, recognises: Callable[[dict[str, Tensor]], bool] | None = None) -> Weights:
@@ -110,12 +116,13 @@ def read_tensors(path: Path, recognises: Callable[[dict[str, Tensor]], bool] | N
     except BackboneError as error:
         raise BackboneError(f"{path}: {error}") from None
     state = {name: _real(path, name, value) for name, value in taken.state.items()}
-    return Weights(state, Fact(taken.told, "read"), betas, taken.path, taken.beside)
+    return Weights(state, Fact(taken.told, "read"), betas, taken.path, taken.beside, sayings(loaded))
 
 
 def _instead(loaded: Any) -> str:
     """What a file without tensors under names holds."""
-    if isinstance(loaded, dict) and {"state", "param_groups"} <= set(map(str, loaded)):
+    keys = set(map(str, loaded)) if isinstance(loaded, dict) else set()
+    if {"state", "param_groups"} <= keys or keys & {"optimizer_state_dict", "optimizer"}:
         return "the state of an optimizer"
     if isinstance(loaded, dict) and any(isinstance(value, Setting) for value in loaded.values()):
         return "a dict of NumPy arrays or other things that are no tensors"
@@ -175,6 +182,9 @@ def _real(path: Path, name: str, value: Tensor) -> Tensor:
     what = str(value.dtype).removeprefix("torch.")
     if value.is_meta:
         what = "no values (a tensor on the device meta)"
+    elif not value.numel():
+        raise BackboneError(f"{path}: expected whole weights, got {name} without a number, of shape "
+                            f"{tuple(value.shape)}: they lie in other files (DeepSpeed ZeRO 3, FSDP); gather them")
     elif value.layout != torch.strided or value.is_nested:
         what = f"a tensor that is not dense ({str(value.layout).removeprefix('torch.')})"
     elif value.is_floating_point() and not value.is_quantized:

@@ -18,6 +18,7 @@ from hsx.errors import BackboneError
 ALL = "the only ones in the file"
 PREFIXES = ("module", "model", "unet", "net", "network", "ema", "ema_model")  # of a network that nobody recognises
 SAVE = "save the weights that are meant alone, as one state dict"
+FEW = 100  # numbers beside a network, such as rates and losses
 
 
 class Taken(NamedTuple):
@@ -61,7 +62,8 @@ def choose(found: list[Found], recognises: Recognises | None) -> Taken:
         others += _rest(one, rest, taken)
     if any(f.averaged and not f.tensors for f in found):
         others += [f"{'.'.join(f.path)} (empty)" for f in found if f.averaged and not f.tensors]
-    return Taken(_weights(taken.state), _told(taken, others), taken.path, tuple(n for _, rest in rests for n in rest))
+    beside = tuple(".".join((*one.path, name)) for one, rest in rests for name in rest)
+    return Taken(_weights(taken.state), _told(taken, others), taken.path, beside)
 
 
 def _weights(state: State) -> State:
@@ -113,10 +115,11 @@ def _rest(found: Found, rest: State, taken: Network) -> list[str]:
         raise BackboneError(f"expected averaged weights that fit the network {taken.label}, got "
                             f"{'.'.join((*found.path, next(iter(rest))))}, which does not; {SAVE}")
     groups = by_first(rest)
-    averaged = [first for first in groups if not taken.averaged and is_averaged((first,))]
-    if averaged:
+    averaged = [f"{first}.{next(iter(group))}" for first, group in groups.items() if is_averaged((first,))]
+    averaged += [n for n, v in rest.items() if "." not in n and is_averaged((n,)) and v.numel() > FEW]
+    if averaged and not taken.averaged:
         raise BackboneError(f"expected averaged weights that fit the network {taken.label}, got "
-                            f"{averaged[0]}.{next(iter(groups[averaged[0]]))}, which does not; {SAVE}")
+                            f"{'.'.join((*found.path, averaged[0]))}, which does not; {SAVE}")
     names = [*groups, *(name for name in rest if "." not in name)]
     if not names:
         return []

@@ -244,3 +244,17 @@ def test_whatever_tensor_is_missing_or_cut_is_named(name):
 
 def test_there_are_ways_enough():
     assert len(SAVED) + len(WRITTEN) + len(GOLDEN) >= 60
+
+
+def test_a_setting_that_says_otherwise_is_answered_by_the_option(tmp_path):
+    torch.save({"model": sd(RAW), "config": {"noise_schedule": "cosine"}}, tmp_path / "a.pt")
+    assert hsx.load_backbone(tmp_path / "a.pt", schedule="cosine", **OWN).facts["schedule"] == ("cosine", "given")
+
+
+def test_a_bare_file_with_scale_shift_has_no_norm_in_its_middle_attention(tmp_path):
+    config = dict(net(RAW).config) | {"resnet_time_scale_shift": "scale_shift"}
+    unet = type(net(RAW)).from_config(config)
+    torch.save(unet.state_dict(), tmp_path / "a.pt")
+    x, t = torch.randn(1, 3, 16, 16), torch.tensor([17])
+    with torch.no_grad():
+        assert torch.allclose(hsx.load_backbone(tmp_path / "a.pt", **OWN)(x, t), unet.eval()(x, t).sample, atol=1e-5)

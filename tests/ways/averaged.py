@@ -190,5 +190,60 @@ AVERAGED = {
         r"conv_out\.bias in model \(raw\) but not in ema",
     ),
     "an empty EMA": (lambda: {"model": sd(RAW), "ema": {}}, RAW, r"model \(raw\); also there: ema \(empty\)"),
+    "non-EMA beside EMA": (lambda: {"model_non_ema": sd(RAW), "model_ema": sd(EMA)}, EMA, r"model_non_ema \(raw\)"),
+    "what is called unaveraged": (lambda: {"unaveraged": sd(RAW), "averaged": sd(EMA)}, EMA, r"unaveraged \(raw\)"),
+    "EMAs by their rates": (lambda: {"model": sd(RAW), "emas": {0.999: sd(EMA)}}, EMA, r"emas\.0\.999 \(averaged\)"),
+    "an EMA deep down": (
+        lambda: {"model": sd(RAW), **{"a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": {"i": {"ema": sd(EMA)}}}}}}}}}}},
+        EMA,
+        r"h\.i\.ema \(averaged\)",
+    ),
+    "an EMA as one vector": (
+        lambda: {"model": sd(RAW), "ema": torch.cat([v.flatten() for v in values(EMA)])},
+        "averaged weights that fit the network model, got ema, which",
+    ),
+    "an EMA as pairs": (lambda: {"model": sd(RAW), "ema": list(sd(EMA).items())}, EMA, r"^ema \(averaged\)"),
+    "one dict under two keys": (
+        lambda: (lambda best: {"best": best, "model": sd(RAW), "ema": best})(sd(EMA)),
+        EMA,
+        r"^ema \(averaged\)",
+    ),
+    "mmengine, which exchanges the two": (
+        lambda: {
+            "meta": {"mmengine_version": "0.10.1"},
+            "state_dict": sd(EMA),
+            "ema_state_dict": {**sd(RAW, "module."), "steps": torch.tensor(9)},
+        },
+        EMA,
+        r"^state_dict \(averaged\); also there: ema_state_dict.module \(raw\)",
+    ),
+    "ema_pytorch inside Lightning before it began": (
+        lambda: lightning({**sd(RAW, "net."), **sd(EMA, "ema.ema_model."), "ema.initted": torch.tensor(False)}),
+        "initted False: nothing averaged yet",
+    ),
+    "LitEma before it began": (
+        lambda: lightning({**lit_ema(RAW, EMA), "model_ema.num_updates": torch.tensor(0)}),
+        "num_updates 0: nothing averaged yet",
+    ),
+    "an AveragedModel by another name": (
+        lambda: lightning({**sd(RAW, "net."), **sd(EMA, "slow.module."), "slow.n_averaged": torch.tensor(3)}),
+        EMA,
+        r"slow\.module \(averaged\)",
+    ),
+    "Adam's averages by name": (
+        lambda: {"model": sd(RAW), "optimizer": {"exp_avg": sd(EMA), "exp_avg_sq": sd(EMA)}},
+        RAW,
+        "under model",
+    ),
+    "Adam's averages in flattened names": (
+        lambda: {"model": sd(RAW), "optimizer": {f"state.{k}.exp_avg": v for k, v in sd(EMA).items()}},
+        RAW,
+        "under model",
+    ),
+    "averages of losses": (
+        lambda: {"model": sd(RAW), "avg_loss": [torch.tensor(0.1), torch.tensor(0.2)]},
+        RAW,
+        "under model",
+    ),
     "no EMA": (lambda: {"model": sd(RAW), "ema": None}, RAW, "under model"),
 }

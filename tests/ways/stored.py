@@ -8,11 +8,22 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
+from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import OmegaConf
 
 import hsx
 
 from .made import EMA, RAW, Evil, Mine, cut, diffusion, lightning, net, old_attention, optimizer, sd, values
+
+
+def snr():
+    a = hsx.NoiseSchedule.cosine(1000).alphas_cumprod
+    return a / (1 - a)
+
+
+def min_snr():
+    return snr().clamp(max=5)
+
 
 STORED = {
     **{
@@ -186,6 +197,63 @@ STORED = {
     "k-diffusion's wrapper": (
         lambda: {"model": sd(RAW, "inner_model."), "model_ema": sd(EMA, "inner_model.")},
         "wrapper of k-diffusion",
+    ),
+    "old Lightning, whose callbacks are under classes": (
+        lambda: lightning(sd(RAW), callbacks={ModelCheckpoint: {"best_model_score": torch.tensor(1.0)}}),
+        RAW,
+        "under state_dict",
+    ),
+    "ZeRO 3": (
+        lambda: {"module": {k: torch.empty(0) for k in sd(RAW)}, "ds_version": "0.14"},
+        r"conv_in\.weight without a number, of shape \(0,\)",
+    ),
+    "an optimizer's shard": (
+        lambda: {"optimizer_state_dict": {0: {"exp_avg": torch.ones(3)}}, "ds_version": "0.14"},
+        "the state of an optimizer",
+    ),
+    "an autoencoder beside": (
+        lambda: {"unet": sd(RAW), "vae": {"decoder.conv_in.weight": torch.ones(3, 3)}},
+        "a latent diffusion model, beside it vae.decoder.conv_in.weight",
+    ),
+    "noise levels": (lambda: {**sd(RAW, "net."), "sigmas": torch.linspace(0.01, 50, 1000)}, "got sigmas, the noise"),
+    "a network that predicts v, min-SNR": (
+        lambda: diffusion(loss_weight=min_snr() / (1 + snr())),
+        "loss_weight is that of a network that predicts v",
+    ),
+    "min-SNR of eps": (lambda: diffusion(loss_weight=min_snr() / snr()), RAW, "under model"),
+    **{
+        f"settings that say {key}": (
+            lambda key=key, value=value: lightning(sd(RAW), hyper_parameters={"model": {key: value}}),
+            rf"expected the option {option}, .* hyper_parameters\.model\.{key} says {said}; give it",
+        )
+        for key, value, option, said in (
+            ("parameterization", "v", "prediction_type", "v_prediction"),
+            ("predict_xstart", True, "prediction_type", "sample"),
+            ("beta_schedule", "scaled_linear", "schedule", "scaled_linear"),
+            ("diffusion_steps", 4000, "num_train_timesteps", "4000"),
+        )
+    },
+    "settings of argparse that say otherwise": (
+        lambda: {"model": sd(RAW), "args": Namespace(noise_schedule="cosine")},
+        "setting args.noise_schedule says cosine",
+    ),
+    "settings of OmegaConf that say otherwise": (
+        lambda: lightning(sd(RAW), hyper_parameters=OmegaConf.create({"a": {"objective": "pred_x0"}})),
+        r"setting hyper_parameters\.a\.objective says sample",
+    ),
+    "settings that say the same": (
+        lambda: lightning(
+            sd(RAW),
+            hyper_parameters={
+                "parameterization": "eps",
+                "noise_schedule": "linear",
+                "timesteps": 1000,
+                "objective": "val_loss",
+                "rescale_timesteps": True,
+            },
+        ),
+        RAW,
+        "state_dict",
     ),
     "grey pictures": (lambda: {**sd(RAW), "conv_in.weight": torch.ones(32, 1, 3, 3)}, "network of grey pictures"),
 }
