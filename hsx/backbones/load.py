@@ -13,7 +13,7 @@ from hsx import plugins
 from hsx.assets import resolve
 from hsx.backbones.base import Backbone
 from hsx.backbones.family import Family, UNet2DFamily, make_schedule
-from hsx.backbones.fetch import from_hub, from_url, is_hub_id
+from hsx.backbones.fetch import check_hash, from_hub, from_url, is_hub_id
 from hsx.backbones.filetype import FILES
 from hsx.backbones.folder import folder_of, read_folder
 from hsx.backbones.foreign import refuse
@@ -59,6 +59,11 @@ def _load(source: str, options: Options) -> Backbone:
                             "one")
     if is_url(source):
         path, source = from_url(source, options.sha256), public_url(source)
+    elif options.sha256 and path.is_file():
+        check_hash(source, path, options.sha256, "name another file")
+    elif options.sha256 and (path.exists() or is_hub_id(source)):
+        raise BackboneError(f"sha256: expected a source that is a single file, got {source}; leave the option out, or "
+                            "name the file of the weights")
     elif not path.exists() and is_hub_id(source):
         path = from_hub(source)
     if path.is_dir():
