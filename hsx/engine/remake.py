@@ -66,9 +66,11 @@ class Wanted:
 
     def path(self, of: str) -> Path | None:
         """Where its content, style or mask is; what moved into a folder has its name there."""
-        named, moved = self.record.get(of), self.moved.get(of)
-        place = resolve(moved or named) if moved or named else None
-        return place / Path(named).name if place and moved and named and place.is_dir() else place
+        named, moved = self.record.get(of) or "", self.moved.get(of)
+        place = resolve(moved or named)
+        if moved and named and place.is_dir():
+            return place / Path(named).name
+        return place if moved or named else None
 
 
 class _One(Dataset):
