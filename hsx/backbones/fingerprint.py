@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-TABLES = {*vars(nn.Module()), "_is_torch_compile"}  # torch's own, walked through below; all is in evaluation
+TABLES = {*vars(nn.Module()), "_is_torch_compile", "_compile_kwargs"}  # torch's own, walked through below
 OF_A_BACKBONE = {
     "facts", "family", "scheduler",  # where it comes from, and what hsx convert keeps of that; not what it computes
     "encode", "decode",  # on an instance: the class's own, counted

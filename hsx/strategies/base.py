@@ -93,7 +93,8 @@ class Strategy(ABC):  # noqa: B024  (the common name of the kinds; each kind add
 
         For those that read pictures of their own.
         """
-        _mapped(vars(self), lambda strategy: strategy.take_fit(fit))
+        held = {name: value for name, value in vars(self).items() if name != "_given"}
+        _mapped(held, lambda strategy: strategy.take_fit(fit), lambda value: None)
 
 
 class BlendingSchedule(Strategy):

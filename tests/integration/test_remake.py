@@ -214,8 +214,8 @@ def test_one_that_cannot_be_made_stops_no_other(tiny_model, pictures, capsys):
     assert said.out.count(": byte-identical") == count - 2 and f"{count - 2} of {count + 1} are" in said.out
     assert said.err.splitlines()[:2] == [
         f"{out / 'grid.png'}: a contact sheet, left out",
-        f"hsx: error: {pictures / 'styles' / 's0.png'}: expected a picture that hsx made, found no record in it (it is a "
-        "PNG; another program that saves a picture leaves it out); name one of a run's pictures"]
+        f"hsx: error: {pictures / 'styles' / 's0.png'}: expected a picture that hsx made, found no record in it (it is "
+        "a PNG; another program that saves a picture leaves it out); name one of a run's pictures"]
     assert said.err.count("if its content is elsewhere by now, name it with --content") == 2
     (pictures / "moved.png").rename(pictures / "contents" / "c1.png")
     (pictures / "contents").rename(pictures / "elsewhere")
