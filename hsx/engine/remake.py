@@ -220,7 +220,7 @@ def _module(record: dict[str, Any], backbone: str | None) -> TransferModule:
                        f"({module.settings['network']}); name the right one with --backbone{remedy}")
     if digest(module.settings_digest, record["store"]["dtype"], record["trainer"]["precision"]) != (
             record["settings_digest"]):
-        raise HsxError("expected the settings that made it, got others from its record, as where the code of a strategy "
+        raise HsxError("expected the settings that made it, got others from its record, as where a strategy's code "
                        "has changed since, or Python, or a file that it reads; take those that made it")
     return module
 
