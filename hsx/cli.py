@@ -34,6 +34,7 @@ trajectory is corrupt (hsx store verify) or a picture made again differs (hsx re
 was asked, or a full disk, 3 some pairs failed, 130 stopped by Ctrl-C or SIGTERM."""
 COMMANDS = {"inspect": "hsx.commands", "convert": "hsx.commands", "plugins": "hsx.catalogue",
             "show": "hsx.show_command", "remake": "hsx.remake_command", "store": "hsx.store_command"}  # beside predict
+LINKED = {"model.seed": "seed_everything", "model.fit": "data.fit"}  # what the model is told, and by which option
 DEFAULTS = {"schedule": "Constant", "blend": "Slerp", "normalizer": "Frobenius", "calibrator": "Latent"}
 
 NO_CLASS = r"(?:dot import path string:|Import path|Importing) '?([^\s']+)"
@@ -143,20 +144,33 @@ def predict(argv: list[str]) -> int:
                                 help="what their h is kept in")
             parser.add_argument("--store.max_gb", type=float | None, default=None,
                                 help="how many gigabytes of them may stay after the run, those used last")
-            parser.link_arguments("seed_everything", "model.seed", compute_fn=int)
-            parser.link_arguments("data.fit", "model.fit")
             parser.set_defaults({f"model.{kind}": {"class_path": name} for kind, name in DEFAULTS.items()})
 
         def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
             """Twice: the classes that are named become the defaults, so that no default of another is taken over."""
-            known.extend(parser.get_defaults().keys())
-            first = parser.parse_args([word for word in args if not word.startswith("--print_config")])
+            known.extend(filter(lambda name: name not in LINKED, parser.get_defaults().keys()))
+            if not {"-h", "--help"} & set(args):
+                self.look(parser, [word for word in args if not word.startswith("--print_config")])
+            for told, option in LINKED.items():
+                parser.link_arguments(option, told, compute_fn=int if option == "seed_everything" else None)
+            super().parse_arguments(parser, args)
+
+        def look(self, parser: LightningArgumentParser, args: list[str]) -> None:
+            """The first time, before options are linked: what a link would replace without a word is refused."""
+            parser.set_defaults(dict.fromkeys(LINKED))
+            first = parser.parse_args(args)
             for section in ("model", "data", "trainer", "store"):
                 if not isinstance(first[section], Namespace):
                     raise HsxError(f"{section}: expected a mapping of options, got {first[section]}; see hsx predict "
                                    "--help")
+            if isinstance(first.seed_everything, bool):
+                raise HsxError(f"seed_everything: expected a whole number, got {first.seed_everything}; write one, so "
+                               "that pictures can be made again")
+            for told, option in LINKED.items():
+                if first[told] is not None:
+                    raise HsxError(f"{told}: expected none, as {option} says it for the whole run, got {first[told]}; "
+                                   f"write {option}: {first[told]} instead")
             parser.set_defaults({f"model.{kind}": {"class_path": first.model[kind].class_path} for kind in DEFAULTS})
-            super().parse_arguments(parser, args)
 
     plugins.load()  # so that short names in a config are found
     _quiet()

@@ -18,6 +18,7 @@ from PIL import Image, ImageOps, PngImagePlugin
 from torch import Tensor
 
 from hsx.assets import resolve
+from hsx.checks import got
 from hsx.errors import HsxError, ImageError
 from hsx.reading import opened_picture, read_picture, reading
 from hsx.sources import MAGIC, in_folder, listed, matching, shown
@@ -51,32 +52,39 @@ def find_images(source: str, option: str = "pictures") -> list[Path]:
                    "check the path")
 
 
-def read_image(path: Path | Image.Image, size: int, fit: str = "crop") -> Tensor:
+def read_image(path: str | os.PathLike | Image.Image, size: int, fit: str = "crop") -> Tensor:
     """A picture as the network wants it: made square, resized to ``size``; (3, size, size) in [-1, 1].
 
     Its colours become sRGB by the profile or the tags that it has; one that cannot be used is named in the log.  EXIF
     rotation is applied, transparency laid over white, and of several pages or frames the first taken.
 
     Args:
-        path: the picture, or one that Pillow opened.
+        path: the picture, or one that Pillow opened; ``hsx://`` and ``~`` stand for what they do in a config.
         size: pixels a side.
         fit: what makes it square: crop (the middle), pad (white bars) or stretch.
 
     Raises:
-        ImageError: for a file that is missing, unreadable, no picture, truncated or too large.
+        ImageError: for a file that is missing, unreadable, no picture, truncated or too large, and for what is no path.
     """
-    whole = opened_picture(path) if isinstance(path, Image.Image) else read_picture(path)
+    whole = opened_picture(path) if isinstance(path, Image.Image) else read_picture(_path(path))
     picture = _square(whole, size, fit)
     return torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1).float() / 127.5 - 1  # (3, R, R)
 
 
-def read_mask(path: Path, size: int, fit: str = "crop") -> Tensor:
+def read_mask(path: str | os.PathLike, size: int, fit: str = "crop") -> Tensor:
     """A picture's luminance, (1, size, size) in [0, 1], white is 1; otherwise as ``read_image``.
 
     Its values are numbers, not colours: a profile is not applied.
     """
-    grey = _square(read_picture(path, mask=True), size, fit).convert("L")
+    grey = _square(read_picture(_path(path), mask=True), size, fit).convert("L")
     return torch.from_numpy(np.asarray(grey).copy())[None].float() / 255  # (1, R, R)
+
+
+def _path(given: str | os.PathLike) -> Path:
+    """Where a picture is.  Raises ImageError for what is no path."""
+    if not isinstance(given, (str, os.PathLike)):
+        raise ImageError(f"expected the path of a picture, got {got(given)}; give one")
+    return resolve(os.fspath(given))
 
 
 def pixels_digest(image: Tensor) -> str:

@@ -25,6 +25,10 @@ def injections(times: list[int], wanted: int | Sequence[int] | None) -> frozense
         if not all(whole(t) for t in wanted) or not set(wanted) & set(times):
             raise HsxError(f"injection_steps: expected some of the generation's timesteps {times[0]}, {times[1]}, … "
                            f"{times[-1]}, got {list(wanted)}; take a number of steps instead")
+        others = sorted(set(wanted) - set(times))
+        if others:
+            log.warning("injection_steps: %d of %d timesteps are none of the generation's and inject nothing, such as "
+                        "%d; take a number of steps instead", len(others), len(set(wanted)), others[0])
         return frozenset(wanted)
     in_range("injection_steps", wanted, 1, math.inf, "above generation_steps: at all of them", whole)
     wanted = min(wanted, len(times))

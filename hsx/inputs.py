@@ -50,7 +50,7 @@ def as_images(given: Any, backbone: Backbone, fit: str = "crop", name: str = "im
     else:
         images = torch.stack([read_image(one, backbone.sample_size, fit) for one in _listed(given, name)])
     own = next(chain(backbone.parameters(), backbone.buffers()), images)
-    return images.to(own.device)
+    return images.detach().to(own.device)
 
 
 def _listed(given: Any, name: str) -> list[Any]:
@@ -88,7 +88,7 @@ def _checked(x: Tensor, size: int, name: str) -> Tensor:
     if not bool(torch.isfinite(x).all()):
         raise HsxError(f"{name}: expected finite values in [-1, 1], got nan or inf among them; see how they "
                        "were made")
-    low, high = float(x.min()), float(x.max())
+    low, high = x.min().item(), x.max().item()
     if max(-low, high) > BEYOND:
         remedy = "give x / 127.5 - 1" if low >= 0 and high <= 255 else "scale them, or clamp them with x.clamp(-1, 1)"
         raise HsxError(f"{name}: expected values in [-1, 1], got {low:.4g} to {high:.4g}; {remedy}")
@@ -128,6 +128,15 @@ def check_gammas(gamma: Any, rows: int) -> None:
     if not bool(((gamma >= 0) & (gamma <= 1) | gamma.isnan()).all()):
         raise HsxError(f"gamma: expected numbers from 0 to 1, or nan for the schedule's, got {gamma.tolist()}; "
                        "correct them")
+
+
+def check_noise(noise: Any, x: Tensor) -> Tensor:
+    """What a function of the user's has drawn for ``x``.  Raises HsxError for anything but floats of the same shape."""
+    if not isinstance(noise, Tensor) or noise.shape != x.shape or not noise.is_floating_point():
+        what = f"{noise.dtype} of shape {tuple(noise.shape)}" if isinstance(noise, Tensor) else got(noise)
+        raise HsxError(f"noise: expected it to draw floats of shape {tuple(x.shape)}, got {what}; draw them with "
+                       "torch.randn_like")
+    return noise.to(x)
 
 
 def check_rows(contents: int, styles: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Hashable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,7 +24,7 @@ class SampleNoise:
     """
 
     def __init__(self, seed: int | Sequence[int], samples: Sequence[Hashable]) -> None:
-        seeds = [seed] * len(samples) if isinstance(seed, int) else seed
+        seeds = [int(seed)] * len(samples) if isinstance(seed, (int, np.integer)) else seed
         keys = [_key(*each) for each in zip(seeds, samples, strict=True)]
         self.generators = [torch.Generator().manual_seed(key) for key in keys]
 

@@ -35,11 +35,11 @@ def reading(path: Path, what: str) -> Iterator[None]:
             raise OSError("it is empty")
         yield
     except Exception as error:  # on broken files Pillow's readers raise all sorts
-        raise ImageError(f"{shown(path)}: expected a {what}, could not read it ({_reason(error, path)}); replace it "
+        raise ImageError(f"{shown(path)}: expected a {what}, could not read it ({reason(error, path)}); replace it "
                          "or take it away") from None
 
 
-def _reason(error: Exception, path: Path) -> str:
+def reason(error: Exception, path: Path) -> str:
     """Why a file could not be read, in a few words."""
     if isinstance(error, UnidentifiedImageError):
         return kind(path)

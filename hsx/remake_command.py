@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -11,41 +12,65 @@ import torch
 from PIL import Image
 
 from hsx import cli
-from hsx.engine.record import RECORD
+from hsx.engine.record import RECORD, record_of
 from hsx.engine.remake import Wanted
 from hsx.engine.remake import remake as made_again
 from hsx.errors import HsxError, expanded
 from hsx.images import png_text, read_png, to_picture, write_png
 from hsx.show_command import full_record
 from hsx.store_command import Parser
+from hsx.urls import without_secrets
 
 MOVED = ("content", "style", "mask")
 SAME = "byte-identical"
 
 
 def remake(argv: list[str]) -> int:
-    """``hsx remake PICTURE …``: 0 if all are byte-identical, 1 if some are not."""
+    """``hsx remake PICTURE …``: 0 if all are byte-identical, 1 if some are not, 2 if some could not be made."""
     parser = Parser("hsx remake", description="Make pictures again from their records alone, and say whether they are "
-                    "byte-identical.  Exit code 1 if some are not.", allow_abbrev=False)
+                    "byte-identical.  Exit code 1 if some are not, 2 if some could not be made.", allow_abbrev=False)
     parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="that hsx made")
     for of in MOVED:
-        parser.add_argument(f"--{of}", metavar="FILE", help=f"where the {of} is by now")
+        parser.add_argument(f"--{of}", metavar="FILE_OR_FOLDER", help=f"where the {of} is by now, or its folder")
     parser.add_argument("--backbone", metavar="SOURCE", help="where the network is by now")
     parser.add_argument("--output", metavar="FILE_OR_FOLDER", help="where the new pictures go; by default nowhere")
     given = parser.parse_args(argv)
     moved = {of: getattr(given, of) for of in MOVED if getattr(given, of)}
     pictures = [expanded(name, "picture") for name in given.pictures]
-    wanted = [Wanted(path, full_record(str(path)), moved) for path in pictures]
+    if len(pictures) > 1:
+        pictures = [path for path in pictures if not _is_sheet(path)]
     places = _places(given.output, pictures)
     cli._quiet()
-    same = 0
+    wanted, refused, same = [], 0, 0
+    for path in pictures:
+        try:
+            wanted.append(Wanted(path, full_record(str(path)), moved))
+        except HsxError as error:
+            refused += _say(str(error))
     for one, image in made_again(wanted, given.backbone):
+        if isinstance(image, HsxError):
+            refused += _say(f"{one.picture}: {image}")
+            continue
         said = compare(one, to_picture(image), places.get(one.picture))
         same += said == SAME
         print(f"{one.picture}: {said}", flush=True)
-    if len(wanted) > 1:
-        print(f"{same} of {len(wanted)} are byte-identical")
-    return 0 if same == len(wanted) else 1
+    if len(pictures) != 1:
+        print(f"{same} of {len(pictures)} are byte-identical")
+    return 2 if refused else 0 if same == len(pictures) else 1
+
+
+def _say(error: str) -> int:
+    """Print why one picture could not be made; the others are."""
+    print(f"hsx: error: {without_secrets(error)}", file=sys.stderr, flush=True)
+    return 1
+
+
+def _is_sheet(path: Path) -> bool:
+    """Whether this is a contact sheet, as in ``out/*.png``; it is then said to be left out."""
+    found = "sheet" in record_of(path)
+    if found:
+        print(f"{path}: a contact sheet, left out", file=sys.stderr)
+    return found
 
 
 def compare(one: Wanted, picture: Image.Image, place: Path | None) -> str:

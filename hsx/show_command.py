@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from os.path import isdir, isfile
+from pathlib import Path
 from typing import Any
 
 import yaml
+from PIL import Image
 
 from hsx.engine.record import record_of
 from hsx.errors import HsxError, expanded
+from hsx.formats import likely
 from hsx.images import FITS
+from hsx.reading import reason
 
 KINDS = ("schedule", "blend", "normalizer", "calibrator")
 HELP = """usage: hsx show PICTURE [--json | --config]
@@ -41,7 +45,8 @@ FULL: dict[str, Callable[[Any], bool]] = {  # what a record must hold, in which 
     "trainer": lambda value: isinstance(value, dict) and _text(value.get("precision")),
     "computed": lambda value: _way(value) and all(not value.get(of) or _way(value[of]) for of in ("content", "style")),
     "pixels": lambda value: isinstance(value, list) and len(value) == 2 and all(map(_text, value)),
-    "gamma": lambda value: value is None or type(value) in (int, float), "seed": lambda value: type(value) is int,
+    "gamma": lambda value: value is None or type(value) in (int, float),
+    **dict.fromkeys(("seed", "seed_everything"), lambda value: type(value) is int),
     "mask": lambda value: value is None or _text(value),
     **dict.fromkeys(("name", "content", "style", "fingerprint", "settings_digest", "made"), _text)}
 
@@ -73,9 +78,19 @@ def known_record(picture: str) -> dict[str, Any]:
     path = expanded(picture, "picture")
     record = record_of(path)
     if not record:
-        found = "no record in it" if isfile(path) else "a folder" if isdir(path) else "nothing there"
+        found = _what(path) if isfile(path) else "a folder" if isdir(path) else "nothing there"
         raise HsxError(f"{picture}: expected a picture that hsx made, found {found}; name one of a run's pictures")
     return record
+
+
+def _what(path: Path) -> str:
+    """Why a file has no record, in a few words."""
+    try:
+        with Image.open(path, formats=likely(path)) as opened:
+            lost = "; another program that saves a picture leaves it out" if opened.format == "PNG" else ""
+            return f"no record in it (it is a {opened.format}{lost})"
+    except Exception as error:  # on broken files Pillow's readers raise all sorts
+        return f"no record in it ({reason(error, path)})"
 
 
 def full_record(picture: str) -> dict[str, Any]:
@@ -96,8 +111,7 @@ def config_of(picture: str) -> dict[str, Any]:
     row = {name: record[name] for name in ("content", "style", "mask", "gamma", "seed") if record.get(name) is not None}
     cpu = {"accelerator": "cpu"} if record["computed"].get("device") == "cpu" else {}
     return {
-        "seed_everything": record["model"].get("seed", 0), "output_dir": "outputs/remade",
-        "model": {name: value for name, value in record["model"].items() if name != "seed"},
+        "seed_everything": record["seed_everything"], "output_dir": "outputs/remade", "model": record["model"],
         "data": {"pairs": [{**row, "output": record["name"]}], **record["data"],
                  "batch_size": record["computed"]["rows"]},
         "store": record["store"], "trainer": {**record["trainer"], **cpu}}

@@ -15,7 +15,7 @@ from hsx.checks import got, in_range, whole
 from hsx.errors import HsxError
 from hsx.images import FITS
 from hsx.injections import injections, warn_of_few_injections
-from hsx.inputs import Images, as_images, check_backbone, check_gammas, check_mask, check_rows
+from hsx.inputs import Images, as_images, check_backbone, check_gammas, check_mask, check_noise, check_rows
 from hsx.inversion import Trajectory, invert
 from hsx.noise import SampleNoise
 from hsx.schedule import timesteps
@@ -98,6 +98,8 @@ class Transfer:
         in_range("seed", seed, 0, math.inf, "of the noise", whole)
         if fit not in FITS:
             raise HsxError(f"fit: expected one of {', '.join(FITS)}, got {got(fit)}; choose one of them")
+        inversion_steps, generation_steps, t_start, t_edit, t_boost, dt_end, seed = map(int, (
+            inversion_steps, generation_steps, t_start, t_edit, t_boost, dt_end, seed))  # numpy's are none to JSON
         self.backbone = backbone
         self.schedule, self.blend, self.normalizer, self.calibrator = deepcopy(  # what they keep is ours
             (Constant() if schedule is None else schedule, Slerp() if blend is None else blend,
@@ -106,7 +108,7 @@ class Transfer:
             inversion_steps, generation_steps, t_start, seed)
         self.timesteps = timesteps(generation_steps, t_start)
         self.injection_timesteps = injections(self.timesteps, injection_steps)
-        self.injection_steps = (list(injection_steps) if isinstance(injection_steps, Collection) else
+        self.injection_steps = ([*map(int, injection_steps)] if isinstance(injection_steps, Collection) else
                                 len(self.injection_timesteps))
         self.t_edit, self.t_boost, self.dt_lambda, self.dt_end, self.fit = t_edit, t_boost, dt_lambda, dt_end, fit
         for strategy in (self.schedule, self.blend, self.normalizer, self.calibrator):
@@ -204,6 +206,10 @@ class Transfer:
         if style.t_start != self.t_start:
             raise HsxError(f"expected styles inverted up to t_start {self.t_start}, got {style.t_start}; "
                            "invert them with this transfer's own invert()")
+        R = self.backbone.sample_size
+        if style.x_T.shape[1:] != (3, R, R):
+            raise HsxError(f"style: expected a Trajectory with an x_T of (B, 3, {R}, {R}), got "
+                           f"{tuple(style.x_T.shape)}; invert it with this transfer's own invert()")
         if noise is not None and not callable(noise):
             raise HsxError(f"noise: expected a function that draws it, got {got(noise)}; give hsx.noise.SampleNoise")
         if gamma is not None:
@@ -225,7 +231,7 @@ class Transfer:
             x = transfer_step(
                 self.backbone, x, torch.full((len(x),), t), torch.full((len(x),), t_next), content.h_at(t),
                 weights, self.blend, self.normalizer, self.calibrator, cells,
-                eta=float(boost), noise=noise(x) if boost else None, direction=direction,
+                eta=float(boost), noise=check_noise(noise(x), x) if boost else None, direction=direction,
             )
         return x
 

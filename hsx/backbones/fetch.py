@@ -21,7 +21,7 @@ from hsx.errors import BackboneError, first_line
 from hsx.images import atomic
 from hsx.urls import identity, is_url, public_url, request_of, without_secrets
 
-__all__ = ["cache_folder", "from_hub", "from_url", "is_hub_id", "is_url", "public_url"]
+__all__ = ["cache_folder", "check_hash", "from_hub", "from_url", "is_hub_id", "is_url", "public_url"]
 CHUNK = 1 << 20
 MOST = 50 << 30  # bytes; no model that hsx reads has half as many
 PATTERNS = ["*.json", "*.safetensors", "*.bin", "*/*.json", "*/*.safetensors", "*/*.bin"]
@@ -143,14 +143,23 @@ def _check(url: str, path: Path, sha256: str | None, remedy: str) -> None:
         if found:
             raise BackboneError(f"{public_url(url)}: expected a checkpoint, got {found}; {remedy}, or fetch the file "
                                 "by hand")
-        if sha256 is None:
-            return
-        total = hashlib.sha256(head)
-        while chunk := file.read(CHUNK):
-            total.update(chunk)
-    if total.hexdigest() != str(sha256).lower():
-        raise BackboneError(f"{public_url(url)}: expected sha256 {sha256}, got {total.hexdigest()}; correct the option "
-                            f"sha256, or {remedy}")
+    if sha256 is not None:
+        check_hash(public_url(url), path, sha256, remedy)
+
+
+def check_hash(name: str, path: Path, sha256: str, remedy: str) -> None:
+    """Raises BackboneError, about ``name``, for a file of another hash, or one that cannot be read."""
+    total = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                total.update(chunk)
+    except OSError as error:
+        raise BackboneError(f"{name}: expected a file that can be read, got an error ({error.strerror}); check its "
+                            "permissions") from None
+    if total.hexdigest() != sha256.strip().lower():
+        raise BackboneError(f"{name}: expected sha256 {sha256}, got {total.hexdigest()}; correct the option sha256, or "
+                            f"{remedy}")
 
 
 def _kind(head: bytes) -> str | None:

@@ -7,32 +7,36 @@ reason.
 
 from __future__ import annotations
 
+import copyreg
 import hashlib
 import inspect
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from functools import cached_property, partial
-from types import CodeType, FunctionType, MethodType
+from types import BuiltinMethodType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-LEFT_OUT = frozenset(vars(nn.Module())) | {  # torch's own tables, walked through below; all is in evaluation
-    "facts", "family",  # where a backbone comes from, not what it computes
+TABLES = {*vars(nn.Module()), "_is_torch_compile", "_compile_kwargs"}  # torch's own, walked through below
+OF_A_BACKBONE = {
+    "facts", "family", "scheduler",  # where it comes from, and what hsx convert keeps of that; not what it computes
     "encode", "decode",  # on an instance: the class's own, counted
 }
-KNOWN = ("torch.", "diffusers.", "hsx.", "builtins.", "abc.", "typing.")  # told by name; the code of others is hashed
+OF_A_CONFIG = {"_class_name", "_diffusers_version", "_name_or_path", "_use_default_values"}  # of diffusers, likewise
+KNOWN = sys.stdlib_module_names | {"torch", "diffusers", "hsx"}  # told by name; the code of others is hashed
+VALUES = (bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset, Enum, Tensor, np.ndarray,
+          np.generic)
+CODE = (FunctionType, property, cached_property, staticmethod, classmethod)
 
 
-def fingerprint(network: nn.Module, *more: Any) -> str:
-    """24 hex digits, the same in every process and on every device, whether the network has run or not.
-
-    Args:
-        more: plain values beside the network.
-    """
-    return _digest([_Walk().plain(network), _Walk().plain(more)])[:24]
+def fingerprint(*things: Any) -> str:
+    """24 hex digits, the same in every process and on every device, whether a network has run or not."""
+    return _digest([_Walk().plain(thing) for thing in things])[:24]
 
 
 def _digest(value: Any) -> str:
@@ -52,20 +56,27 @@ class _Walk:
             return None
         if isinstance(value, (torch.dtype, Enum, complex, bytes)):
             return repr(value)
+        if isinstance(value, ModuleType):
+            return value.__name__
         if isinstance(value, (bool, int, str)):
             return value
         if isinstance(value, float):
             return value.hex()  # nan and inf too
         if isinstance(value, Tensor):
             return ["tensor", str(value.dtype), list(value.shape), hashlib.sha256(_bytes(value)).hexdigest()]
-        if hasattr(value, "tobytes") and hasattr(value, "dtype"):  # numpy's
+        if isinstance(value, (np.ndarray, np.generic)):
+            if value.dtype.hasobject:
+                return self.plain([value.shape, value.tolist()])
             return [str(value.dtype), list(value.shape), hashlib.sha256(value.tobytes()).hexdigest()]
         if isinstance(value, (list, tuple)):
             return [self.plain(one) for one in value]
         if isinstance(value, (set, frozenset)):
             return sorted(map(_digest, map(self.plain, value)))
-        if isinstance(value, Mapping):  # underscores in a diffusers config: its path and version
-            return {str(name): self.plain(one) for name, one in value.items() if not str(name).startswith("_")}
+        if isinstance(value, Mapping):
+            items = sorted(value.items(), key=lambda item: str(item[0]))
+            return [[self.plain(name), self.plain(one)] for name, one in items if name not in OF_A_CONFIG]
+        if isinstance(value, nn.Module) and isinstance(value._modules.get("_orig_mod"), nn.Module):
+            return self.plain(value._modules["_orig_mod"])  # it is compiled, which changes the last bits alone
         if id(value) in self.met:
             return ["met", self.met[id(value)]]
         self.met[id(value)] = len(self.met)
@@ -87,28 +98,44 @@ class _Walk:
             return self.plain([value.func, value.args, value.keywords])
         if isinstance(value, FunctionType):
             return self._function(value)
+        if isinstance(value, BuiltinMethodType):
+            return [value.__qualname__, self.plain(value.__self__)]
         attributes = {name: self.plain(one) for name, one in sorted(_attributes(value).items())}
         if isinstance(value, nn.Module):
             hooks = [*value._forward_pre_hooks.values(), *value._forward_hooks.values()]
             tables = ({**value._parameters}, {**value._buffers}, {**value._modules})
             attributes["tables"] = [{name: self.plain(one) for name, one in table.items()} for table in tables]
             attributes["hooks"] = self.plain(hooks)
-        return [getattr(value, "__qualname__", None), self.plain(type(value)), attributes]
+        made = None if attributes else self._made(value)
+        return [getattr(value, "__qualname__", None), self.plain(type(value)), attributes, made]
+
+    def _made(self, value: Any) -> Any:
+        """What a value without attributes, such as a slice or a date, is made of, by Python's own account."""
+        try:
+            reduce = copyreg.dispatch_table.get(type(value))
+            how = reduce(value) if reduce else value.__reduce_ex__(2)
+        except Exception:  # a lock, a file: nothing that could be told
+            return None
+        return self.plain([list(one) if isinstance(one, Iterator) else one for one in how] if isinstance(how, tuple)
+                          else how)
 
     def _class(self, kind: type) -> Any:
         """By its name; one whose code a user may change, with that."""
         name = f"{kind.__module__}.{kind.__qualname__}"
-        if name.startswith(KNOWN):
+        if _package(kind) in KNOWN:
             return name
         body = {name: self.plain(value) for name, value in sorted(vars(kind).items()) if _counts(name, value)}
         return [name, body, self.plain(kind.__bases__)]
 
     def _function(self, function: FunctionType) -> Any:
         name = f"{function.__module__}.{function.__qualname__}"
-        if name.startswith(KNOWN) and not function.__closure__:
+        if _package(function) in KNOWN and not function.__closure__:
             return name
-        around = inspect.getclosurevars(function).nonlocals
-        return [name, self.plain([function.__code__, function.__defaults__, function.__kwdefaults__, around])]
+        code = function.__code__
+        cells = [self.plain(cell.cell_contents) for cell in function.__closure__ or () if cell != CellType()]
+        used = {name: function.__globals__[name] for name in sorted(_names(code)) if name in function.__globals__}
+        around = {name: one for name, one in used.items() if isinstance(one, VALUES) or _follows(one, function)}
+        return [name, self.plain([code, function.__defaults__, function.__kwdefaults__, around]), cells]
 
 
 def _attributes(value: Any) -> dict[str, Any]:
@@ -116,19 +143,39 @@ def _attributes(value: Any) -> dict[str, Any]:
     slots = {name for base in type(value).__mro__ for name in vars(base).get("__slots__", ())
              if not name.startswith("__")}
     held = {**{name: getattr(value, name) for name in slots if hasattr(value, name)}, **getattr(value, "__dict__", {})}
-    left_out = LEFT_OUT if isinstance(value, nn.Module) else frozenset()
+    left_out = TABLES if isinstance(value, nn.Module) else set()
+    if hasattr(type(value), "fingerprint"):
+        left_out = left_out | OF_A_BACKBONE
     return {name: one for name, one in held.items() if name not in left_out
             and not isinstance(inspect.getattr_static(type(value), name, None), cached_property)}
 
 
 def _counts(name: str, value: Any) -> bool:
     """Whether something in a class's body may change what it computes."""
-    code = (FunctionType, property, cached_property, staticmethod, classmethod)
-    values = (bool, int, float, str, list, tuple, dict, Tensor)
-    return isinstance(value, code) or isinstance(value, values) and not name.startswith("__")
+    return isinstance(value, CODE) or isinstance(value, VALUES) and not name.startswith("__")
+
+
+def _names(code: CodeType) -> set[str]:
+    """The names that a function's code looks up, and the code inside it."""
+    inside = (_names(one) for one in code.co_consts if isinstance(one, CodeType))
+    return set(code.co_names).union(*inside)
+
+
+def _follows(one: Any, function: FunctionType) -> bool:
+    """Whether a global that a function uses is code of the same package, or of a file of the user's."""
+    if not isinstance(one, (FunctionType, type)):
+        return False
+    place = getattr(sys.modules.get(one.__module__), "__file__", None) or ""
+    return _package(one) == _package(function) or _package(one) not in KNOWN and "site-packages" not in place
+
+
+def _package(code: FunctionType | type) -> str:
+    """The package, or the module outside of any, that a function or a class belongs to."""
+    return str(code.__module__).partition(".")[0]
 
 
 def _bytes(tensor: Tensor) -> Any:
     """A tensor's bytes where they lie, if that is in the CPU's memory."""
-    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    whole = tensor.detach() if tensor.layout == torch.strided else tensor.detach().to_dense()
+    flat = whole.cpu().contiguous().reshape(-1)
     return flat.view(torch.uint8).numpy().data if len(flat) else b""

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import is_
 from typing import Any
 
 import torch
@@ -20,13 +21,25 @@ from hsx.schedule import NoiseSchedule
 
 @dataclass(frozen=True)
 class HookedBottleneck(Bottleneck):
-    """A Bottleneck that remembers what the network made of it."""
+    """A Bottleneck that remembers what the network made of it.
+
+    Attributes:
+        eps: what the network put out for ``of``.
+        of: the x, t and h that belong to it; with others it is not known.
+    """
 
     eps: Tensor | None = None
+    of: tuple[Tensor, ...] = ()
 
     def with_h(self, h: Tensor) -> HookedBottleneck:
         """Another h, of which the network's output is not known yet."""
-        return replace(self, h=h, eps=None)
+        return replace(self, h=h, of=())
+
+    @property
+    def known(self) -> Tensor | None:
+        """The network's output, if it is known of this very x, t and h."""
+        same = len(self.of) == 3 and all(map(is_, self.of, (self.x, self.t, self.h)))
+        return self.eps if same else None
 
 
 class HookedBackbone(Backbone):
@@ -84,12 +97,12 @@ class HookedBackbone(Backbone):
         """One whole pass, of which h is kept."""
         seen: list[Tensor] = []
         eps = self._run(x, t, lambda output: seen.append(_first(output)) or output)  # type: ignore[func-returns-value]
-        return HookedBottleneck(seen[0], (), torch.empty(0), x, t, eps)
+        return HookedBottleneck(seen[0], (), torch.empty(0), x, t, eps, (x, t, seen[0]))
 
     def decode(self, b: Bottleneck) -> Tensor:
         """What the pass gave; for a changed h one more whole pass."""
-        if isinstance(b, HookedBottleneck) and b.eps is not None:
-            return b.eps
+        if isinstance(b, HookedBottleneck) and b.known is not None:
+            return b.known
         if b.x is None or b.t is None:
             raise ValueError("expected a Bottleneck from this backbone's encode, which carries x and t, got another")
         return self._run(b.x, b.t, lambda output: (b.h, *output[1:]) if isinstance(output, tuple) else b.h)
@@ -100,7 +113,7 @@ class HookedBackbone(Backbone):
 
     def decode_cost(self, b: Bottleneck) -> float:
         """Nothing where the pass is known, else a whole evaluation."""
-        return 0.0 if isinstance(b, HookedBottleneck) and b.eps is not None else 1.0
+        return 0.0 if isinstance(b, HookedBottleneck) and b.known is not None else 1.0
 
     def _run(self, x: Tensor, t: Tensor, at_bottleneck: Callable[[Any], Any]) -> Tensor:
         """A pass with the hook, which is taken off again whatever happens."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from hsx import plugins
 from hsx.assets import resolve
 from hsx.backbones.base import Backbone
 from hsx.backbones.family import Family, UNet2DFamily, make_schedule
-from hsx.backbones.fetch import from_hub, from_url, is_hub_id
+from hsx.backbones.fetch import check_hash, from_hub, from_url, is_hub_id
 from hsx.backbones.filetype import FILES
 from hsx.backbones.folder import folder_of, read_folder
 from hsx.backbones.foreign import refuse
@@ -21,6 +22,7 @@ from hsx.backbones.options import DTYPES, Fact, Options
 from hsx.backbones.published import home
 from hsx.backbones.sayings import check_sayings
 from hsx.backbones.tensors import read_tensors
+from hsx.checks import got
 from hsx.errors import BackboneError, HsxError, first_line
 from hsx.schedule import NoiseSchedule
 from hsx.urls import is_url, public_url
@@ -43,6 +45,8 @@ def load_backbone(source: str | Path, **options: Any) -> Backbone:
     Raises:
         BackboneError: for anything that is not such a model, with what was expected and what to do.
     """
+    if not isinstance(source, (str, os.PathLike)):
+        raise BackboneError(f"source: expected a file, a folder, a Hub id or a URL, got {got(source)}; name one")
     chosen = Options.checked(options)
     backbone = _load(str(source), chosen)
     backbone.to(DTYPES[chosen.dtype or "float32"])
@@ -60,11 +64,16 @@ def _load(source: str, options: Options) -> Backbone:
                             "one")
     if is_url(source):
         path, source = from_url(source, options.sha256), public_url(source)
-    elif not path.exists() and is_hub_id(source):
+    elif options.sha256 and os.path.isfile(path):
+        check_hash(source, path, options.sha256, "name another file")
+    elif options.sha256 and (os.path.exists(path) or is_hub_id(source)):
+        raise BackboneError(f"sha256: expected a source that is a single file, got {source}; leave the option out, or "
+                            "name the file of the weights")
+    elif not os.path.exists(path) and is_hub_id(source):
         path = from_hub(source)
-    if path.is_dir():
+    if os.path.isdir(path):
         return read_folder(path, options)
-    if not path.exists():
+    if not os.path.exists(path):
         published = home(path.name)
         what = f"; get {path.name} from {published} and put it there" if published else "; check the path"
         raise BackboneError(f"{source}: expected a checkpoint file or a diffusers folder, found nothing there{what}")

@@ -97,7 +97,7 @@ class Options:
         dtype: in which to keep the weights.
         device: where to put them.
         family: read the file as this family's, whatever its names suggest.
-        sha256: of a file to be fetched from a URL.
+        sha256: what the hash of the file must be, in hexadecimal.
     """
 
     image_size: int | None = None

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from hsx.assets import resolve
-from hsx.backbones.fetch import is_url
 from hsx.backbones.load import load_backbone
 from hsx.engine.digests import digest
 from hsx.errors import HsxError
@@ -85,7 +84,8 @@ class TransferModule(lightning.LightningModule):
         network = self.backbone.fingerprint()
         self.config: dict[str, Any] = {
             "backbone": self.source if len(options) == 1 else {**options, "source": self.source},
-            **{kind: strategy.config() for kind, strategy in strategies.items()}, **resolved}
+            **{kind: strategy.config() for kind, strategy in strategies.items()},
+            **{name: value for name, value in resolved.items() if name != "seed"}}  # seed_everything says it
         self.inversion_settings = {"network": network, "steps": inversion_steps, "t_start": self.transfer.t_start}
         self.settings: dict[str, Any] = {
             "network": network, **{kind: strategy.record() for kind, strategy in strategies.items()}, **resolved,
@@ -175,7 +175,4 @@ class TransferModule(lightning.LightningModule):
 
 def anywhere(source: str) -> str:
     """The source of a backbone as it is found from any folder: a path made absolute, of a URL the public part."""
-    if is_url(source):
-        return public_url(source)
-    here = resolve(source)
-    return str(absolute(source)) if here.exists() else source
+    return str(absolute(source)) if resolve(source).exists() else public_url(source)

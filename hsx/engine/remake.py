@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import diffusers
 import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
@@ -49,7 +50,7 @@ class Wanted:
     @property
     def settings(self) -> str:
         """What it shares with all pictures of the same settings."""
-        names = "model", "data", "store", "trainer", "fingerprint", "settings_digest"
+        names = "model", "seed_everything", "data", "store", "trainer", "fingerprint", "settings_digest"
         return json.dumps([self.record[name] for name in names], sort_keys=True)
 
     @property
@@ -64,9 +65,12 @@ class Wanted:
         return int(said.get("rows", own["rows"])), said.get("threads", own.get("threads"))
 
     def path(self, of: str) -> Path | None:
-        """Where its content, style or mask is."""
-        named = self.moved.get(of) or self.record.get(of)
-        return resolve(named) if named else None
+        """Where its content, style or mask is; what moved into a folder has its name there."""
+        named, moved = self.record.get(of) or "", self.moved.get(of)
+        place = resolve(moved or named)
+        if moved and named and place.is_dir():
+            return place / Path(named).name
+        return place if moved or named else None
 
 
 class _One(Dataset):
@@ -97,39 +101,44 @@ class _Settings:
 
     def __init__(self, wanted: list[Wanted], backbone: str | None) -> None:
         self.wanted, self.record = wanted, wanted[0].record
-        self.module = _module(wanted[0], backbone)
+        self.module = _module(self.record, backbone)
         self.size, self.fit = self.module.backbone.sample_size, self.record["data"]["fit"]
         precision = self.record["trainer"]["precision"]
         self.last = _Last()
         self.trainer = make_trainer("cpu" if wanted[0].on_cpu else "auto", 1, precision=precision, callbacks=self.last)
 
-    def images(self) -> dict[str, Tensor]:
-        """All contents and styles by the digest of their pixels.  Raises HsxError where one is not as it was."""
-        found: dict[str, Tensor] = {}
+    def read(self) -> Iterator[tuple[Wanted, HsxError]]:
+        """Read all contents and styles, and give back, with the reason, those wanted that cannot be made of them."""
+        self.images: dict[str, Tensor] = {}  # by the digest of their pixels
         read: dict[Path, Tensor] = {}
-        for one in self.wanted:
-            for of, pixels in zip(("content", "style"), one.record["pixels"], strict=True):
-                path = one.path(of)
-                assert path is not None
-                try:
-                    image = read[path] = read[path] if path in read else read_image(path, self.size, self.fit)
-                except HsxError as error:
-                    raise HsxError(f"{one.picture}: {error}; if its {of} is elsewhere by now, name it with --{of}"
-                                   ) from None
-                if pixels_digest(image) != pixels:
-                    raise HsxError(f"{one.picture}: expected its {of}, got {path}, whose pixels are others than those "
-                                   f"recorded; name the right one with --{of}")
-                found[pixels] = image
-            mask = one.path("mask")
-            made = made_from(self.record["settings_digest"], one.record["pixels"], mask, self.fit, one.record["gamma"],
-                             one.record["seed"])
-            if made != one.record["made"]:
-                raise HsxError(f"{one.picture}: expected its mask, got {mask}, another file; name the right one with "
-                               "--mask" if mask else f"{one.picture}: expected a record as hsx wrote it, got one "
-                               "changed since; take the picture as it was made")
-        return found
+        for one in list(self.wanted):
+            try:
+                self._read(one, read)
+            except HsxError as error:
+                self.wanted.remove(one)
+                yield one, error
 
-    def invert(self, images: dict[str, Tensor], store: Store) -> None:
+    def _read(self, one: Wanted, read: dict[Path, Tensor]) -> None:
+        """The content and the style of one.  Raises HsxError where something is not as it was."""
+        for of, pixels in zip(("content", "style"), one.record["pixels"], strict=True):
+            path = one.path(of)
+            assert path is not None
+            try:
+                image = read[path] = read[path] if path in read else read_image(path, self.size, self.fit)
+            except HsxError as error:
+                raise HsxError(f"{error}; if its {of} is elsewhere by now, name it with --{of}") from None
+            if pixels_digest(image) != pixels:
+                raise HsxError(f"expected its {of}, got {path}, whose pixels are others than those recorded; name the "
+                               f"right one with --{of}")
+            self.images[pixels] = image
+        mask = one.path("mask")
+        made = made_from(self.record["settings_digest"], one.record["pixels"], mask, self.fit, one.record["gamma"],
+                         one.record["seed"])
+        if made != one.record["made"]:
+            raise HsxError(f"expected its mask, got {mask}, another file; name the right one with --mask" if mask else
+                           "expected a record as hsx wrote it, got one changed since; take the picture as it was made")
+
+    def invert(self, store: Store) -> None:
         """Each distinct picture once for each way in which it was inverted."""
         ways: dict[tuple[int, int | None], dict[str, bool]] = defaultdict(dict)  # and whether h is used of a picture
         for one in self.wanted:
@@ -139,7 +148,7 @@ class _Settings:
         for (rows, threads), pictures in ways.items():
             for part in _parts(list(pictures), rows):
                 batch = {"index": list(range(rows)), "digest": _filled(part, rows), "failed": {},
-                         "image": torch.stack(_filled([images[pixels] for pixels in part], rows))}
+                         "image": torch.stack(_filled([self.images[pixels] for pixels in part], rows))}
                 made = self._predict(batch, threads)
                 for row, pixels in enumerate(part):
                     h = made.h[row] if pictures[pixels] else None
@@ -170,46 +179,49 @@ class _Settings:
         return self.last.outputs
 
 
-def remake(wanted: Sequence[Wanted], backbone: str | None = None) -> Iterator[tuple[Wanted, Tensor]]:
+def remake(wanted: Sequence[Wanted], backbone: str | None = None) -> Iterator[tuple[Wanted, Tensor | HsxError]]:
     """Each picture made again, (3, R, R) in [-1, 1]: the same to the last bit on the same machine and torch.
+
+    In place of one whose network, settings, pictures or mask are not what its record says there is an HsxError.
 
     Args:
         backbone: where the network is, in place of the record's source.
-
-    Raises:
-        HsxError: for a network, picture or mask that is not what the record says, before anything is made of it.
     """
     for group in _grouped(wanted, lambda one: (one.settings, one.on_cpu)).values():
-        settings = _Settings(group, backbone)
-        images = settings.images()
+        try:
+            settings = _Settings(group, backbone)
+        except HsxError as error:
+            yield from ((one, error) for one in group)
+            continue
+        yield from settings.read()
         with tempfile.TemporaryDirectory() as folder:
             store = Store(folder, settings.record["store"]["dtype"])
-            settings.invert(images, store)
+            settings.invert(store)
             yield from settings.inject(store)
 
 
-def _module(one: Wanted, backbone: str | None) -> TransferModule:
-    """The network and the settings of a picture.  Raises HsxError where they are others than those recorded."""
-    record, model = one.record, dict(one.record["model"])
+def _module(record: dict[str, Any], backbone: str | None) -> TransferModule:
+    """The network and the settings of a record.  Raises HsxError where they are others than those recorded."""
+    model = dict(record["model"])
     given = model.pop("backbone", None)
     options = given if isinstance(given, dict) else {"source": given}
     options = {**options, **({"source": backbone} if backbone else {})}
     try:
         for kind in KINDS:
             model[kind] = _strategy(model[kind])
-        module = TransferModule(options, **model, fit=record["data"]["fit"])
-    except HsxError as error:
-        raise HsxError(f"{one.picture}: {error}") from None
+        module = TransferModule(options, **model, seed=record["seed_everything"], fit=record["data"]["fit"])
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise HsxError(f"{one.picture}: expected a record that this hsx understands, got one that it does not "
+        raise HsxError(f"expected a record that this hsx understands, got one that it does not "
                        f"({first_line(error)}); take the hsx that made it ({record.get('hsx')})") from None
     if module.settings["network"] != record["fingerprint"]:
-        raise HsxError(f"{one.picture}: expected the network that made it (fingerprint {record['fingerprint']}), got "
-                       f"{module.source} ({module.settings['network']}); name the right one with --backbone")
+        version = record.get("diffusers")
+        remedy = "" if version == diffusers.__version__ else f", or take diffusers {version}, which made it"
+        raise HsxError(f"expected the network that made it (fingerprint {record['fingerprint']}), got {module.source} "
+                       f"({module.settings['network']}); name the right one with --backbone{remedy}")
     if digest(module.settings_digest, record["store"]["dtype"], record["trainer"]["precision"]) != (
             record["settings_digest"]):
-        raise HsxError(f"{one.picture}: expected the settings that made it, got others from its record, as where a "
-                       "strategy has changed since, or a picture that it reads; take those that made it")
+        raise HsxError("expected the settings that made it, got others from its record, as where a strategy's code "
+                       "has changed since, or Python, or a file that it reads; take those that made it")
     return module
 
 

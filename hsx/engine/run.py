@@ -77,8 +77,8 @@ class _Run:
         self.pairs, self.overwrite, self.size = data.pairs, overwrite, module.backbone.sample_size
         precision = str(trainer.precision)
         settings = digest(module.settings_digest, store.dtype, precision)
-        config = {"model": module.config, "data": {"fit": data.fit}, "store": {"dtype": store.dtype},
-                  "trainer": {"precision": precision}}
+        config = {"seed_everything": module.transfer.seed, "model": module.config, "data": {"fit": data.fit},
+                  "store": {"dtype": store.dtype}, "trainer": {"precision": precision}}
         self.recorder = Recorder(self.pairs, {}, config, module.settings["network"], settings, data.fit,
                                  module.transfer.seed)
         self.key = partial(store.key, inversion={**module.inversion_settings, "precision": precision})

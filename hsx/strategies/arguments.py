@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import os
 import re
@@ -13,7 +12,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from hsx.assets import SCHEME
+from hsx.assets import SCHEME, resolve
+from hsx.images import file_digest
 
 VARIABLE = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 
@@ -53,15 +53,32 @@ class ConstructorSignature:
 
 
 def plain(value: Any) -> Any:
-    """Numbers and texts as they are, a path's text, a tensor's hash, of anything else its ``repr``."""
-    if isinstance(value, Tensor):
-        return hashlib.sha256(value.detach().float().cpu().contiguous().numpy().tobytes()).hexdigest()[:24]
+    """Numbers and texts as they are, a path's text, a tensor's or an array's hash, of anything else its ``repr``."""
+    if isinstance(value, (Tensor, np.ndarray)):
+        return hashed(value)
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, np.generic):
         return value.item()
     place = r" at 0x[0-9a-f]+"  # in memory, another in every process
     return value if value is None or isinstance(value, (str, int, float)) else re.sub(place, "", repr(value))
+
+
+def hashed(value: Any) -> Any:
+    """``plain``, but of anything that is no number, text or path a hash of all that is in it."""
+    from hsx.backbones.fingerprint import fingerprint
+
+    simple = isinstance(value, (str, int, float, os.PathLike, np.generic, type(None)))
+    return plain(value) if simple else fingerprint(value)
+
+
+def files_of(value: Any) -> Any:
+    """Digests of the files that a text or a path names, or those of a list; None where there are none."""
+    if isinstance(value, (list, tuple)):
+        return [*map(files_of, value)] if any(map(files_of, value)) else None
+    if isinstance(value, (str, os.PathLike)) and os.path.isfile(resolve(os.fspath(value))):
+        return file_digest(resolve(os.fspath(value)))
+    return None
 
 
 def absolute(value: Any) -> Any:

@@ -15,7 +15,7 @@ from torch import Tensor
 from hsx.checks import got, number
 from hsx.errors import HsxError
 from hsx.schedule import NoiseSchedule
-from hsx.strategies.arguments import ConstructorSignature, absolute, given, plain
+from hsx.strategies.arguments import ConstructorSignature, absolute, files_of, given, hashed, plain
 
 if TYPE_CHECKING:
     from hsx.inversion import Trajectory
@@ -31,7 +31,7 @@ class Strategy(ABC):  # noqa: B024  (the common name of the kinds; each kind add
     Attributes:
         listed: the class that each short name stands for, filled by ``hsx.plugins.load``.
         paths: those of the constructor's arguments that are paths, or lists of them.  A config holds them absolute, and
-            how they were spelt has no part in the record: a digest of what they name belongs in a public attribute.
+            how they were spelt has no part in the record, which holds a digest of the files.
     """
 
     listed: ClassVar[dict[str, type[Strategy]]] = {}
@@ -71,20 +71,30 @@ class Strategy(ABC):  # noqa: B024  (the common name of the kinds; each kind add
         return {"class_path": name, "init_args": _configs(self._given)}
 
     def record(self) -> dict[str, Any]:
-        """What tells its results from those of others, as plain data: the class, the constructor's arguments but for
-        ``paths``, and all public attributes."""
-        arguments = {name: value for name, value in self._given.items() if name not in self.paths}
-        public = {name: value for name, value in vars(self).items() if name[0] != "_"}
-        return {"class_path": _full_name(self), **_records({**arguments, **public})}
+        """What tells its results from those of others, as plain data.
+
+        The class, with its code where that is not hsx's own; the constructor's arguments, of ``paths`` a digest of the
+        files alone, of other texts that name a file one beside; and the attributes, of private ones plain data alone.
+        """
+        from hsx.backbones.fingerprint import fingerprint
+
+        code = {} if type(self).__module__.startswith("hsx.") else {"code": fingerprint(type(self))}
+        found = {name: value for name, value in self._given.items() if name not in self.paths}
+        files = {name: digests for name, value in self._given.items() if (digests := files_of(value))}
+        spelt = [value for name, value in self._given.items() if name in self.paths]
+        for name, value in vars(self).items():
+            if name != "_given" and (name[0] != "_" or isinstance(value, PLAIN)) and (
+                    absolute(_records(value)) not in spelt):
+                found[name] = value
+        return {"class_path": _full_name(self), **code, "files": files, **_records(found)}
 
     def take_fit(self, fit: str) -> None:
         """Told once, by its Transfer, how pictures are made square (crop, pad or stretch), as are strategies inside it.
 
         For those that read pictures of their own.
         """
-        for value in vars(self).values():
-            if isinstance(value, Strategy):
-                value.take_fit(fit)
+        held = {name: value for name, value in vars(self).items() if name != "_given"}
+        _mapped(held, lambda strategy: strategy.take_fit(fit), lambda value: None)
 
 
 class BlendingSchedule(Strategy):
@@ -167,15 +177,18 @@ def _configs(value: Any) -> Any:
 
 
 def _records(value: Any) -> Any:
-    return _mapped(value, lambda strategy: strategy.record())
+    return _mapped(value, lambda strategy: strategy.record(), hashed)
 
 
-def _mapped(value: Any, change: Callable[[Strategy], Any]) -> Any:
+def _mapped(value: Any, change: Callable[[Strategy], Any], leaf: Callable[[Any], Any] = plain) -> Any:
     """Plain data, with every strategy in it changed."""
     if isinstance(value, Strategy):
         return change(value)
     if isinstance(value, Mapping):
-        return {str(name): _mapped(one, change) for name, one in value.items()}
+        return {str(name): _mapped(one, change, leaf) for name, one in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_mapped(one, change) for one in value]
-    return plain(value)
+        return [_mapped(one, change, leaf) for one in value]
+    return leaf(value)
+
+
+PLAIN = (bool, int, float, str, type(None), Mapping, list, tuple, Strategy)

@@ -56,7 +56,7 @@ class Masked(Blend):
         check_strategy("blend", Blend, blend)
         self.blend, self.feather, self.invert = Slerp() if blend is None else blend, feather, invert
         self._path = absolute(mask)
-        self.digest = file_digest(resolve(self._path))
+        file_digest(resolve(self._path))  # one that cannot be read is refused at once
         self.take_fit("crop")
 
     def take_fit(self, fit: str) -> None:

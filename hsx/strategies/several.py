@@ -53,7 +53,8 @@ class SphericalMean(Slerp):
             raise HsxError(f"weights: expected numbers of 0 or more, not all zero, got {weights}; correct them")
         self.weights = list(weights)
         self._contents: list[str] = absolute(contents)
-        self.digests = [file_digest(resolve(path)) for path in self._contents]
+        for path in self._contents:
+            file_digest(resolve(path))  # one that cannot be read is refused at once
         self._fit = "crop"
         self._further: Trajectory | None = None
 

@@ -29,7 +29,8 @@ class SkipDamping(Calibrator):
         omega: weight of the second term, as in Latent, with the damped prediction; 0 keeps the first alone.
 
     Raises:
-        HsxError: for a scale outside [0, 1], a negative radius or a negative omega.
+        HsxError: for a scale outside [0, 1], a negative radius or a negative omega; when called, for a network that
+            does not show its skips (HookedBackbone).
     """
 
     def __init__(self, scale: float = 0.6, radius: int = 1, resolution: int = 0, omega: float = 0.0) -> None:
@@ -44,6 +45,9 @@ class SkipDamping(Calibrator):
 
     def __call__(self, state: StepState) -> Tensor:
         """The moved x, see ``Calibrator``."""
+        if not state.b.skips:
+            raise HsxError(f"SkipDamping: expected a network whose skips are known, got a "
+                           f"{type(state.backbone).__name__}, which shows none; use Latent")
         deep = self.resolution or state.x.shape[-1] // 4
         skips = tuple(damp(s, self.scale, self.radius) if s.shape[-1] <= deep else s for s in state.b.skips)
         damped = replace(state, eps_injected=state.backbone.decode(replace(state.b, h=state.h, skips=skips)))

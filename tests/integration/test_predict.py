@@ -184,6 +184,19 @@ def test_two_processes_make_what_one_makes(tiny_model, pictures):
     assert same(read(pictures / "one"), read(pictures / "two"))
 
 
+@pytest.mark.parametrize("more, said", [
+    (["--model.seed", "5"], "model.seed: expected none, as seed_everything says it for the whole run, got 5"),
+    (["--model", '{"fit": "pad"}'], "model.fit: expected none, as data.fit says it for the whole run, got pad; write "
+     "data.fit: pad instead"),
+    (["--config", "seed.yaml"], "got 0; write seed_everything: 0 instead"),
+    (["--seed_everything", "true"], "seed_everything: expected a whole number, got True")], ids=str)
+def test_what_the_whole_run_is_told_is_not_told_to_the_model(tiny_model, pictures, capsys, monkeypatch, more, said):
+    monkeypatch.chdir(pictures)
+    (pictures / "seed.yaml").write_text("model: {seed: 0}")
+    assert main([*options(tiny_model, pictures), *more]) == 2
+    assert said in capsys.readouterr().err and not (pictures / "out").exists()
+
+
 def test_configs_are_composed_printed_and_read_back(tiny_model, pictures, capsys):
     assert main([*options(tiny_model, pictures), "--print_config"]) == 0
     first = capsys.readouterr().out

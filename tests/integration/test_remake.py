@@ -202,6 +202,27 @@ def test_what_moved_is_named(tiny_model, pictures, capsys):
     assert remade(capsys, one, "--backbone", str(tiny_model)) == [f"{one}: byte-identical"]
 
 
+def test_one_that_cannot_be_made_stops_no_other(tiny_model, pictures, capsys):
+    """Nor does a contact sheet or a foreign picture; what moved into a folder is found by its name there."""
+    assert main(options(tiny_model, pictures, "out", "--trainer.accelerator", "cpu")) == 0
+    out = pictures / "out"
+    count = len(made(out))
+    (pictures / "contents" / "c1.png").rename(pictures / "moved.png")
+    capsys.readouterr()
+    assert main(["remake", *map(str, sorted(out.glob("*.png"))), str(pictures / "styles" / "s0.png")]) == 2
+    said = capsys.readouterr()
+    assert said.out.count(": byte-identical") == count - 2 and f"{count - 2} of {count + 1} are" in said.out
+    assert said.err.splitlines()[:2] == [
+        f"{out / 'grid.png'}: a contact sheet, left out",
+        f"hsx: error: {pictures / 'styles' / 's0.png'}: expected a picture that hsx made, found no record in it (it is "
+        "a PNG; another program that saves a picture leaves it out); name one of a run's pictures"]
+    assert said.err.count("if its content is elsewhere by now, name it with --content") == 2
+    (pictures / "moved.png").rename(pictures / "contents" / "c1.png")
+    (pictures / "contents").rename(pictures / "elsewhere")
+    assert remade(capsys, *made(out), "--content", str(pictures / "elsewhere"))[-1] == (
+        f"{count} of {count} are byte-identical")
+
+
 def test_another_mask_is_said(rows, pictures, capsys):
     assert main([*rows, "--output_dir", str(pictures / "out")]) == 0
     one = str(pictures / "out" / "c0__s0.png")

@@ -72,3 +72,15 @@ def test_no_server_no_host_and_no_hub_are_one_line(monkeypatch, tmp_path):
     ("a/b/c", False), ("~/model", False), ("hsx://demo_faces", False)])
 def test_what_a_hub_id_looks_like(source, hub):
     assert is_hub_id(source) == hub
+
+
+def test_the_hash_of_a_file_that_is_here(tmp_path):
+    file = tmp_path / "a.pt"
+    file.write_bytes(DATA)
+    right = hashlib.sha256(DATA).hexdigest()
+    assert hsx.load_backbone(file, image_size=32, sha256=right.upper()).h_shape == (64, 8, 8)
+    with pytest.raises(hsx.BackboneError, match=f"a.pt: expected sha256 00, got {right}; correct the option"):
+        hsx.load_backbone(file, image_size=32, sha256="00")
+    for source in ("hsx://demo_faces", str(tmp_path), "google/ddpm-cifar10-32"):
+        with pytest.raises(hsx.BackboneError, match="sha256: expected a source that is a single file, got"):
+            hsx.load_backbone(source, sha256=right)

@@ -1,5 +1,7 @@
 """Any network as a Backbone, by a hook."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
@@ -136,3 +138,14 @@ def test_calibration_that_looks_at_skips_is_refused():
     transfer = hsx.Transfer(net, calibrator=IteratedLatent(), inversion_steps=3, generation_steps=3)
     with pytest.raises(hsx.HsxError, match="IteratedLatent: expected a network whose skips are known, got a Hooked"):
         transfer(torch.zeros(1, 3, 16, 16), torch.zeros(1, 3, 16, 16))
+
+
+def test_what_is_known_of_a_pass_is_of_its_own_h_alone():
+    """Whoever changes a bottleneck, with ``with_h`` or not, gets what the network makes of it."""
+    unet = tiny()
+    net = HookedBackbone(unet, sample_size=16)
+    x, t = torch.randn(1, 3, 16, 16), torch.tensor([5])
+    b = net.encode(x, t)
+    other = dataclasses.replace(b, h=2 * b.h)
+    assert net.decode_cost(b) == 0 and net.decode_cost(other) == 1
+    assert torch.equal(net.decode(other), net.decode(b.with_h(2 * b.h))) and not torch.equal(net.decode(other), b.eps)

@@ -5,11 +5,17 @@ The tables name every option there is; one that is added and forgotten here fail
 
 import copy
 import inspect
+import math
 import os
+import re
 import subprocess
 import sys
+from collections import deque
 from dataclasses import fields
+from datetime import date
+from decimal import Decimal
 
+import numpy as np
 import pytest
 import torch
 from diffusers import UNet2DModel
@@ -49,6 +55,7 @@ OPTIONS = {
     "num_train_timesteps": {"num_train_timesteps": 500},
     "rescale_timesteps": {"rescale_timesteps": True, "num_train_timesteps": 500},
     "class_label": {"class_label": 1},
+    "prediction_type": {"prediction_type": "v_prediction"},
     "dtype": {"dtype": "float64"},
 }
 NO_OPTIONS = {  # and why
@@ -225,6 +232,48 @@ def test_a_backbone_of_ones_own_may_add_to_it(tmp_path):
         torch.manual_seed(0)
         found.add(Steered(Own(), "middle", sample_size=8).fingerprint())
     assert len(found) == 2
+
+
+GAIN = 2.0
+
+
+def helper(x):
+    return GAIN * x
+
+
+def through_globals(x):
+    return [helper(one) for one in x]
+
+
+@pytest.mark.parametrize("name, value", [("GAIN", 3.0), ("helper", lambda x: x), ("helper", torch.sin)])
+def test_what_code_takes_from_its_module_counts(monkeypatch, name, value):
+    before = hooked(curve=through_globals).fingerprint()
+    assert before == hooked(curve=through_globals).fingerprint()
+    monkeypatch.setitem(globals(), name, value)
+    assert hooked(curve=through_globals).fingerprint() != before
+
+
+@pytest.mark.parametrize("one, other", [
+    ({"_gain": 1}, {"_gain": 2}), ({1: 1}, {"1": 1}), (re.compile("a"), re.compile("b")), (slice(1, 2), slice(1, 3)),
+    (range(3), range(4)), (Decimal(1), Decimal(2)), (deque([1]), deque([2])), (date(2020, 1, 1), date(2020, 1, 2)),
+    (bytearray(b"a"), bytearray(b"b")), (torch.channels_last, torch.contiguous_format), (math, os),
+    (np.array([Settings(1)]), np.array([Settings(2)])), (np.float32, np.float64),
+    (torch.tensor(1.0).add, torch.tensor(2.0).add), (torch.eye(2).to_sparse(), torch.ones(2, 2).to_sparse()),
+], ids=str)
+def test_values_of_any_type_are_told_apart(one, other):
+    assert fingerprint(one) == fingerprint(copy.deepcopy(one) if one is not math else one) != fingerprint(other)
+
+
+@pytest.mark.parametrize("name", ["facts", "family", "encode", "scheduler"])
+def test_only_a_backbone_s_own_attributes_are_no_part_of_it(name):
+    found = [hooked() for _ in range(2)]
+    for value, backbone in enumerate(found):
+        setattr(backbone.module, name, value)
+    assert len({backbone.fingerprint() for backbone in found}) == 2
+
+
+def test_a_compiled_network_is_the_same():
+    assert fingerprint(torch.compile(hooked().module)) == fingerprint(hooked().module)
 
 
 def test_objects_that_hold_each_other_end():

@@ -9,7 +9,7 @@ from PIL import Image
 
 import hsx
 from hsx.backbones.hooked import HookedBackbone
-from hsx.images import find_images, read_image
+from hsx.images import find_images, read_image, read_mask
 from hsx.strategies import (
     Constant,
     Frobenius,
@@ -238,3 +238,35 @@ def test_a_word_where_hardly_anything_is_injected(net, caplog, given, level, sai
 def test_more_injections_than_steps_are_all(net):
     assert hsx.Transfer(net, injection_steps=400, **STEPS).injection_timesteps == {0, 333, 666, 999}
     assert hsx.Transfer(net, injection_steps=400, **STEPS).injection_steps == 4
+
+
+def test_a_text_is_a_path_everywhere(path, monkeypatch):
+    monkeypatch.setenv("HOME", str(path.parent))
+    for given in (str(path), f"~/{path.name}"):
+        assert torch.equal(read_image(given, 16), read_image(path, 16))
+        assert torch.equal(read_mask(given, 16), read_mask(path, 16))
+    refused(lambda: read_image(b"a.png", 16), "expected the path of a picture, got b'a.png'")
+    refused(lambda: read_mask(np.zeros((2, 2)), 16), "expected the path of a picture, got ")
+    refused(lambda: hsx.load_backbone(5), "source: expected a file, a folder, a Hub id or a URL, got 5")
+    with pytest.raises(hsx.BackboneError, match="found nothing there"):
+        hsx.load_backbone("a" * 5000)
+
+
+def test_numbers_of_numpy_are_numbers(net):
+    def make(kind):
+        return hsx.Transfer(net, seed=kind(3), t_boost=kind(999), t_edit=kind(0), inversion_steps=kind(4),
+                            generation_steps=kind(4), injection_steps=[kind(999), kind(0)])
+    assert torch.equal(make(np.int64)(batch(), batch()), make(int)(batch(), batch()))
+    assert type(make(np.int64).seed) is int and all(type(t) is int for t in make(np.int64).injection_steps)
+
+
+@pytest.mark.parametrize("noise", [
+    lambda x: torch.zeros(1), lambda x: None, lambda x: "a", lambda x: x.long(), lambda x: x[:1]])
+def test_noise_that_is_none_is_refused(net, noise):
+    transfer = hsx.Transfer(net, t_boost=999, t_edit=0, **STEPS)
+    refused(lambda: transfer(batch(), batch(), noise=noise), "noise: expected it to draw floats of shape")
+
+
+def test_timesteps_that_are_none_of_the_generation_s_are_said(net, caplog):
+    hsx.Transfer(net, injection_steps=[999, 666, 665, 5], t_edit=0, **STEPS)
+    assert "2 of 4 timesteps are none of the generation's and inject nothing, such as 5" in caplog.text

@@ -158,3 +158,16 @@ def test_a_blend_inside_another_belongs_to_one_transfer(tmp_path):
     make(4, shared)(images, images.flip(0))
     assert torch.equal(make(9, shared)(images, images.flip(0)), make(9, blend())(images, images.flip(0)))
     assert shared.record() == record
+
+
+def test_strategies_in_a_list_are_told_how_pictures_become_square(tmp_path):
+    class Several(Slerp):
+        def __init__(self, blends):
+            self.blends = blends
+
+    Image.linear_gradient("L").resize((20, 40)).save(tmp_path / "m.png")
+    inside = Transfer(_backbone("cpu"), blend=Several([Masked(str(tmp_path / "m.png"))]), fit="pad").blend.blends[0]
+    alone = Masked(str(tmp_path / "m.png"))
+    assert not torch.equal(inside._area, alone._area)
+    alone.take_fit("pad")
+    assert torch.equal(inside._area, alone._area)
