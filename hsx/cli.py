@@ -220,9 +220,8 @@ def one_line(error: Exception, program: str = "hsx predict", known: Iterable[str
     page, kind = f"{program} --help", name[:-2].removeprefix("model.")
     if kind in DEFAULTS:
         rest, page = _of_strategy(kind, rest, page)
-    elif kind == "trainer.callbacks":
-        given = re.search(r"Given value: (.*)", rest)
-        rest = f"expected callbacks of Lightning, such as DeviceStatsMonitor, got {given[1] if given else rest}; {OWN}"
+    elif kind == "trainer.callbacks" or " subclass of Callback " in rest:
+        name, rest = "trainer.callbacks: ", _of_callback(rest)
     for pattern, told in SAID:
         rest = re.sub(pattern, told, rest)
     unknown = re.match(r"unrecognized arguments: --([\w.]+)", rest)
@@ -249,6 +248,18 @@ def _of_strategy(kind: str, text: str, page: str) -> tuple[str, str]:
         there = closest(option[1], list(inspect.signature(classes[name]).parameters))
         text = f"expected an option of {name} ({', '.join(there) or 'it has none'}), got {option[1]}"
     return re.sub(r'^Parser key "(\w+)":', rf"{name}.\1:", text), f"hsx plugins {name}"
+
+
+def _of_callback(text: str) -> str:
+    """What is said of Lightning's callbacks: what is wrong with the option of one, or which there are."""
+    given = re.search(r"Given value: (.*)", text)
+    inside = re.search(r"Errors: - (?:Problem with given class_path '(?:\w+\.)*(\w+)': )?(.*?) - Not a valid subclass",
+                       text)
+    if inside is None or re.search(NO_CLASS, inside[2]):
+        return f"expected callbacks of Lightning, such as DeviceStatsMonitor, got {given[1] if given else text}; {OWN}"
+    wrong = re.sub(r"^Option '(.*)' is not accepted", r"expected an option that it has, got \1", inside[2])
+    wrong = re.sub(r'^Parser key "(\w+)":', r"\1:", wrong)
+    return f"{inside[1]}: {wrong}" if inside[1] else wrong
 
 
 def closest(name: str, known: list[str]) -> list[str]:

@@ -71,7 +71,7 @@ def _conversion(profile: bytes, mode: str) -> Convert | None:
     """From a profile to sRGB, for pictures of ``mode``; nothing for sRGB itself."""
     opened, space = _opened(profile, mode)
     taken = "RGB" if space == "RGB" else mode  # a grey picture may have a profile of RGB
-    precise = Flags.NOOPTIMIZE if taken in GREYS else Flags.HIGHRESPRECALC
+    precise = Flags.NOOPTIMIZE if taken in (*GREYS, "LAB") else Flags.HIGHRESPRECALC
     try:
         apply = ImageCms.buildTransform(opened, ImageCms.createProfile("sRGB"), taken, "RGB",
                                         ImageCms.Intent.RELATIVE_COLORIMETRIC, precise | Flags.BLACKPOINTCOMPENSATION

@@ -38,7 +38,8 @@ def profile_of(picture: Image.Image, path: Path) -> bytes | None:
         Doubt: for a word that cannot be used.
         ValueError: for a picture of high dynamic range, which has no 8-bit sRGB.
     """
-    chunks = _png_chunks(path) if picture.format == "PNG" and path.is_file() else {}
+    in_memory = not path.is_file()
+    chunks = _png_kept(picture) if in_memory else _png_chunks(path) if picture.format == "PNG" else {}
     if b"cICP" in chunks:
         return _cicp(picture, *struct.unpack(">BBxB", chunks[b"cICP"][:4].ljust(4, b"\0")))
     if "icc_profile" in picture.info:
@@ -50,10 +51,10 @@ def profile_of(picture: Image.Image, path: Path) -> bytes | None:
         return None
     if b"gAMA" in chunks or b"cHRM" in chunks:
         return _png_gamma(picture, chunks)
-    if not path.is_file():  # a picture made in memory
-        return _exif(picture)
     reader = {"JPEG2000": _jp2, "AVIF": _avif, "GIF": _gif, "BMP": _bmp}.get(picture.format or "")
-    return reader(picture, path) if reader else _tiff(picture) if picture.format == "TIFF" else _exif(picture)
+    if reader and not in_memory:
+        return reader(picture, path)
+    return _tiff(picture) if picture.format == "TIFF" else _exif(picture)
 
 
 def _made(picture: Image.Image, primaries: Sequence[float], white: Sequence[float], curve: Sequence[float]) -> bytes:
@@ -81,6 +82,18 @@ def _png_chunks(path: Path) -> dict[bytes, bytes]:
                 found.setdefault(head[4:], file.read(min(length, 32)))
             file.seek(start + length + 4)
     return found
+
+
+def _png_kept(picture: Image.Image) -> dict[bytes, bytes]:
+    """The same of a picture in memory, as far as Pillow keeps them: not cICP; words of the same names are text."""
+    kept = {}
+    if isinstance(picture.info.get("srgb"), int):
+        kept[b"sRGB"] = b""
+    if isinstance(gamma := picture.info.get("gamma"), float):
+        kept[b"gAMA"] = struct.pack(">I", round(gamma * 100_000))
+    if isinstance(numbers := picture.info.get("chromaticity"), tuple):
+        kept[b"cHRM"] = struct.pack(f">{len(numbers)}I", *(round(number * 100_000) for number in numbers))
+    return kept
 
 
 def _png_gamma(picture: Image.Image, chunks: dict[bytes, bytes]) -> bytes | None:
@@ -112,15 +125,15 @@ def _tiff(picture: Image.Image) -> bytes | None:
 
 
 def _exif(picture: Image.Image) -> bytes | None:
-    """Cameras say Adobe RGB by the interoperability index R03 (DCF 2.0), or by the number 2."""
+    """Cameras say Adobe RGB by the interoperability index R03 (DCF 2.0), or by the number 2; sRGB by R98."""
     try:
         exif = picture.getexif()
-        space, index = exif.get_ifd(0x8769).get(0xA001), exif.get_ifd(0xA005).get(1)
+        space, index = exif.get_ifd(0x8769).get(0xA001), str(exif.get_ifd(0xA005).get(1)).strip("\0 ")
     except Exception:  # of broken EXIF Pillow raises all sorts; it then says nothing
         return None
-    if space in (None, 1) or picture.mode in GREY:
+    if space in (None, 1) or index == "R98" or picture.mode in GREY:
         return None
-    if space == 2 or str(index).strip("\0 ") == "R03":
+    if space == 2 or index == "R03":
         return icc.profile(icc.ADOBE_RGB, icc.D65, (563 / 256,))
     raise Doubt(f"EXIF says that its colours are {'uncalibrated' if space == 0xFFFF else f'of space {space}'}, and it "
                 "has no profile")

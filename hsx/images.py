@@ -20,7 +20,7 @@ from torch import Tensor
 from hsx.assets import resolve
 from hsx.checks import got
 from hsx.errors import HsxError, ImageError
-from hsx.reading import opened_picture, read_picture, reading
+from hsx.reading import opened_picture, read_picture, reading, unsaid
 from hsx.sources import MAGIC, in_folder, listed, matching, shown
 
 FITS = ("crop", "pad", "stretch")
@@ -44,7 +44,8 @@ def find_images(source: str, option: str = "pictures") -> list[Path]:
     if path.suffix.lower() == ".txt" and os.path.isfile(path):
         return listed(path, option)
     if os.path.lexists(path):
-        read_image(path, 1)  # a single file that is no picture is refused at once
+        with unsaid():
+            read_image(path, 1)  # a single file that is no picture is refused at once
         return [path]
     if set(MAGIC) & set(source):
         return matching(path, option)

@@ -118,9 +118,20 @@ def _numbers(opened: Image.Image, path: Path) -> Image.Image:
 def _say(path: Path, reason: str, words: str) -> None:
     """One line in the log for a picture, and for one reason NAMED pictures at most."""
     named = _said.setdefault(reason, set())
-    if path not in named and len(named) < NAMED:
+    if path not in named and len(named) < NAMED and log.isEnabledFor(logging.WARNING):
         named.add(path)
         log.warning("%s: %s%s", shown(path), words, "; further ones are not named" if len(named) == NAMED else "")
+
+
+@contextmanager
+def unsaid() -> Iterator[None]:
+    """Within it nothing is said of pictures: it is where the run reads them, perhaps in another process."""
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def _rgb(picture: Image.Image, profile: bytes | None = None) -> Image.Image:

@@ -6,11 +6,15 @@ beforehand, name by name, and everything else is refused.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
+from typing import Any
 
 import jsonargparse
+import yaml
 from lightning.pytorch import callbacks
 from omegaconf import OmegaConf
 
@@ -20,6 +24,8 @@ from hsx.errors import HsxError
 STRATEGIES = ("schedule", "blend", "normalizer", "calibrator")
 CALLBACKS = "lightning.pytorch.callbacks"
 FLAG = "--trust"
+MODE = "omegaconf+"  # how jsonargparse reads a config
+MOST = 10_000  # values in one that has YAML's aliases, each written out
 
 
 def taken_out(argv: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -54,6 +60,7 @@ def only_known_classes(trusted: Sequence[str]) -> Iterator[None]:
         homes = [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
         allowed += [f"{home}.{cls.__name__}" for home in homes
                     if getattr(sys.modules.get(home), cls.__name__, None) is cls]
+    _limit_aliases()
     OmegaConf.clear_resolver("oc.env")  # a config is no way to the environment, where secrets are
     jsonargparse.set_parsing_settings(
         instantiate_subclass_spec_in_any=False, config_read_mode_urls_enabled=False,
@@ -62,3 +69,28 @@ def only_known_classes(trusted: Sequence[str]) -> Iterator[None]:
         yield
     finally:
         jsonargparse.set_parsing_settings(import_path_denylist=allowed)
+
+
+@cache
+def _limit_aliases() -> None:
+    """A config of nine lines whose aliases stand for billions of values is refused before it is written out."""
+    jsonargparse.ArgumentParser(parser_mode=MODE).parse_string("{}")  # which makes the loader that is to be limited
+    load = jsonargparse.get_loader(MODE)
+
+    def limited(text: str) -> Any:
+        if "&" in text and "*" in text and _values(yaml.compose(text, yaml.SafeLoader), {}) > MOST:
+            raise HsxError(f"config: expected at most {MOST:,} values, got more by its aliases (*); write them out")
+        return load(text)
+
+    jsonargparse.set_loader(MODE, limited, (yaml.YAMLError,))
+
+
+def _values(node: Any, known: dict[int, float]) -> float:
+    """How many values a YAML node has, its aliases written out; without end where it holds itself."""
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = math.inf
+        parts = (part if isinstance(part, tuple) else (part,) for part in node.value)
+        known[id(node)] = 1 + sum(_values(one, known) for part in parts for one in part)
+    return known[id(node)]

@@ -16,7 +16,9 @@ SECRET = re.compile(  # names of parameters that let somebody in for a while, an
 AZURE = {"sv", "ss", "srt", "st", "se", "sr", "sp", "sip", "spr", "skoid", "sktid", "skt", "ske", "sks", "skv", "saoid",
          "suoid", "scid", "sdd", "ses", "si"}  # of a shared access signature, where there is a sig
 ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]+:/{1,2}[^\s'\"<>]+", re.IGNORECASE)  # one slash where it went through a Path
-PARAMETER = re.compile(rf"([?&](?:{SECRET.pattern})=)[^&\s'\"]+", re.IGNORECASE)
+WHOLE = re.compile(  # scheme, host, path, and what a query, a fragment or a parameter of the path starts with
+    r"(\w[\w+.-]*:/{1,2})([^/?#]*)((?:/.*?)?)([?#;&]|%3f|$)", re.IGNORECASE | re.DOTALL)
+PARAMETER = re.compile(rf"((?<![\w-])(?:{SECRET.pattern})=)[^&\s'\"]+", re.IGNORECASE)
 
 
 def is_url(source: str) -> bool:
@@ -25,18 +27,17 @@ def is_url(source: str) -> bool:
 
 
 def public_url(url: str) -> str:
-    """A URL as it may be kept and shown: without user, password, query and fragment.  Other texts as they are.
+    """A URL as it may be kept and shown: without user, password, query, fragment and parameters of its path.
 
-    Where a query or a fragment was left out it ends in ``?…``.
+    Where one of the last three was left out it ends in ``?…``.  Other texts are as they are.
     """
     return _cut(url) if is_url(url) else url
 
 
 def _cut(url: str) -> str:
-    scheme, rest, left_out = re.match(r"(\w[\w+.-]*:/{1,2})([^?#]*)(.*)", url, re.DOTALL).groups()  # type: ignore[union-attr]
-    host, slash, path = rest.partition("/")
+    scheme, host, path, mark = WHOLE.match(url).groups()  # type: ignore[union-attr]
     host = re.sub(r":(?!\d*$)[^\]]*$", "", host.rpartition("@")[2])  # without a port that is none
-    return f"{scheme}{host}{slash}{path}{CUT if left_out else ''}"
+    return f"{scheme}{host}{path}{CUT if mark else ''}"
 
 
 def without_secrets(text: str) -> str:
@@ -64,7 +65,7 @@ def identity(url: str) -> str:
     names = {name.lower() for name, _ in query}
     kept = [(name, value) for name, value in query
             if not SECRET.fullmatch(name) and not (names >= {"sig", "se"} and name.lower() in AZURE)]
-    return urlunsplit((scheme, host, path, urlencode(kept), ""))
+    return urlunsplit((scheme, host, re.sub(";jsessionid=[^/;]*", "", path, flags=re.IGNORECASE), urlencode(kept), ""))
 
 
 def request_of(url: str) -> tuple[str, str | None]:

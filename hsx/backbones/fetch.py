@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import urllib.request
+import zipfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -71,7 +72,7 @@ def from_url(url: str, sha256: str | None = None) -> Path:
         BackboneError: if it cannot be fetched whole, is no checkpoint, or has another hash.
     """
     same = identity(url)
-    name = re.sub(r"[^\w.-]", "_", unquote(urlsplit(same).path.rpartition("/")[2]))[-100:] or "model"
+    name = re.sub(r"[^\w.-]", "_", unquote(urlsplit(public_url(same)).path.rpartition("/")[2]))[-100:] or "model"
     path = cache_folder() / f"{hashlib.sha256(same.encode()).hexdigest()[:12]}-{name}"
     try:
         if path.exists():
@@ -120,6 +121,8 @@ def _download(url: str, part: Path) -> None:
     if user:
         request.add_unredirected_header("Authorization", "Basic " + base64.b64encode(user.encode()).decode())
     with _opener().open(request, timeout=60) as response, part.open("wb") as file, Progress(transient=True) as bar:
+        if response.status != 200:
+            raise OSError(f"it answers with HTTP {response.status}, not with a whole file")
         length = response.headers.get("Content-Length")
         room = min(MOST, shutil.disk_usage(part.parent).free)
         if length and int(length) > room:
@@ -136,10 +139,12 @@ def _download(url: str, part: Path) -> None:
 
 
 def _check(url: str, path: Path, sha256: str | None, remedy: str) -> None:
-    """That a file is no page of a website, and has the hash that was given."""
+    """That a file is no page of a website, no archive without its end, and has the hash that was given."""
     with path.open("rb") as file:
         head = file.read(512)
         found = _kind(head)
+        if head.startswith(b"PK") and not zipfile.is_zipfile(path):
+            found = "an archive that is cut short"
         if found:
             raise BackboneError(f"{public_url(url)}: expected a checkpoint, got {found}; {remedy}, or fetch the file "
                                 "by hand")

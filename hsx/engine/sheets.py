@@ -11,6 +11,7 @@ from hsx.engine.pairing import PairList
 from hsx.engine.record import RECORD, record_of, to_json
 from hsx.errors import HsxError, ImageError
 from hsx.images import grid, read_image, read_png, to_picture, write_png
+from hsx.reading import unsaid
 
 SIDE = 24  # at most so many rows and columns a page
 PAGES = 50  # at most so many pages
@@ -30,7 +31,8 @@ def write_sheets(pairs: PairList, folder: Path, size: int, fit: str) -> list[Pat
                 if isinstance(source, str):
                     drawn[place] = read_png(folder / f"{source}.png")
                 else:
-                    drawn[place] = to_picture(read_image(source, size, fit))
+                    with unsaid():
+                        drawn[place] = to_picture(read_image(source, size, fit))
             except ImageError:
                 pass  # left white
         if drawn:

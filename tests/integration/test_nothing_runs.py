@@ -103,6 +103,9 @@ def test_no_class_path_in_a_config_runs_or_imports(canary, capsys, part):
         assert any(part in said for part in named), (key, config, said)
     assert not (canary / "ran").exists()
 
+SWELLING = "a0: &a0 [x]\n" + "\n".join(  # a dozen lines that stand for 9 ** 11 values
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12))
+
 
 @pytest.mark.parametrize("text, said", [
     ("model: {t_edit: !!python/object/apply:os.system ['touch ran']}", "could not determine a constructor"),
@@ -117,6 +120,9 @@ def test_no_class_path_in_a_config_runs_or_imports(canary, capsys, part):
     (f"model: {{seed: 1}}\nstore: {{path: '{CODE}', dtype: '${{store.path}}'}}", "store.dtype"),
     (f"model: {{t_edit: {CODE}, schedule: '${{model.t_edit}}'}}", "t_edit"),
     ("config: other.yaml", "model.schedule"),
+    (SWELLING, "config: expected at most 10,000 values, got more by its aliases (*); write them out"),
+    (SWELLING.replace("[x]", "{x: 1}").replace("[", "{<<: [").replace("]", "]}"), "config: expected at most 10,000 "),
+    ("model: {t_edit: &a [*a]}", "config: expected at most 10,000 values"),
 ])
 def test_no_tag_anchor_or_resolver_runs_or_imports(canary, capsys, text, said):
     (canary / "config.yaml").write_text(text)
@@ -135,6 +141,12 @@ def test_no_tag_anchor_or_resolver_runs_or_imports(canary, capsys, text, said):
     (["--trainer.callbacks", f"[{{class_path: {CANARY}.Call}}]"], "name its module with --trust"),
     (["--trainer.callbacks+", "subprocess.Popen", "--trainer.callbacks.args", "ls"], "trainer.callbacks"),
     (["--trainer.callbacks.help", f"{CANARY}.Call"], "trainer.callbacks"),
+    (["--trainer.callbacks", "[{class_path: TQDMProgressBar, init_args: {leafe: 3}}]"],
+     "trainer.callbacks: TQDMProgressBar: expected an option that it has, got leafe; see"),
+    (["--trainer.callbacks", "[{class_path: TQDMProgressBar, init_args: {refresh_rate: x}}]"],
+     "trainer.callbacks: TQDMProgressBar: refresh_rate: expected int, got x; see"),
+    (["--trainer.callbacks", "[{class_path: Timer, init_args: {duration: x}}]"],
+     "trainer.callbacks: `Timer(duration='x')` is not a valid duration"),
     (["--model.backbone.family", f"{{class_path: {CODE}}}"], "family"),
     (["--model.backbone.class_path", CODE], "class_path: expected options among"),
     (["--model.backbone", f"{{class_path: {CODE}}}"], "model.backbone"),

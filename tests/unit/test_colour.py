@@ -10,8 +10,10 @@ from PIL import Image, ImageCms
 from PIL._util import DeferredError
 
 from hsx import colour, icc
+from hsx.engine.pairing import product
+from hsx.engine.sheets import write_sheets
 from hsx.errors import ImageError
-from hsx.images import read_image, read_mask
+from hsx.images import find_images, read_image, read_mask
 from hsx.strategies import Masked
 
 from .. import profiles
@@ -181,6 +183,16 @@ def test_few_pictures_are_named_for_one_reason(tmp_path, said):
     assert len(lines) == 10 and lines[9].endswith("; further ones are not named") and "further" not in lines[8]
 
 
+def test_nothing_is_said_where_a_run_reads_a_picture_once_more(tmp_path, said):
+    Image.fromarray(PIXELS).save(tmp_path / "a.png", icc_profile=cmyk())
+    pairs = product([tmp_path / "a.png"], [tmp_path / "a.png"])
+    for _ in range(2):
+        assert find_images(str(tmp_path / "a.png")) == [tmp_path / "a.png"]
+        assert write_sheets(pairs, tmp_path / "out", 24, "crop") and not said.records
+    read(tmp_path / "a.png")
+    assert len(said.records) == 1
+
+
 def test_a_pillow_without_littlecms_refuses_pictures_with_profiles_alone(tmp_path, monkeypatch):
     Image.fromarray(PIXELS).save(tmp_path / "plain.png")
     Image.fromarray(PIXELS).save(tmp_path / "a.png", icc_profile=matrix(P3, 2.2))
@@ -195,7 +207,7 @@ def test_masks_are_numbers(tmp_path, said):
     Image.fromarray(PIXELS[..., 0]).save(tmp_path / "m.png", icc_profile=grey(1.0))
     assert (read_mask(tmp_path / "m.png", 24)[0].numpy() * 255).round().astype(int).tolist() == PIXELS[..., 0].tolist()
     assert "m.png: a mask's values are numbers: its colour profile is not applied" in said.text
-    area = Masked(str(tmp_path / "m.png")).area
+    area = Masked(str(tmp_path / "m.png"))._area
     assert abs(area.mean().item() - PIXELS[..., 0].mean() / 255) < 0.01
     said.clear()
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

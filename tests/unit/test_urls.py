@@ -27,6 +27,8 @@ SECRETS = ("SECRET", "hf_abcdefghijklmnop")
     ("https://user:SECRET@h:8/a.pt", "https://h:8/a.pt"), ("https://SECRET@h/a.pt#SECRET", "https://h/a.pt?…"),
     ("HTTP://u:SECRET@h/a%20b.pt?token=SECRET", "HTTP://h/a%20b.pt?…"), ("s3://SECRET:x@bucket/a", "s3://bucket/a"),
     ("https://h?token=SECRET", "https://h?…"), ("https://h/a@b.pt", "https://h/a@b.pt"), ("a/b?c", "a/b?c"),
+    ("https://h/a.pt;jsessionid=SECRET", "https://h/a.pt?…"), ("https://h/a.pt%3Fsig%3DSECRET", "https://h/a.pt?…"),
+    ("https://h/a.pt&token=SECRET", "https://h/a.pt?…"), ("https://u:1;SECRET@h/a.pt", "https://h/a.pt"),
     ("hsx://demo_faces", "hsx://demo_faces"), ("google/ddpm", "google/ddpm"), ("C:\\a.pt", "C:\\a.pt")])
 def test_what_is_shown_of_a_url(url, shown):
     assert public_url(url) == shown
@@ -37,6 +39,7 @@ def test_what_is_shown_of_a_url(url, shown):
     ("(http://h/a?x=SECRET)", "(http://h/a?…)"),
     ("nothing at https:/h/a?token=SECRET", "nothing at https:/h/a?…"), ("h/a.pt?X-Amz-Signature=SECRET&id=1: no",
                                                                          "h/a.pt?X-Amz-Signature=…&id=1: no"),
+    ("HTTP Error 403: token=SECRET", "HTTP Error 403: token=…"), ("expected a token", "expected a token"),
     ("Illegal header b'Bearer hf_abcdefghijklmnop'", "Illegal header b'Bearer hf_…'"), ("a: b, c", "a: b, c")])
 def test_what_is_shown_of_an_error(text, shown):
     assert without_secrets(text) == shown
@@ -96,8 +99,9 @@ def server(tmp_path, monkeypatch):
             place = {"to_file": "file:///etc/hostname?SECRET", "to_ftp": "ftp://u:SECRET@h/a", "round": "/round?SECRET",
                      "moved": "/a.pt?token=SECRET"}.get(name)
             body = {"page.pt": b"<!DOCTYPE html><p>SECRET", "empty.pt": b"", "error.pt": b'{"error": "SECRET"}',
-                    "xml.pt": b"<?xml version='1.0'?><Error/>", "text.pt": b"version https://git-lfs"}.get(name, DATA)
-            self.send_response(302 if place else 403 if name == "forbidden.pt" else 200)
+                    "xml.pt": b"<?xml version='1.0'?><Error/>", "text.pt": b"version https://git-lfs",
+                    "cut.pt": DATA[:5000]}.get(name, DATA)
+            self.send_response(302 if place else {"forbidden.pt": 403, "part.pt": 206}.get(name, 200))
             if place:
                 self.send_header("Location", place)
             self.send_header("Content-Length", str(10**15 if name == "huge.pt" else len(body)))
@@ -118,7 +122,8 @@ def server(tmp_path, monkeypatch):
     ("page.pt", "expected a checkpoint, got a page of HTML"), ("empty.pt", "got an empty file"),
     ("error.pt", "got JSON"),
     ("xml.pt", "got a page of HTML or XML"), ("text.pt", "got a file that starts otherwise"),
-    ("huge.pt", "bytes, more than"),
+    ("huge.pt", "bytes, more than"), ("cut.pt", "got an archive that is cut short"),
+    ("part.pt", "answers with HTTP 206"),
     ("to_file", "file:///etc/hostname\\?…' is not allowed"), ("to_ftp", "leads from http to ftp, which is refused"),
     ("round", "HTTP Error"),
     ("forbidden.pt", "HTTP Error 403")])
@@ -134,17 +139,18 @@ def test_a_wrong_answer_is_a_line_without_secrets_and_leaves_nothing(server, cap
 
 def test_a_fresh_signature_fetches_nothing_again_and_another_file_does(server):
     host, asked, cache = server
-    for query in ("sig=1", "X-Amz-Signature=SECRET", "", "token=3#a"):
-        path = from_url(f"HTTP://{host}/a.pt?{query}")
+    for query in ("?sig=1", "?X-Amz-Signature=SECRET", "", "?token=3#a", ";jsessionid=SECRET"):
+        path = from_url(f"HTTP://{host}/a.pt{query}")
     assert len(asked) == 1 and "SECRET" not in path.name
     user = from_url(f"http://me:my%20SECRET@{host}/b.pt")
     assert asked[-1][1] == "Basic " + base64.b64encode(b"me:my SECRET").decode() and "SECRET" not in user.name
     assert from_url(f"http://{host}/a.pt?id=1") != from_url(f"http://{host}/a.pt?id=2") and len(asked) == 4
+    assert "SECRET" not in from_url(f"http://{host}/a.pt%3Fsig%3DSECRET").name
     assert from_url(f"http://{host}/moved").read_bytes() == DATA
     path.write_bytes(b"<html>")
     with pytest.raises(hsx.BackboneError, match=f"take {path} away to fetch it again"):
         from_url(f"http://{host}/a.pt")
-    path.write_bytes(b"PK\3\4 another")
+    path.write_bytes(b"\x80 another")
     with pytest.raises(hsx.BackboneError, match=f"expected sha256 12ab, got .*take {path} away to fetch it again"):
         from_url(f"http://{host}/a.pt", "12ab")
     with pytest.raises(hsx.BackboneError, match="expected a whole address, got one without"):
@@ -172,7 +178,7 @@ def test_no_signature_is_kept_anywhere(server, pictures, capsys, caplog):
 
 
 NOBODY = """
-import os
+import encodings.utf_8_sig, os
 import hsx.catalogue, hsx.cli, hsx.commands, hsx.show_command, hsx.store_command
 hsx.plugins.load()
 os.setuid(54321)  # who has no name, and so no home
