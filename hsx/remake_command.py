@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from hsx import cli
+from hsx import cli, trust
 from hsx.engine.record import RECORD, record_of
 from hsx.engine.remake import Wanted
 from hsx.engine.remake import remake as made_again
@@ -34,7 +34,10 @@ def remake(argv: list[str]) -> int:
         parser.add_argument(f"--{of}", metavar="FILE_OR_FOLDER", help=f"where the {of} is by now, or its folder")
     parser.add_argument("--backbone", metavar="SOURCE", help="where the network is by now")
     parser.add_argument("--output", metavar="FILE_OR_FOLDER", help="where the new pictures go; by default nowhere")
+    parser.add_argument(trust.FLAG, metavar="MODULE", help="a module of yours whose strategies may be made")
+    trusted, argv = trust.taken_out(argv)
     given = parser.parse_args(argv)
+    trust.register(trusted)
     moved = {of: getattr(given, of) for of in MOVED if getattr(given, of)}
     pictures = [expanded(name, "picture") for name in given.pictures]
     if len(pictures) > 1:

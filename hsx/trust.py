@@ -6,6 +6,8 @@ beforehand, name by name, and everything else is refused.
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import math
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,7 +21,8 @@ from lightning.pytorch import callbacks
 from omegaconf import OmegaConf
 
 from hsx import plugins
-from hsx.errors import HsxError
+from hsx.errors import HsxError, first_line
+from hsx.strategies import Strategy
 
 STRATEGIES = ("schedule", "blend", "normalizer", "calibrator")
 CALLBACKS = "lightning.pytorch.callbacks"
@@ -48,6 +51,23 @@ def taken_out(argv: Sequence[str]) -> tuple[list[str], list[str]]:
             raise HsxError(f"{FLAG}: expected modules of yours such as my_schedules, got '{module}'; their classes may "
                            "then be named")
     return trusted, others
+
+
+def register(trusted: Sequence[str]) -> None:
+    """Take the strategies of trusted modules for registered, under their whole names.
+
+    Raises:
+        HsxError: for a module that cannot be imported.
+    """
+    plugins.load()
+    for name in trusted:
+        try:
+            module = importlib.import_module(name)
+        except Exception as error:  # whatever somebody's module raises
+            raise HsxError(f"{FLAG}: expected a module that can be imported, got {name} ({type(error).__name__}: "
+                           f"{first_line(error)}); mend it, or set PYTHONPATH") from None
+        Strategy.listed.update({f"{cls.__module__}.{cls.__qualname__}": cls for cls in vars(module).values()
+                                if isinstance(cls, type) and issubclass(cls, Strategy) and not inspect.isabstract(cls)})
 
 
 @contextmanager

@@ -68,10 +68,14 @@ class Pairs(lightning.LightningDataModule):
     @staticmethod
     def _pairs(contents: str | None, styles: str | None, pairs: str | list[dict] | None, pairing: str,
                per_content: int, seed: int) -> PairList:
+        for name, value, usual in (("per_content", per_content, 1), ("pairing_seed", seed, 0)):
+            if value != usual and (pairing != "random" or pairs is not None):
+                raise HsxError(f"data.{name}: expected data.pairing random with it, got "
+                               f"{'a table' if pairs is not None else pairing}; add --data.pairing random, or leave it out")
         if pairs is not None:
             if contents is not None or styles is not None:
                 raise HsxError("data: expected either data.pairs or data.contents and data.styles, got both; "
-                               "leave one out")
+                               "leave one out (of a config's: --data.contents null --data.styles null)")
             return read_table(resolve(pairs) if isinstance(pairs, str) else pairs)
         if contents is None or styles is None:
             given = {"contents": contents, "styles": styles}

@@ -339,3 +339,18 @@ def test_all_48_pictures_of_the_demo(tmp_path, all_cores, capsys):
     first = time.monotonic() - begun
     assert remade(capsys, *made(tmp_path))[-1] == "48 of 48 are byte-identical"
     assert time.monotonic() - begun < 2.5 * first
+
+
+def test_a_strategy_of_a_module_that_the_command_line_trusts(tiny_model, pictures, tmp_path, capsys, monkeypatch):
+    (tmp_path / "my_halves.py").write_text(
+        "from hsx.strategies import BlendingSchedule\n\n\nclass Half(BlendingSchedule):\n"
+        "    def __init__(self, of: float = 1.0) -> None:\n        self.of = of\n\n"
+        "    def gamma(self, t: int) -> float:\n        return self.of / 2\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    out, trust = pictures / "out", ["--trust", "my_halves"]
+    assert main(["predict", "--model.backbone", str(tiny_model), "--data.contents", str(pictures / "contents" / "c0.png"),
+                 "--data.styles", str(pictures / "styles"), "--output_dir", str(out), *FEW,
+                 "--model.schedule", "{class_path: my_halves.Half, init_args: {of: 0.8}}", *trust]) == 0
+    assert remade(capsys, *trust, *made(out))[-1] == "2 of 2 are byte-identical"
+    assert main(["remake", "--trust", "my_hales", *made(out)]) == 2
+    assert "--trust: expected a module that can be imported, got my_hales" in capsys.readouterr().err
