@@ -49,9 +49,10 @@ def inspect(argv: list[str]) -> int:
 def _table(source: str, found: dict[str, Any]) -> Table:
     table = Table("", "", "", title=public_url(source), title_justify="left", show_header=False)
     table.columns[0].no_wrap = True
+    table.columns[1].overflow = "fold"  # names of files are told whole
     table.add_row("family", found["family"], "read")
     for name, fact in found["facts"].items():
-        table.add_row(name, str(fact["value"]), fact["origin"])
+        table.add_row(name, _short(fact["value"]), fact["origin"])
     table.add_section()
     for name, what in found.get("missing", {}).items():
         table.add_row(name, "?", f"to be given{', or the other' if name.startswith('num_head') else ''}: {what}")
@@ -66,6 +67,11 @@ def _table(source: str, found: dict[str, Any]) -> Table:
     for skip in found["skips"]:
         table.add_row(skip["module"], _times(skip["shape"]), "skip")
     return table
+
+
+def _short(value: Any) -> str:
+    """A fact's value; of a long list, such as betas, how many they are."""
+    return str(value) if not isinstance(value, list) or len(value) < 10 else f"{len(value)} numbers"
 
 
 def describe(backbone: Backbone) -> dict[str, Any]:

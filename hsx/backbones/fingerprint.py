@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 LEFT_OUT = frozenset(vars(nn.Module())) | {  # torch's own tables, walked through below; all is in evaluation
-    "facts", "family",  # where a backbone comes from, not what it computes
+    "facts", "family", "scheduler",  # where a backbone comes from, not what it computes
     "encode", "decode",  # on an instance: the class's own, counted
 }
 KNOWN = ("torch.", "diffusers.", "hsx.", "builtins.", "abc.", "typing.")  # told by name; the code of others is hashed

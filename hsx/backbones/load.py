@@ -57,6 +57,8 @@ def _load(source: str, options: Options) -> Backbone:
     if not source.strip():
         raise BackboneError("source: expected a checkpoint file, a folder, a Hub id or a URL, got an empty name; name "
                             "one")
+    if options.sha256 and not is_url(source):
+        raise BackboneError(f"sha256: expected it with the URL of a file, got it with {source}; leave it out")
     if is_url(source):
         path, source = from_url(source, options.sha256), public_url(source)
     elif not path.exists() and is_hub_id(source):

@@ -138,12 +138,15 @@ def _foreign(path: Path, name: str, kind: str, index: dict[str, Any]) -> Backbon
 
 
 def _scheduler(home: Path, unet: Path, index: dict[str, Any]) -> Path | None:
-    """The scheduler's config: the pipeline's, or that of the training whose checkpoint this is."""
+    """The scheduler's config: the pipeline's, or that of the training in whose folder this checkpoint lies."""
     name = "scheduler_config.json"
-    places = dict.fromkeys([home / "scheduler" / name, home / name, unet / "scheduler" / name, unet / name])
-    found = [file for file in places if file.is_file()]
-    if not found and SAVED.fullmatch(home.name):
-        found = [file for file in (home.parent / "scheduler" / name, home.parent / name) if file.is_file()]
+
+    def beside(*folders: Path) -> list[Path]:
+        return [file for file in dict.fromkeys(folder / name for folder in folders) if file.is_file()]
+
+    found = beside(home / "scheduler", home, unet / "scheduler", unet)
+    found = found or beside(*(folder for folder in _folders(home) if not (folder / "config.json").is_file()))
+    found = found or beside(home.parent / "scheduler", home.parent)
     told = [{k: v for k, v in read_json(file).items() if not k.startswith("_diffusers")} for file in found]
     other = next((file for file, config in zip(found, told, strict=True) if config != told[0]), None)
     if other:

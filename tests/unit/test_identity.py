@@ -49,6 +49,7 @@ OPTIONS = {
     "num_train_timesteps": {"num_train_timesteps": 500},
     "rescale_timesteps": {"rescale_timesteps": True, "num_train_timesteps": 500},
     "class_label": {"class_label": 1},
+    "prediction_type": {"prediction_type": "v_prediction"},
     "dtype": {"dtype": "float64"},
 }
 NO_OPTIONS = {  # and why
