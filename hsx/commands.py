@@ -40,7 +40,7 @@ def inspect(argv: list[str]) -> int:
     if given.json:
         print(json.dumps(found, indent=1))
     else:
-        Console().print(_table(given.source, found))
+        Console(markup=False, emoji=False).print(_table(given.source, found))
     if unsaid:
         raise unsaid
     return 0
@@ -102,6 +102,8 @@ def convert(argv: list[str]) -> int:
     parser.add_argument("--hsx-only", action="store_true",
                         help="write what hsx alone reads, for a network that diffusers' configs cannot describe")
     given = _parse(parser, argv)
+    if "://" in given.folder or not given.folder.strip():
+        raise HsxError(f"folder: expected a folder, got {json.dumps(public_url(given.folder))}; name one")
     export(_load(given), expanded(given.folder, "folder"), given.hsx_only)
     opens = "hsx" if given.hsx_only else "hsx and diffusers.DDPMPipeline.from_pretrained"
     print(f"written: {given.folder}, which {opens} can open")

@@ -32,7 +32,7 @@ class Place(NamedTuple):
     """Where the parts of a model lie."""
 
     unet: Path  # the folder with the U-Net's config.json
-    left: tuple[str, ...]  # other U-Nets that were left out
+    left: tuple[str, ...]  # other U-Nets, and files of weights beside its folder, that were left out
     scheduler: Path | None  # its config
 
 
@@ -59,7 +59,8 @@ def find(path: Path) -> Place:
         siblings = _nets(home, _index(home), only=path.name)
     else:
         siblings = nets
-    left = tuple(_short(net, home) for net in siblings if net != unet)
+    files = [file.name for file in sorted(home.iterdir()) if home != unet and _is_weights(file)]
+    left = (*(_short(net, home) for net in siblings if net != unet), *files)
     return Place(unet, left, _scheduler(home, unet, _index(home)))
 
 
@@ -167,7 +168,7 @@ def _instead(path: Path) -> str:
     """What a folder holds that is no model, and what to do."""
     files = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
     folders = _folders(path)
-    weights = [file for file in files if NAME.match(file.name) and not BESIDE.match(file.name)]
+    weights = [file for file in files if _is_weights(file)]
     models = [p for p in folders if (p / "model_index.json").is_file() or (p / "config.json").is_file()
               or (p / "unet" / "config.json").is_file()]
     snapshots = _folders(path / "snapshots") if (path / "snapshots").is_dir() else []
@@ -194,6 +195,10 @@ def _class_of(config: Path) -> str | None:
         return None  # said where it is the U-Net's
     kinds = told.get("_class_name") or told.get("architectures") or told.get("model_type")
     return shown(kinds[0] if isinstance(kinds, list) and kinds else kinds) if kinds else None
+
+
+def _is_weights(file: Path) -> bool:
+    return file.is_file() and bool(NAME.match(file.name)) and not BESIDE.match(file.name)
 
 
 def _folders(path: Path) -> list[Path]:

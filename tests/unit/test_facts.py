@@ -120,6 +120,17 @@ def test_inspect_of_pictures_that_are_too_small_for_the_network(tmp_path, capsys
     assert "image_size: expected more than 2" in capsys.readouterr().err
 
 
+def test_names_are_told_as_they_are(tmp_path, capsys):
+    folder = tmp_path / "a [red] b[" / "x]"
+    net().save_pretrained(folder / "unet")
+    (folder / "unet" / FILE).rename(folder / "unet" / "model_of_[bold]_the_[blue]_day_of_a_long_:cat:.safetensors")
+    assert main(["inspect", str(folder)]) == 0
+    told = capsys.readouterr().out.replace(" ", "").replace("│", "").replace("\n", "")
+    assert "[red]" in told and "[blue]" in told and ":cat:" in told
+    assert main(["convert", str(folder), "hsx://new"]) == 2
+    assert 'folder: expected a folder, got "hsx://new"; name one' in capsys.readouterr().err
+
+
 def test_what_hsx_alone_reads_is_held_to_lists_too(folder, tmp_path):
     network = hsx.load_backbone(folder, rescale_timesteps=True, schedule="cosine", num_train_timesteps=4000)
     for i, (changes, said) in enumerate([

@@ -200,6 +200,13 @@ def test_a_flat_folder_as_the_first_models_of_the_hub(made, folder):
     assert off(hsx.load_backbone(folder / FILE), made[1]) < 1e-5
 
 
+def test_weights_beside_the_folder_of_the_unet_are_named(folder):
+    torch.save({"shadow_params": []}, folder / "ema.pt")
+    torch.save({}, folder / "optimizer.pt")
+    for source in (folder, folder / "unet", folder / "unet" / FILE):
+        assert hsx.load_backbone(source).facts["weights"].origin == "read; left out: ema.pt"
+
+
 @pytest.mark.parametrize("name", ["noise_scheduler", "scheduler_ddpm"])
 def test_a_scheduler_in_a_folder_of_another_name(folder, name):
     (folder / "model_index.json").unlink()
