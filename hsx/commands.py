@@ -40,7 +40,7 @@ def inspect(argv: list[str]) -> int:
     if given.json:
         print(json.dumps(found, indent=1))
     else:
-        Console().print(_table(given.source, found))
+        Console(markup=False, emoji=False).print(_table(given.source, found))
     if unsaid:
         raise unsaid
     return 0
@@ -49,9 +49,10 @@ def inspect(argv: list[str]) -> int:
 def _table(source: str, found: dict[str, Any]) -> Table:
     table = Table("", "", "", title=public_url(source), title_justify="left", show_header=False)
     table.columns[0].no_wrap = True
+    table.columns[1].overflow = "fold"  # names of files are told whole
     table.add_row("family", found["family"], "read")
     for name, fact in found["facts"].items():
-        table.add_row(name, str(fact["value"]), fact["origin"])
+        table.add_row(name, _short(fact["value"]), fact["origin"])
     table.add_section()
     for name, what in found.get("missing", {}).items():
         table.add_row(name, "?", f"to be given{', or the other' if name.startswith('num_head') else ''}: {what}")
@@ -66,6 +67,11 @@ def _table(source: str, found: dict[str, Any]) -> Table:
     for skip in found["skips"]:
         table.add_row(skip["module"], _times(skip["shape"]), "skip")
     return table
+
+
+def _short(value: Any) -> str:
+    """A fact's value; of a long list, such as betas, how many they are."""
+    return str(value) if not isinstance(value, list) or len(value) < 10 else f"{len(value)} numbers"
 
 
 def describe(backbone: Backbone) -> dict[str, Any]:
@@ -96,6 +102,8 @@ def convert(argv: list[str]) -> int:
     parser.add_argument("--hsx-only", action="store_true",
                         help="write what hsx alone reads, for a network that diffusers' configs cannot describe")
     given = _parse(parser, argv)
+    if "://" in given.folder or not given.folder.strip():
+        raise HsxError(f"folder: expected a folder, got {json.dumps(public_url(given.folder))}; name one")
     export(_load(given), expanded(given.folder, "folder"), given.hsx_only)
     opens = "hsx" if given.hsx_only else "hsx and diffusers.DDPMPipeline.from_pretrained"
     print(f"written: {given.folder}, which {opens} can open")

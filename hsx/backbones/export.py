@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 
 from hsx.backbones.base import Backbone
 from hsx.backbones.folder import HSX_FILE, HSX_WEIGHTS, NOTES
-from hsx.backbones.scheduler import BETAS, DEFAULTS, UNDERSTOOD, schedule_of
+from hsx.backbones.options import Options
+from hsx.backbones.scheduler import BETAS, DEFAULTS, UNDERSTOOD, read_scheduler, schedule_of
 from hsx.backbones.unet2d import UNet2DBackbone
 from hsx.errors import BackboneError, HsxError
 from hsx.schedule import NoiseSchedule
@@ -84,13 +85,14 @@ def _write_diffusers(backbone: UNet2DBackbone, folder: Path) -> None:
     scheduler = DDPMScheduler(**kept | (_same(read, backbone.schedule) or _betas(backbone.schedule)) | told)
     DDPMPipeline(backbone.unet, scheduler).save_pretrained(folder)
     file = folder / "scheduler" / "scheduler_config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | _notes(backbone), indent=2) + "\n")
+    called = read_scheduler(file, Options(), backbone.unet.config.out_channels).facts["schedule"].value
+    file.write_text(json.dumps(json.loads(file.read_text()) | _notes(backbone, called), indent=2) + "\n")
 
 
-def _notes(backbone: UNet2DBackbone) -> dict[str, Any]:
-    """The facts that a folder would make look read, though they were assumed or known."""
-    unread = {name: list(fact) for name, fact in getattr(backbone, "facts", {}).items()
-              if fact.origin.startswith(("assumed", "known"))}
+def _notes(backbone: UNet2DBackbone, schedule: str) -> dict[str, Any]:
+    """The facts that a folder, whose schedule is called so, would make look read, though they were assumed or known."""
+    unread = {name: [schedule if name == "schedule" else fact.value, fact.origin]
+              for name, fact in getattr(backbone, "facts", {}).items() if fact.origin.startswith(("assumed", "known"))}
     return {NOTES: unread} if unread else {}
 
 
@@ -99,6 +101,7 @@ def _same(read: dict[str, Any], schedule: NoiseSchedule) -> dict[str, Any]:
     told = DEFAULTS | UNDERSTOOD.get(read.get("_class_name", ""), {}) | read
     again = schedule_of(told) if read else None
     fits = again and len(again) == len(schedule) and torch.equal(again.alphas_cumprod, schedule.alphas_cumprod)
+    fits = fits and (told["beta_schedule"] != "exp" or told["trained_betas"] is not None)  # DDPMScheduler has none
     return {name: told[name] for name in BETAS} if fits else {}
 
 
@@ -117,7 +120,8 @@ def _write_hsx(backbone: UNet2DBackbone, folder: Path) -> None:
     told: dict[str, Any] = {
         "unet": config, "num_heads": _fixed_heads(backbone.unet),
         "alphas_cumprod": backbone.schedule.alphas_cumprod.tolist(), "timestep_scale": backbone.timestep_scale,
-        "class_label": backbone.class_label, "prediction_type": backbone.prediction_type, **_notes(backbone)}
+        "class_label": backbone.class_label, "prediction_type": backbone.prediction_type,
+        **_notes(backbone, "alphas_cumprod")}
     save_file(backbone.unet.state_dict(), folder / HSX_WEIGHTS)
     (folder / HSX_FILE).write_text(json.dumps(told, indent=1))
 

@@ -195,5 +195,5 @@ def tell(path: Path, facts: dict[str, Fact]) -> None:
         log.info("%s: %s: %s", path, origin, told)
     if those("assumed"):
         what = "; ".join(f"{origin}: {told}" for origin, told in those("assumed").items())
-        remedy = ", or its folder with config.json" if "diffusers' default" in what else ""
+        remedy = ", or its folder with config.json" if "diffusers' default" in what and path.is_file() else ""
         log.warning("%s: does not tell all of its use, %s; give the options that differ%s", path, what, remedy)

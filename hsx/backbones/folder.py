@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -21,13 +22,14 @@ from hsx.backbones.pipeline import find
 from hsx.backbones.scheduler import read_scheduler
 from hsx.backbones.tensors import read_tensors
 from hsx.backbones.unet2d import UNet2DBackbone, make_unet, time_width
-from hsx.backbones.unet_config import checked, read_unet_config
+from hsx.backbones.unet_config import TACIT, checked, read_unet_config
 from hsx.backbones.weight_files import choose, read
 from hsx.errors import BackboneError, HsxError
 from hsx.schedule import NoiseSchedule
 
 HSX_FILE, HSX_WEIGHTS = "hsx.json", "hsx.safetensors"  # what diffusers does not open, because it would misread it
 NOTES = "_hsx"  # facts that hsx convert knew to be assumed or known; diffusers passes over names that begin so
+NOTED = {*Options.__dataclass_fields__, *TACIT, "learned_variance"}
 HSX_RULES: dict[str, Rule] = {
     "unet": Rule("a config", lambda v: isinstance(v, dict)), "num_heads": or_null(whole(1, 65536)),
     "alphas_cumprod": several(number(0, 1)), "timestep_scale": number(0, 1e6), "class_label": or_null(whole(0, 10**7)),
@@ -131,6 +133,13 @@ def _read_hsx(path: Path, options: Options) -> Backbone:
     elif options.num_train_timesteps not in (None, count):
         raise BackboneError(f"{file}: num_train_timesteps: expected it with the option schedule, got it alone; give "
                             "both")
+    scale, rescaled = told["timestep_scale"], options.rescale_timesteps
+    if scale != 1 and rescaled is None and len(schedule) != count:
+        raise BackboneError(f"{file}: timestep_scale: expected the {count} timesteps that it belongs to, got "
+                            f"{len(schedule)}; give rescale_timesteps too")
+    facts = {"weights": Fact(HSX_WEIGHTS, "read"), **facts,
+             **({"timestep_scale": Fact(scale, "read")} if scale != 1 and rescaled is None else {}),
+             **({"class_label": Fact(told["class_label"], "read")} if told["class_label"] is not None else {})}
     facts |= {"schedule": Fact(given.get("schedule", "alphas_cumprod"), "given" if "schedule" in given else "read"),
               "num_train_timesteps": Fact(len(schedule), "read" if len(schedule) == count else "given"),
               "prediction_type": Fact(given.get("prediction_type", told["prediction_type"]),
@@ -139,7 +148,7 @@ def _read_hsx(path: Path, options: Options) -> Backbone:
     _complete(path, config, facts, options, told["class_label"])
     tell(path, facts)
     unet = _network(config, read_tensors(path / HSX_WEIGHTS).state, told["num_heads"], adapts=True)
-    return _backbone(unet, schedule, facts, options, told["timestep_scale"], told["class_label"])
+    return _backbone(unet, schedule, facts, options, scale, told["class_label"])
 
 
 def _backbone(unet: UNet2DModel, schedule: NoiseSchedule, facts: dict[str, Fact], options: Options, scale: float = 1.0,
@@ -185,8 +194,11 @@ def _todays(name: str) -> str:
 
 
 def _restore(facts: dict[str, Fact], notes: Any) -> None:
-    """What was assumed or known when hsx convert wrote a folder stays so."""
+    """What was assumed or known when hsx convert wrote a folder stays so, where the folder still says it."""
     for name, note in notes.items() if isinstance(notes, dict) else ():
         fits = isinstance(note, list) and len(note) == 2 and isinstance(note[1], str) and note[1].isprintable()
-        if fits and note[1].startswith(("assumed", "known")) and (name not in facts or facts[name].origin == "read"):
-            facts[name] = Fact(facts[name].value if name in facts else note[0], note[1])
+        if not fits or not note[1].startswith(("assumed", "known")) or name not in NOTED:
+            continue
+        fact = facts.setdefault(name, Fact(note[0], "read"))
+        if fact.origin == "read" and json.dumps(fact.value) == json.dumps(note[0]):
+            facts[name] = fact._replace(origin=note[1])

@@ -13,8 +13,7 @@ import torch
 from hsx.errors import BackboneError
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-
-
+MOST = {"image_size": 8192, "num_train_timesteps": 100_000}  # far above any model's, and what a machine can hold
 MISSING = {  # what cannot be assumed, and what it means
     "image_size": "the side of the square pictures that the network was trained on",
     "num_head_channels": "64 in most ADM and P2 models",
@@ -127,6 +126,8 @@ class Options:
             expected, fits = TAKES.get(name, ("", None))
             if value is not None and fits and not fits(value):
                 raise BackboneError(f"{name}: expected {expected}, got {repr(value)[:60]}; correct or drop it")
+            if value is not None and name in MOST and value > MOST[name]:
+                raise BackboneError(f"{name}: expected at most {MOST[name]}, got {value}; correct or drop it")
         found = cls(**options)
         for name, allowed in (("attention_order", ("legacy", "new")), ("dtype", tuple(DTYPES)),
                               ("prediction_type", ("epsilon", "v_prediction", "sample"))):

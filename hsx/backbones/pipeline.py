@@ -32,7 +32,7 @@ class Place(NamedTuple):
     """Where the parts of a model lie."""
 
     unet: Path  # the folder with the U-Net's config.json
-    left: tuple[str, ...]  # other U-Nets that were left out
+    left: tuple[str, ...]  # other U-Nets, and files of weights beside its folder, that were left out
     scheduler: Path | None  # its config
 
 
@@ -59,7 +59,8 @@ def find(path: Path) -> Place:
         siblings = _nets(home, _index(home), only=path.name)
     else:
         siblings = nets
-    left = tuple(_short(net, home) for net in siblings if net != unet)
+    files = [file.name for file in sorted(home.iterdir()) if home != unet and _is_weights(file)]
+    left = (*(_short(net, home) for net in siblings if net != unet), *files)
     return Place(unet, left, _scheduler(home, unet, _index(home)))
 
 
@@ -138,12 +139,15 @@ def _foreign(path: Path, name: str, kind: str, index: dict[str, Any]) -> Backbon
 
 
 def _scheduler(home: Path, unet: Path, index: dict[str, Any]) -> Path | None:
-    """The scheduler's config: the pipeline's, or that of the training whose checkpoint this is."""
+    """The scheduler's config: the pipeline's, or that of the training in whose folder this checkpoint lies."""
     name = "scheduler_config.json"
-    places = dict.fromkeys([home / "scheduler" / name, home / name, unet / "scheduler" / name, unet / name])
-    found = [file for file in places if file.is_file()]
-    if not found and SAVED.fullmatch(home.name):
-        found = [file for file in (home.parent / "scheduler" / name, home.parent / name) if file.is_file()]
+
+    def beside(*folders: Path) -> list[Path]:
+        return [file for file in dict.fromkeys(folder / name for folder in folders) if file.is_file()]
+
+    found = beside(home / "scheduler", home, unet / "scheduler", unet)
+    found = found or beside(*(folder for folder in _folders(home) if not (folder / "config.json").is_file()))
+    found = found or beside(home.parent / "scheduler", home.parent)
     told = [{k: v for k, v in read_json(file).items() if not k.startswith("_diffusers")} for file in found]
     other = next((file for file, config in zip(found, told, strict=True) if config != told[0]), None)
     if other:
@@ -164,7 +168,7 @@ def _instead(path: Path) -> str:
     """What a folder holds that is no model, and what to do."""
     files = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
     folders = _folders(path)
-    weights = [file for file in files if NAME.match(file.name) and not BESIDE.match(file.name)]
+    weights = [file for file in files if _is_weights(file)]
     models = [p for p in folders if (p / "model_index.json").is_file() or (p / "config.json").is_file()
               or (p / "unet" / "config.json").is_file()]
     snapshots = _folders(path / "snapshots") if (path / "snapshots").is_dir() else []
@@ -191,6 +195,10 @@ def _class_of(config: Path) -> str | None:
         return None  # said where it is the U-Net's
     kinds = told.get("_class_name") or told.get("architectures") or told.get("model_type")
     return shown(kinds[0] if isinstance(kinds, list) and kinds else kinds) if kinds else None
+
+
+def _is_weights(file: Path) -> bool:
+    return file.is_file() and bool(NAME.match(file.name)) and not BESIDE.match(file.name)
 
 
 def _folders(path: Path) -> list[Path]:

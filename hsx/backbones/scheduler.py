@@ -8,7 +8,7 @@ one of the tables below; a test walks the classes of the installed diffusers.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,13 +28,14 @@ from hsx.backbones.config_fields import (
     whole,
 )
 from hsx.backbones.family import make_schedule
-from hsx.backbones.options import Fact, Options
+from hsx.backbones.options import MOST, Fact, Options
 from hsx.errors import BackboneError, HsxError
 from hsx.schedule import NoiseSchedule
 
 BETAS = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas")  # what makes a schedule
 DEFAULTS = {"num_train_timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02, "beta_schedule": "linear",
             "trained_betas": None, "prediction_type": "epsilon"}
+BETWEEN = ("linear", "scaled_linear", "sigmoid")  # schedules that run from beta_start to beta_end
 SMALLER = {"beta_start": 0.00085, "beta_end": 0.012}  # the defaults of the classes from k-diffusion
 
 # Classes that are built from the betas of a discrete diffusion, with the defaults that differ.
@@ -80,7 +81,7 @@ IGNORED = {
 }
 FLOW = "use a model with a schedule of betas"
 RULES: dict[str, Rule] = {
-    "num_train_timesteps": whole(1, 100_000),
+    "num_train_timesteps": whole(1, MOST["num_train_timesteps"]),
     "beta_start": number(0, 1),
     "beta_end": number(0, 1),
     "beta_schedule": one_of("linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid", "laplace", "exp",
@@ -142,18 +143,19 @@ def read_scheduler(file: Path | None, options: Options, out_channels: int) -> Sc
         schedule = make_schedule(given["schedule"], told["num_train_timesteps"])
     else:
         schedule = _schedule(file, told) if file else NoiseSchedule.linear(told["num_train_timesteps"])
-    made = "trained_betas" if told["trained_betas"] is not None else "beta_schedule"
+    ends = ("beta_start", "beta_end") if told["beta_schedule"] in BETWEEN else ()
+    made = ("trained_betas",) if told["trained_betas"] is not None else ("beta_schedule", *ends)
     values = {"schedule": (given.get("schedule", _kind(told)), made),
-              "num_train_timesteps": (len(schedule), "num_train_timesteps"),
-              "prediction_type": (told["prediction_type"], "prediction_type")}
-    facts = {fact: Fact(value, _origin(fact, field, config, given)) for fact, (value, field) in values.items()}
+              "num_train_timesteps": (len(schedule), ("num_train_timesteps",)),
+              "prediction_type": (told["prediction_type"], ("prediction_type",))}
+    facts = {fact: Fact(value, _origin(fact, made, config, given)) for fact, (value, made) in values.items()}
     return Scheduler(schedule, told["prediction_type"], facts, kept)
 
 
-def _origin(fact: str, field: str, config: dict[str, Any], given: dict[str, Any]) -> str:
+def _origin(fact: str, made: Collection[str], config: dict[str, Any], given: dict[str, Any]) -> str:
     if fact in given or (fact == "num_train_timesteps" and isinstance(given.get("schedule"), list)):
         return "given"
-    if field not in config:
+    if not set(made) <= set(config):
         return "assumed (diffusers' default)" if config else "assumed"
     return "read"
 
@@ -178,7 +180,7 @@ def _contradictions(file: Path, config: dict[str, Any], out_channels: int) -> No
         kind = "learned" if out_channels == 6 else "fixed"
         raise BackboneError(f"{file}: variance_type: expected a {kind} one, as a network of {out_channels} output "
                             f"channels has it, got {variance}; correct it")
-    if config.get("clip_sample") and config.get("clip_sample_range", 1) != 1:
+    if config.get("clip_sample", True) and config.get("clip_sample_range", 1) != 1:
         raise BackboneError(f"{file}: clip_sample_range: expected 1, as hsx's pictures are in [-1, 1], got "
                             f"{shown(config['clip_sample_range'])}: the model's are in another range; correct "
                             "it, or use another model")
@@ -226,5 +228,5 @@ def _kind(told: dict[str, Any]) -> str:
     if told["trained_betas"] is not None:
         return "betas"
     ends = told["beta_start"], told["beta_end"]
-    plain = told["beta_schedule"] not in ("linear", "scaled_linear", "sigmoid") or ends == (1e-4, 0.02)
+    plain = told["beta_schedule"] not in BETWEEN or ends == (1e-4, 0.02)
     return told["beta_schedule"] + ("" if plain else f" {ends[0]:g} to {ends[1]:g}")

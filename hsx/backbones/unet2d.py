@@ -73,6 +73,9 @@ class UNet2DBackbone(Backbone):
             raise BackboneError(f"image_size: expected a multiple of {halvings}, which the network's "
                                 f"{len(unet.down_blocks)} levels ask for, got {self.sample_size}; correct it")
         side = self.sample_size // halvings
+        if side == 1 and min(config.block_out_channels[-2:]) == config.norm_num_groups:
+            raise BackboneError(f"image_size: expected more than {self.sample_size}, of which its group norms are left "
+                                "with single numbers; correct it")
         self.h_shape = (config.block_out_channels[-1], side, side)
 
     @cached_property

@@ -24,14 +24,15 @@ from hsx.backbones.config_fields import (
     shown,
     whole,
 )
-from hsx.backbones.options import Fact, Options
+from hsx.backbones.options import MOST, Fact, Options
 from hsx.errors import BackboneError
 
 PLAIN = "use a U-Net of DDPM's plain blocks"
 DOWN = ("DownBlock2D", "AttnDownBlock2D", "ResnetDownsampleBlock2D")
 UP = ("UpBlock2D", "AttnUpBlock2D", "ResnetUpsampleBlock2D")
 RULES: dict[str, Rule] = {
-    "sample_size": Rule("the side of square pictures, 1 to 65536, or null", lambda v: v is None or _side(v) is not None,
+    "sample_size": Rule(f"the side of square pictures, 1 to {MOST['image_size']}, or null",
+                        lambda v: v is None or _side(v) is not None,
                         "hsx takes square pictures: use a model of them"),
     "in_channels": only(3, remedy="use a pixel-space RGB model"),
     "out_channels": only(3, 6, remedy="use a model that predicts 3 channels, or 6 with its variance"),
@@ -122,7 +123,7 @@ def _origin(name: str, config: dict[str, Any]) -> str:
 def _side(value: Any) -> int | None:
     """The side of square pictures, given once or twice; None for anything else."""
     sides = value if isinstance(value, (list, tuple)) and len(value) == 2 and same(*value) else [value]
-    return sides[0] if type(sides[0]) is int and 1 <= sides[0] <= 65536 else None
+    return sides[0] if type(sides[0]) is int and 1 <= sides[0] <= MOST["image_size"] else None
 
 
 def _agree(file: Path, config: dict[str, Any]) -> None:

@@ -90,7 +90,7 @@ def read(candidate: Candidate) -> tuple[dict[str, Tensor], str]:
         if not file.is_file():
             raise BackboneError(f"{candidate.listing}: expected the shards that it lists, {file.name} is missing; "
                                 "fetch it too")
-        inside, taken, *_ = read_tensors(file)
+        inside, taken, *_ = read_tensors(file, None if len(candidate.files) > 1 else _is_unet)
         said += [taken.value] * (taken.value != "the only ones in the file")
         twice = next((name for name in inside if name in state), None)
         if twice:
@@ -102,6 +102,11 @@ def read(candidate: Candidate) -> tuple[dict[str, Tensor], str]:
         raise BackboneError(f"{candidate.listing}: expected the tensor {lost} in one of its shards, got none of that "
                             "name; save the model again")
     return state, "; ".join(said)
+
+
+def _is_unet(state: dict[str, Tensor]) -> bool:
+    """Whether these are the names of a UNet2DModel, or of what is left of one."""
+    return any(name.startswith(("conv_in.", "down_blocks.0.", "time_embedding.")) for name in state)
 
 
 def other_formats(files: Iterable[Path]) -> str | None:

@@ -70,8 +70,9 @@ class Pairs(lightning.LightningDataModule):
                per_content: int, seed: int) -> PairList:
         for name, value, usual in (("per_content", per_content, 1), ("pairing_seed", seed, 0)):
             if value != usual and (pairing != "random" or pairs is not None):
-                raise HsxError(f"data.{name}: expected data.pairing random with it, got "
-                               f"{'a table' if pairs is not None else pairing}; add --data.pairing random, or leave it out")
+                found = "a table" if pairs is not None else pairing
+                raise HsxError(f"data.{name}: expected data.pairing random with it, got {found}; "
+                               "add --data.pairing random, or leave it out")
         if pairs is not None:
             if contents is not None or styles is not None:
                 raise HsxError("data: expected either data.pairs or data.contents and data.styles, got both; "

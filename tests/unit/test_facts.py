@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import DDPMScheduler
 
 import hsx
 from hsx.backbones.export import export
@@ -96,6 +97,40 @@ def test_convert_keeps_what_it_read(folder, tmp_path, changes):
     assert hsx.load_backbone(tmp_path / "third").facts["schedule"].value == "squaredcos_cap_v2"
 
 
+def test_a_note_of_convert_holds_only_for_what_it_was_written_of(folder, tmp_path):
+    (folder / "model_index.json").unlink()
+    shutil.rmtree(folder / "scheduler")
+    export(hsx.load_backbone(folder), tmp_path / "new")
+    assert hsx.load_backbone(tmp_path / "new").facts["schedule"] == ("linear", "assumed")
+    edit(tmp_path / "new" / "scheduler" / "scheduler_config.json", beta_schedule="squaredcos_cap_v2")
+    assert hsx.load_backbone(tmp_path / "new").facts["schedule"] == ("squaredcos_cap_v2", "read")
+
+
+def test_a_schedule_that_ddpm_scheduler_has_no_name_for_is_written_as_betas(folder, tmp_path):
+    edit(folder / "scheduler" / "scheduler_config.json", _class_name="HeunDiscreteScheduler", beta_schedule="exp")
+    network = hsx.load_backbone(folder)
+    export(network, tmp_path / "new")
+    a = DDPMScheduler.from_pretrained(tmp_path / "new" / "scheduler").alphas_cumprod.double()
+    torch.testing.assert_close(a, network.schedule.alphas_cumprod, rtol=0, atol=1e-6)
+
+
+def test_inspect_of_pictures_that_are_too_small_for_the_network(tmp_path, capsys):
+    net(norm_num_groups=8).save_pretrained(tmp_path)
+    assert main(["inspect", str(tmp_path), "--image_size", "2"]) == 2
+    assert "image_size: expected more than 2" in capsys.readouterr().err
+
+
+def test_names_are_told_as_they_are(tmp_path, capsys):
+    folder = tmp_path / "a [red] b[" / "x]"
+    net().save_pretrained(folder / "unet")
+    (folder / "unet" / FILE).rename(folder / "unet" / "model_of_[bold]_the_[blue]_day_of_a_long_:cat:.safetensors")
+    assert main(["inspect", str(folder)]) == 0
+    told = capsys.readouterr().out.replace(" ", "").replace("│", "").replace("\n", "")
+    assert "[red]" in told and "[blue]" in told and ":cat:" in told
+    assert main(["convert", str(folder), "hsx://new"]) == 2
+    assert 'folder: expected a folder, got "hsx://new"; name one' in capsys.readouterr().err
+
+
 def test_what_hsx_alone_reads_is_held_to_lists_too(folder, tmp_path):
     network = hsx.load_backbone(folder, rescale_timesteps=True, schedule="cosine", num_train_timesteps=4000)
     for i, (changes, said) in enumerate([
@@ -109,6 +144,8 @@ def test_what_hsx_alone_reads_is_held_to_lists_too(folder, tmp_path):
             refused(tmp_path / str(i), said)
     again = hsx.load_backbone(tmp_path / "6" / "hsx.safetensors")  # by its weights: the same folder
     assert again.timestep_scale == 0.25 and len(again.schedule) == 4000
+    assert again.facts["timestep_scale"] == (0.25, "read") and again.facts["weights"] == ("hsx.safetensors", "read")
+    refused(tmp_path / "6", "timestep_scale: expected the 4000 timesteps", schedule="cosine", num_train_timesteps=50)
 
 
 def test_nothing_of_other_libraries_reaches_the_user(folder):

@@ -115,7 +115,9 @@ WRONG_SCHEDULERS = [
     ({"beta_schedule": "jsd"}, "beta_schedule: expected linear"), ({"beta_schedule": ["linear"]}, "beta_schedule"),
     ({"variance_type": "learned_range"}, "variance_type: expected a fixed one"),
     ({"variance_type": "new"}, "variance_type"),
-    ({"clip_sample_range": 3.0}, "clip_sample_range: expected 1"), ({"clip_sample": "yes"}, "clip_sample"),
+    ({"clip_sample_range": 3.0}, "clip_sample_range: expected 1"),
+    ({"clip_sample": ..., "clip_sample_range": 3.0}, "clip_sample_range: expected 1"),
+    ({"clip_sample": "yes"}, "clip_sample"),
     ({"snr_shift_scale": 3.0}, "got snr_shift_scale 3.0"), ({"shift": 1.0}, "got shift 1.0"),
     ({"tomorrow": {"a": [1]}}, 'got tomorrow {"a": [1]}'), ({"_class_name": ["DDPMScheduler"]}, '["DDPMScheduler"]'),
     ({"_class_name": None}, "got null"),
@@ -144,6 +146,8 @@ def test_options_stand_above_the_scheduler(folder):
                        hsx.NoiseSchedule.cosine().alphas_cumprod)
     edit(file, rescale_betas_zero_snr=False, prediction_type=...)
     assert hsx.load_backbone(folder).facts["prediction_type"] == ("epsilon", "assumed (diffusers' default)")
+    edit(file, beta_end=...)  # half a schedule is a default too
+    assert hsx.load_backbone(folder).facts["schedule"] == ("scaled_linear", "assumed (diffusers' default)")
     given = hsx.load_backbone(folder, prediction_type="sample")
     assert given.prediction_type == "sample" and given.facts["prediction_type"] == ("sample", "given")
     refused(folder, "num_train_timesteps: expected it with the option schedule", num_train_timesteps=500)

@@ -43,6 +43,8 @@ def test_checkpoints_of_a_training(tmp_path):
     refused(tmp_path, f"got 3 checkpoints of a training; name one: {tmp_path / 'checkpoint-1000'}")
     DDIMScheduler(beta_schedule="scaled_linear").save_pretrained(tmp_path / "scheduler")  # the run's own, beside them
     assert hsx.load_backbone(tmp_path / "checkpoint-20").facts["schedule"].value == "scaled_linear"
+    net().save_pretrained(tmp_path / "best" / "unet")  # whatever its folder is called
+    assert hsx.load_backbone(tmp_path / "best").facts["schedule"] == ("scaled_linear", "read")
 
 
 def test_several_unets_of_equal_rank_are_asked_for(tmp_path):
@@ -196,6 +198,28 @@ def test_a_flat_folder_as_the_first_models_of_the_hub(made, folder):
     edit(folder / "scheduler_config.json", beta_schedule="squaredcos_cap_v2")
     assert hsx.load_backbone(folder).facts["schedule"] == ("squaredcos_cap_v2", "read")
     assert off(hsx.load_backbone(folder / FILE), made[1]) < 1e-5
+
+
+def test_weights_beside_the_folder_of_the_unet_are_named(folder):
+    torch.save({"shadow_params": []}, folder / "ema.pt")
+    torch.save({}, folder / "optimizer.pt")
+    for source in (folder, folder / "unet", folder / "unet" / FILE):
+        assert hsx.load_backbone(source).facts["weights"].origin == "read; left out: ema.pt"
+
+
+@pytest.mark.parametrize("name", ["noise_scheduler", "scheduler_ddpm"])
+def test_a_scheduler_in_a_folder_of_another_name(folder, name):
+    (folder / "model_index.json").unlink()
+    edit(folder / "scheduler" / "scheduler_config.json", beta_schedule="squaredcos_cap_v2")
+    (folder / "scheduler").rename(folder / name)
+    for source in (folder, folder / "unet", folder / "unet" / FILE):
+        assert hsx.load_backbone(source).facts["schedule"] == ("squaredcos_cap_v2", "read")
+
+
+def test_weights_of_a_wrapped_module(made, folder):
+    state = load_file(folder / "unet" / FILE)
+    save_file({f"module.{name}": value for name, value in state.items()}, folder / "unet" / FILE)
+    assert off(hsx.load_backbone(folder), made[1]) < 1e-5
 
 
 def test_two_schedulers(made, folder):
