@@ -32,7 +32,7 @@ def record_of(picture: Path) -> dict[str, Any]:
     """How hsx made a picture; nothing for a foreign one."""
     try:
         found = json.loads(png_text(picture, RECORD) or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
