@@ -118,6 +118,28 @@ def test_sheets_of_more_pairs_go(tiny_model, few):
         assert sheet.size == (2 * 98 + 2, 3 * 98 + 2)
 
 
+FULL = "hsx: error: expected to write, could not (No space left on device); free some space\n"
+
+
+@pytest.mark.parametrize("command, where, code", [
+    ("show {} >&-", "", 0), ("show {} >&- 2>&- <&-", "", 0), ("nix 2>&-", "", 2), ("nix 2>/dev/full", "", 2),
+    ("show {} >/dev/full", FULL, 2),
+    ("--help >/dev/full", FULL, 2)])
+def test_streams_that_are_closed_or_full(tiny_model, few, command, where, code):
+    assert main(options(tiny_model, few)) == 0
+    done = subprocess.run(f"{sys.executable} -m hsx {command.format(few / 'out' / 'c0__s0.png')}", shell=True, env=ENV,
+                          capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (code, where)
+
+
+def test_a_run_whose_output_is_closed_ends_well(tiny_model, few):
+    code = "import os, sys; os.close(1); sys.stdout = None; from hsx.cli import main; sys.exit(main(sys.argv[1:]))"
+    done = subprocess.run([sys.executable, "-c", code, *options(tiny_model, few)], env=ENV, capture_output=True,
+                          text=True, check=False)
+    assert done.returncode == 0 and "Traceback" not in done.stderr
+    assert (few / "out" / "results.jsonl").read_text().count("\n") == 2
+
+
 def test_nobody_reads_the_summary(tiny_model, few):
     with open("/dev/full", "w") as full:
         run = subprocess.run([sys.executable, "-m", "hsx", *options(tiny_model, few)], stdout=full,
