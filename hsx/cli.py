@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 import inspect
 import logging
@@ -12,9 +13,9 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Any, Literal
 
+from hsx import streams
 from hsx.engine import watch
 from hsx.errors import HsxError, expanded
 from hsx.urls import public_url, without_secrets
@@ -60,12 +61,15 @@ SAID = [  # what jsonargparse and Lightning say of a value, and the same in this
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; the exit code."""
+    streams.opened()
     with watch.ended_in_time():
         code = _command(sys.argv[1:] if argv is None else argv)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        code = streams.unwritten(error) or code
     distributed = sys.modules.get("torch.distributed")
     if distributed and distributed.is_available() and distributed.is_initialized():
-        with suppress(OSError):
-            sys.stdout.flush()
         os._exit(code)  # threads that talk to the other processes may be running when Python ends, which aborts
     return code
 
@@ -95,16 +99,16 @@ def _command(argv: list[str]) -> int:
     except HsxError as error:
         if watch.asked:
             return watch.stopped()
-        print(f"hsx: error: {without_secrets(str(error))}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # the reader of the output, such as head, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return streams.refused(without_secrets(str(error)))
+    except BrokenPipeError as error:
+        return streams.unwritten(error)
     except (KeyboardInterrupt, SystemExit) as stop:
         if isinstance(stop, SystemExit) and not watch.asked:
             return int(stop.code or 0)  # jsonargparse's way to end --help and --print_config
         return watch.stopped()
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            return streams.unwritten(error)
         if watch.asked:  # what was doing broke off in its own way
             return watch.stopped()
         from hsx.plugins import raised_by

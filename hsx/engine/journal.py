@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +45,13 @@ class Journal:
                     for raw in file:
                         if raw.endswith(b"\n"):  # else half written
                             self.read[path] += len(raw)
-                            yield from _line(raw)
+                            yield from objects([raw])
 
     def all(self) -> Iterator[dict[str, Any]]:
         """All lines of all processes, of earlier runs that did not come to an end too."""
         for path in self._files():
             with path.open("rb") as file:
-                for raw in file:
-                    yield from _line(raw)
+                yield from objects(file)
 
     def close(self) -> None:
         """Take the journals away: all of it is in the results."""
@@ -61,9 +61,10 @@ class Journal:
         return sorted(self.folder.glob("*.jsonl"))
 
 
-def _line(raw: bytes) -> Iterator[dict[str, Any]]:
-    """A line, or nothing where a killed process left half of one."""
-    try:
-        yield json.loads(raw)
-    except ValueError:
-        return
+def objects(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """The JSON objects in lines; what a killed process left half of, or another hand has changed, is passed over."""
+    for raw in lines:
+        with suppress(ValueError, RecursionError):
+            found = json.loads(raw)
+            if isinstance(found, dict):
+                yield found

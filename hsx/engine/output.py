@@ -14,13 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from hsx.engine.journal import FOLDER as JOURNALS
+from hsx.engine.journal import objects
 from hsx.engine.pairing import PairList
 from hsx.engine.record import record_of
-from hsx.errors import HsxError
+from hsx.errors import HsxError, ImageError
 from hsx.images import left_behind, read_image
 
 CONFIG = "# The settings of the pictures beside this file, written by hsx.\n"  # the first line of config.yaml
 RESULTS, FAILURES = "results.jsonl", "failures.jsonl"
+PNG = b"\x89PNG\r\n\x1a\n"  # a PNG's beginning
 END = b"IEND\xaeB`\x82"  # of a whole PNG
 SETTINGS, LIST, HAND = "of other settings", "of another list of pictures", "of another hand"
 
@@ -32,19 +34,19 @@ def check_writable(folder: Path, option: str) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
+        reason = "it is a link to nothing" if os.path.islink(folder) and not folder.exists() else (
+            "it is a file" if isinstance(error, FileExistsError) else error.strerror)
         raise HsxError(f"{option}: expected a folder that can be written, got {folder} ({reason}); "
                        f"name another with --{option}") from None
 
 
 def check_ours(folder: Path) -> None:
-    """Refuse to replace a config.yaml or a grid.png that hsx did not write."""
-    config, sheet = folder / "config.yaml", folder / "grid.png"
-    foreign = [config] if config.exists() and not _is_ours(config) else []
-    foreign += [sheet] if sheet.exists() and not record_of(sheet) else []
-    if foreign:
-        raise HsxError(f"output_dir: expected a folder whose {foreign[0].name} hsx may write, got {foreign[0]} of "
-                       "another hand; name another with --output_dir, or replace it with --overwrite true")
+    """Refuse to replace a config.yaml, a list or a grid.png that hsx did not write."""
+    ours = {"config.yaml": _is_ours, RESULTS: _is_list, FAILURES: _is_list, "grid.png": record_of}
+    for name, wrote in ours.items():
+        if os.path.lexists(folder / name) and not wrote(folder / name):
+            raise HsxError(f"output_dir: expected a folder whose {name} hsx may write, got {folder / name} of another "
+                           "hand; name another with --output_dir, or replace it with --overwrite true")
 
 
 @dataclass
@@ -124,8 +126,7 @@ def look(folder: Path, pairs: PairList, settings: str) -> Earlier:
         if path is None:
             names.add(name.casefold())
         elif not record:
-            with suppress(HsxError):  # one that was emptied or cut is made again
-                read_image(path, 1)
+            if not _is_rest(path):
                 earlier.others[path] = HAND
         elif record.get("settings_digest") != settings:
             earlier.others[path] = SETTINGS
@@ -174,6 +175,28 @@ def _is_ours(config: Path) -> bool:
             return file.read(len(CONFIG)) == CONFIG.encode()
     except OSError:
         return False
+
+
+def _is_list(path: Path) -> bool:
+    """Whether hsx wrote a list of results or of failures: in a folder with its config, or by what a line says."""
+    try:
+        with path.open("rb") as lines:
+            return _is_ours(path.with_name("config.yaml")) or any("status" in line for line in objects(lines))
+    except OSError:
+        return False
+
+
+def _is_rest(picture: Path) -> bool:
+    """Whether a file without a record may be one that was emptied or cut, to be made again: no picture of its own."""
+    with picture.open("rb") as file:
+        start = file.read(len(PNG))
+    if start.strip(b"\0") and not PNG.startswith(start):
+        return False
+    try:
+        read_image(picture, 1)
+    except ImageError:
+        return True
+    return False
 
 
 def _is_whole(picture: Path) -> bool:

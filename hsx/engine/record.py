@@ -9,7 +9,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import torch
 
 import hsx
@@ -32,7 +31,7 @@ def record_of(picture: Path) -> dict[str, Any]:
     """How hsx made a picture; nothing for a foreign one."""
     try:
         found = json.loads(png_text(picture, RECORD) or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -86,6 +85,8 @@ class Recorder:
             own: as ``own`` gives it.
             computed: what decides its last bits.
         """
+        import diffusers  # heavy, and not needed to read a record
+
         last = "pixels", "made"
         return to_json({
             "hsx": hsx.__version__, "torch": torch.__version__, "diffusers": diffusers.__version__, "date": now(),

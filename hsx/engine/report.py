@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import chain
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from hsx.engine.journal import Journal
+from hsx.engine.journal import Journal, objects
 from hsx.engine.pairing import PairList
 from hsx.engine.record import to_json
 from hsx.errors import HsxError
@@ -37,9 +38,7 @@ def write_results(
     seed: int, settings: str,
 ) -> Counter[str]:
     """Write results.jsonl, one line a pair, and failures.jsonl, if there are any; how many pairs failed, by reason."""
-    timing: dict[str, tuple[Any, Any]] = dict(_earlier(folder / "results.jsonl"))
-    for batch in journal.all():
-        timing.update(dict.fromkeys(batch["made"], (batch["seconds"], batch["device"])))
+    timing = dict(_earlier(folder / "results.jsonl", journal))
     failed: Counter[str] = Counter()
     with atomic(folder / "results.jsonl") as part, atomic(folder / "failures.jsonl") as bad, \
             part.open("w", encoding="utf-8") as results, bad.open("w", encoding="utf-8") as lost:
@@ -91,12 +90,10 @@ def _some(n: int, what: str) -> str:
     return f"{n} {what}{'' if n == 1 else 's'}"
 
 
-def _earlier(path: Path) -> Iterator[tuple[str, tuple[Any, Any]]]:
-    """Seconds and device of the pictures that earlier runs made."""
-    if path.exists():
-        with path.open(encoding="utf-8", errors="replace") as file:
-            for text in file:
-                with suppress(ValueError):  # a line that another hand has changed
-                    line = json.loads(text)
-                    if isinstance(line, dict) and line.get("status") == "done":
-                        yield line.get("name", ""), (line.get("seconds"), line.get("device"))
+def _earlier(path: Path, journal: Journal) -> Iterator[tuple[str, tuple[float, str]]]:
+    """Seconds and device of the pictures that earlier runs made, and then of those that this one made."""
+    with path.open("rb") if path.exists() else nullcontext(()) as lines:
+        for line in chain(objects(lines), journal.all()):
+            names, seconds, device = line.get("made", [line.get("name")]), line.get("seconds"), line.get("device")
+            if isinstance(names, list) and isinstance(device, str) and isinstance(seconds, float) and isfinite(seconds):
+                yield from ((name, (seconds, device)) for name in names if isinstance(name, str))

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import time
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import torch
 
 from hsx.engine.datamodule import Pairs, Pictures, Trajectories
 from hsx.engine.digests import digest
+from hsx.engine.hold import held
 from hsx.engine.journal import Journal
 from hsx.engine.modules import TransferModule
 from hsx.engine.output import CONFIG, LIST, Earlier, check_ours, check_writable, look, sweep
@@ -53,8 +55,13 @@ def run(
     Raises:
         HsxError: if ``folder`` cannot be written, or holds pictures of other settings and ``overwrite`` is not given.
     """
+    check_writable(folder, "output_dir")
     try:
-        return _Run(module, data, trainer, store, folder, overwrite).whole(config)
+        with held(folder) if trainer.is_global_zero else nullcontext():
+            return _Run(module, data, trainer, store, folder, overwrite).whole(config)
+    except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+        raise HsxError(f"output_dir: expected to write in {folder}, could not, for {error.filename2 or error.filename} "
+                       f"is in the way ({error.strerror}); move it away, then start again to go on") from None
     except OSError as error:  # a full disk, a lost mount
         raise HsxError(f"output_dir: expected to read and write in {folder}, could not ({error.strerror or error}); "
                        "free some space or mend the mount, then start again to go on") from None
@@ -90,7 +97,6 @@ class _Run:
 
     def whole(self, config: str | None) -> int:
         """Both passes, and the end."""
-        check_writable(self.folder, "output_dir")
         check_writable(self.store.path, "store.path")
         if not self.overwrite:
             check_ours(self.folder)

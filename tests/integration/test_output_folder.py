@@ -1,6 +1,8 @@
 """The output folder: what is never mixed, never replaced, and never taken for a content."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -8,6 +10,7 @@ import pytest
 from PIL import Image
 
 from hsx.cli import main
+from hsx.engine.hold import held
 
 from ..conftest import picture
 from .test_scale import ENV, options
@@ -33,7 +36,7 @@ def test_another_precision_is_another_setting(tiny_model, few, capsys):
     assert json.loads(capsys.readouterr().out)["trainer"]["precision"] == "bf16-mixed"
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "grid.png"])
+@pytest.mark.parametrize("name", ["config.yaml", "grid.png", "results.jsonl", "failures.jsonl", "c0__s0.png"])
 def test_what_another_hand_wrote_is_not_replaced(tiny_model, few, capsys, name):
     out = few / "out"
     out.mkdir()
@@ -44,10 +47,38 @@ def test_what_another_hand_wrote_is_not_replaced(tiny_model, few, capsys, name):
     mine = (out / name).read_bytes()
     assert main(options(tiny_model, few)) == 2
     error = capsys.readouterr().err
-    assert f"{out / name} of another hand" in error and error.count("\n") == 1
+    told = "(1 of another hand), such as c0__s0.png" if "__" in name else f"{out / name} of another hand"
+    assert told in error and error.count("\n") == 1
     assert [p.name for p in out.iterdir() if p.is_file()] == [name] and (out / name).read_bytes() == mine
     assert main(options(tiny_model, few, "out", "--overwrite", "true")) == 0
     assert main(options(tiny_model, few)) == 0  # it is hsx's now
+
+
+@pytest.mark.parametrize("name", ["results.jsonl", "c0__s0.png", ".unfinished"])
+def test_what_is_in_the_way_is_named(tiny_model, few, capsys, name):
+    (few / "out" / name).mkdir(parents=True)
+    if name == ".unfinished":
+        (few / "out" / name).rmdir()
+        (few / "out" / name).write_text("mine")
+    assert main(options(tiny_model, few, "out", "--overwrite", "true")) == 2
+    error = capsys.readouterr().err
+    assert f"for {few / 'out' / name} is in the way" in error and error.count("\n") == 1
+
+
+def test_two_runs_at_once_do_not_mix(tiny_model, few, capsys):
+    out = few / "out"
+    out.mkdir()
+    with held(out):
+        worker = os.fork()
+        if not worker:  # a loader worker that outlives its run
+            signal.pause()
+        assert main(options(tiny_model, few, "out", "--overwrite", "true")) == 2
+    error = capsys.readouterr().err
+    assert f"got {out}, where one is at this moment; wait for its end" in error and error.count("\n") == 1
+    assert not list(out.iterdir())
+    assert main(options(tiny_model, few)) == 0
+    os.kill(worker, signal.SIGKILL)
+    os.waitpid(worker, 0)
 
 
 def test_results_are_not_taken_for_contents(tiny_model, few, capsys):
@@ -61,7 +92,9 @@ def test_results_are_not_taken_for_contents(tiny_model, few, capsys):
     assert "2 were there already" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("damage", [b"\n", b"\0\0\n", b"precious", b'{"name": 1', b"[]\n", b"\xff\xfe\n"])
+@pytest.mark.parametrize("damage", [b"\n", b"\0\0\n", b"precious", b'{"name": 1', b"[]\n", b"\xff\xfe\n",
+                                    b'{"name": [1], "status": "done", "seconds": 1.5, "device": "cpu"}\n',
+                                    b"[" * 99999])
 def test_a_damaged_list_of_results_is_written_anew(tiny_model, few, damage):
     assert main(options(tiny_model, few)) == 0
     results = few / "out" / "results.jsonl"
@@ -83,6 +116,28 @@ def test_sheets_of_more_pairs_go(tiny_model, few):
     assert {p.name for p in (few / "out").glob("grid*")} == {"grid.png", "grid-3.png"}
     with Image.open(few / "out" / "grid.png") as sheet:
         assert sheet.size == (2 * 98 + 2, 3 * 98 + 2)
+
+
+FULL = "hsx: error: expected to write, could not (No space left on device); free some space\n"
+
+
+@pytest.mark.parametrize("command, where, code", [
+    ("show {} >&-", "", 0), ("show {} >&- 2>&- <&-", "", 0), ("nix 2>&-", "", 2), ("nix 2>/dev/full", "", 2),
+    ("show {} >/dev/full", FULL, 2),
+    ("--help >/dev/full", FULL, 2)])
+def test_streams_that_are_closed_or_full(tiny_model, few, command, where, code):
+    assert main(options(tiny_model, few)) == 0
+    done = subprocess.run(f"{sys.executable} -m hsx {command.format(few / 'out' / 'c0__s0.png')}", shell=True, env=ENV,
+                          capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (code, where)
+
+
+def test_a_run_whose_output_is_closed_ends_well(tiny_model, few):
+    code = "import os, sys; os.close(1); sys.stdout = None; from hsx.cli import main; sys.exit(main(sys.argv[1:]))"
+    done = subprocess.run([sys.executable, "-c", code, *options(tiny_model, few)], env=ENV, capture_output=True,
+                          text=True, check=False)
+    assert done.returncode == 0 and "Traceback" not in done.stderr
+    assert (few / "out" / "results.jsonl").read_text().count("\n") == 2
 
 
 def test_nobody_reads_the_summary(tiny_model, few):

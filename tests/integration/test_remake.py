@@ -349,7 +349,8 @@ def test_a_strategy_of_a_module_that_the_command_line_trusts(tiny_model, picture
     monkeypatch.syspath_prepend(tmp_path)
     out, trust = pictures / "out", ["--trust", "my_halves"]
     assert main(["predict", "--model.backbone", str(tiny_model),
-                 "--data.contents", str(pictures / "contents" / "c0.png"), "--data.styles", str(pictures / "styles"), "--output_dir", str(out), *FEW,
+                 "--data.contents", str(pictures / "contents" / "c0.png"),
+                 "--data.styles", str(pictures / "styles"), "--output_dir", str(out), *FEW,
                  "--model.schedule", "{class_path: my_halves.Half, init_args: {of: 0.8}}", *trust]) == 0
     assert remade(capsys, *trust, *made(out))[-1] == "2 of 2 are byte-identical"
     assert main(["remake", "--trust", "my_hales", *made(out)]) == 2

@@ -259,7 +259,7 @@ def test_what_code_takes_from_its_module_counts(monkeypatch, name, value):
     (bytearray(b"a"), bytearray(b"b")), (torch.channels_last, torch.contiguous_format), (math, os),
     (np.array([Settings(1)]), np.array([Settings(2)])), (np.float32, np.float64),
     (torch.tensor(1.0).add, torch.tensor(2.0).add), (torch.eye(2).to_sparse(), torch.ones(2, 2).to_sparse()),
-], ids=str)
+], ids=lambda value: type(value).__name__)
 def test_values_of_any_type_are_told_apart(one, other):
     assert fingerprint(one) == fingerprint(copy.deepcopy(one) if one is not math else one) != fingerprint(other)
 
