@@ -96,7 +96,7 @@ class Own(Slerp):
     (Hands(0.4), {"power": 2, "gamma": 0.4}), (Hands(gamma=0.4, power=3), {"power": 3, "gamma": 0.4}),
     (Changes([1, 2], deep={"a": Lerp()}), {"weights": [1, 2], "deep": {"a": {"class_path": "Lerp", "init_args": {}}}}),
     (Frozen(0.7), {"strength": 0.7}), (Frozen(), {"strength": 0.5}), (Own(), {"a": 1}), (Own(2), {"a": 2}),
-], ids=str)
+], ids=lambda value: type(value).__name__)
 def test_any_class_without_its_help(made, given):
     config = made.config()
     assert config == {"class_path": f"{type(made).__module__}.{type(made).__qualname__}", "init_args": given}
