@@ -1,5 +1,6 @@
 """A tiny network and a few small pictures, made once."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,14 @@ import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 from PIL import Image
 
-CORES = torch.get_num_threads()
+SHARERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))  # processes that run the tests
+CORES = max(1, torch.get_num_threads() // SHARERS)
 torch.set_num_threads(1)  # tiny networks are slower on several, and processes do not fight over the cores
 
 
 @pytest.fixture
 def all_cores():
-    """For tests of the demo model, which is large enough for them."""
+    """For tests of the demo model, which is large enough for them: as many as are this process's share."""
     torch.set_num_threads(CORES)
     yield
     torch.set_num_threads(1)

@@ -14,6 +14,7 @@ from hsx.errors import BackboneError
 
 PIPELINES = ("DDPMPipeline", "DDIMPipeline", "PNDMPipeline")
 NET = re.compile(r"(.*[-_.])?(unet|ema|swa|averaged)([-_.].*)?$", re.IGNORECASE)  # folders that may hold the U-Net
+WHOLE = {"unet", "model", "diffusion", "weights", "checkpoint", "ckpt"}  # in names of files that may be the network too
 SAVED = re.compile(r"(checkpoint|ckpt|step|epoch|iter)s?[-_]?(\d+)$", re.IGNORECASE)  # folders of one training
 PARTS = {  # components beside a U-Net, by the beginning of their names
     "vae": "an autoencoder", "vq": "an autoencoder", "movq": "an autoencoder", "first_stage": "an autoencoder",
@@ -59,7 +60,8 @@ def find(path: Path) -> Place:
         siblings = _nets(home, _index(home), only=path.name)
     else:
         siblings = nets
-    files = [file.name for file in sorted(home.iterdir()) if home != unet and _is_weights(file)]
+    files = [file.name for file in sorted(home.iterdir()) if home != unet and _is_weights(file)
+             and (averaged(file.name) or WHOLE & set(re.split(r"[._-]", file.name.lower())))]
     left = (*(_short(net, home) for net in siblings if net != unet), *files)
     return Place(unet, left, _scheduler(home, unet, _index(home)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -24,6 +25,7 @@ from hsx.engine.trajectories import Store, StoreError
 from hsx.errors import HsxError, first_line
 from hsx.images import find_images, pixels_digest, read_image, read_mask
 
+QUIET = "ignore::UserWarning:multiprocessing.resource_tracker"
 WORKERS = 8  # processes a core at most that read pictures
 
 
@@ -101,6 +103,8 @@ class _Loader(DataLoader):
         if not self.num_workers or not hasattr(signal, "pthread_sigmask"):
             return super().__iter__()
         if multiprocessing.get_start_method() != "fork":
+            if QUIET not in sys.warnoptions:  # a run that is stopped in the middle leaves it nothing that need be said
+                sys.warnoptions.append(QUIET)
             resource_tracker.ensure_running()  # when it starts it unblocks the signal
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which they inherit
         try:

@@ -106,9 +106,9 @@ def test_workers_that_are_started_anew_make_the_same(tiny_model, pictures, how, 
 
 
 @pytest.mark.parametrize("how, stop", [
-    ("fork", signal.SIGTERM), ("spawn", signal.SIGINT),
+    ("fork", signal.SIGTERM),
     *(pytest.param(*each, marks=pytest.mark.slow) for each in (
-        ("fork", signal.SIGINT), ("spawn", signal.SIGTERM), ("forkserver", signal.SIGINT),
+        ("spawn", signal.SIGINT), ("fork", signal.SIGINT), ("spawn", signal.SIGTERM), ("forkserver", signal.SIGINT),
         ("forkserver", signal.SIGTERM)))])
 def test_ctrl_c_with_workers_is_one_line(tiny_model, pictures, how, stop):
     """From the keyboard it comes to all processes at once."""

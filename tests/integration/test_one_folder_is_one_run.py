@@ -74,6 +74,7 @@ def test_other_pictures_of_the_same_names_are_refused_before_a_network_runs(tiny
         "c1__s0.png", "c1__s1.png"}
 
 
+@pytest.mark.slow
 def test_two_processes_refuse_with_one_line(tiny_model, pictures):
     assert main(options(tiny_model, pictures)) == 0
     before = all_of(pictures / "out")

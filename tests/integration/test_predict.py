@@ -128,7 +128,8 @@ def test_an_emptied_or_cut_picture_is_made_again_and_a_foreign_one_refused(tiny_
     picture(file, 1)
     assert main(options(tiny_model, pictures)) == 2
     assert "got 1 of others" in capsys.readouterr().err
-    for wrong, found in ((file, "no record in it"), (pictures, "a folder"), (pictures / "no.png", "nothing there")):
+    saved = "no record in it (it is a PNG; another program that saves a picture leaves it out)"
+    for wrong, found in ((file, saved), (pictures, "a folder"), (pictures / "no.png", "nothing there")):
         assert main(["show", str(wrong)]) == 2
         assert f"{wrong}: expected a picture that hsx made, found {found}; " in capsys.readouterr().err
 

@@ -72,6 +72,7 @@ def test_byte_for_byte(rows, pictures, capsys, more):
     assert all(line.endswith(".png: byte-identical") for line in said[:-1])
 
 
+@pytest.mark.slow
 def test_byte_for_byte_from_a_store_of_another_batch_size_and_by_two_processes(rows, pictures, capsys):
     store = ["--store.path", str(pictures / "store")]
     assert main([*rows, *store, "--output_dir", str(pictures / "first"), "--data.batch_size", "2"]) == 0

@@ -17,9 +17,9 @@ DDP = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
 STOPPED = "hsx: stopped; what is finished is kept, start again to go on\n"
 
 
-def options(tiny_model, pictures) -> list[str]:
+def options(tiny_model, pictures, out="out") -> list[str]:
     return ["predict", "--model.backbone", str(tiny_model), "--data.contents", str(pictures / "contents"),
-            "--data.styles", str(pictures / "styles"), "--output_dir", str(pictures / "out"), "--trainer.accelerator",
+            "--data.styles", str(pictures / "styles"), "--output_dir", str(pictures / out), "--trainer.accelerator",
             "cpu", "--model.inversion_steps", "3", "--model.generation_steps", "3"]
 
 
@@ -78,8 +78,8 @@ ALONE = {  # the environment, more words, the signal, and what is said
 
 def test_a_run_that_waits_says_for_whom_and_can_be_stopped(tiny_model, pictures):
     """Three ways of being alone, at the same time, and a second process without its first."""
-    started = [start([*options(tiny_model, pictures), *words], MASTER_PORT=free_port(), **env)
-               for env, words, *_ in ALONE.values()]
+    started = [start([*options(tiny_model, pictures, name), *words], MASTER_PORT=free_port(), **env)
+               for name, (env, words, *_) in ALONE.items()]
     port = free_port()
     second = start([*options(tiny_model, pictures), *DDP], LOCAL_RANK="1", NODE_RANK="0", MASTER_ADDR="127.0.0.1",
                    MASTER_PORT=port)
