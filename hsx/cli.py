@@ -198,7 +198,7 @@ def predict(argv: list[str]) -> int:
         raise
     except Exception as error:  # whatever jsonargparse, OmegaConf or Lightning say of an option
         raise HsxError(one_line(error, known=known)) from error
-    if not cli.config.output_dir.strip():
+    if not (cli.config.output_dir or "").strip():
         raise HsxError("output_dir: expected a folder, got an empty name; name one with --output_dir")
     folder, kept = expanded(cli.config.output_dir, "output_dir"), cli.config.store
     place = expanded(kept.path, "store.path") if kept.path else folder / "trajectories"

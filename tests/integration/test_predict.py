@@ -162,6 +162,13 @@ def test_a_bad_picture_fails_only_its_pairs(tiny_model, pictures, capsys):
     assert "2 pictures made" in capsys.readouterr().out
 
 
+def test_an_output_dir_left_empty_in_a_config(tiny_model, pictures, capsys):
+    config = pictures / "config.yaml"
+    config.write_text("output_dir:\nmodel: {t_boost: 0}\n")
+    assert main([*options(tiny_model, pictures)[:7], "--config", str(config)]) == 2
+    assert capsys.readouterr().err.startswith("hsx: error: output_dir: expected a folder, got an empty name; name one")
+
+
 def test_pairs_may_be_zipped_and_names_may_be_equal(tiny_model, pictures, capsys):
     (pictures / "contents" / "c2.png").unlink()
     assert main(options(tiny_model, pictures, "zipped", "--data.pairing", "zip")) == 0
@@ -245,6 +252,8 @@ def test_configs_are_composed_printed_and_read_back(tiny_model, pictures, capsys
     (["--data.contents", "/nowhere"], "data.contents: expected a picture or a folder of pictures, found nothing"),
     (["--data.contents", ""], "data.contents: expected a picture or a folder of pictures, got an empty name"),
     (["--output_dir", ""], "output_dir: expected a folder, got an empty name"),
+    (["--data.per_content", "3"], "data.per_content: expected data.pairing random with it, got product"),
+    (["--data.pairing", "zip", "--data.pairing_seed", "3"], "data.pairing_seed: expected data.pairing random with it"),
     (["--data.styles", __file__], "test_predict.py: expected a picture, could not read it"),
     (["--data.batch_size", "0"], "data.batch_size: expected PositiveInt (v>0), got 0"),
     (["--data.num_workers", "100000"], "a core), got 100000; a few are enough"),

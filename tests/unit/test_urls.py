@@ -181,7 +181,7 @@ NOBODY = """
 import encodings.utf_8_sig, os
 import hsx.catalogue, hsx.cli, hsx.commands, hsx.show_command, hsx.store_command
 hsx.plugins.load()
-os.setuid(54321)  # who has no name, and so no home
+os.setresuid(54321, 0, 0)  # who has no name, and so no home, and may still read where Python lies
 for name in ("HOME", "HSX_CACHE", "XDG_CACHE_HOME"):
     os.environ.pop(name, None)
 for argv in (["inspect", "http://127.0.0.1:9/a.pt"], ["show", "~/a.png"], ["store", "ls", "~/a"],
