@@ -55,11 +55,12 @@ def start(folder: Path, rows: int, begun: float) -> None:
         said("first batch")
         os._exit(0)
 
-    for name in ("torch", "lightning.pytorch.cli", "hsx.engine.run"):
+    for name in ("torch", "lightning.pytorch.cli", "hsx.runner.run"):
         importlib.import_module(name)
         said(name)
     from hsx.cli import main
-    from hsx.engine import datamodule, modules
+    from hsx.runner import data as datamodule
+    from hsx.runner import module as modules
 
     read, datamodule.read_table = datamodule.read_table, read_table
     modules.TransferModule.predict_step = first_batch  # type: ignore[method-assign,assignment]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from hsx import metrics, strategies
-from hsx.backbones.ddpm import DDPM
-from hsx.backbones.diffusers_names import Unet2D
 from hsx.backbones.family import Family
-from hsx.backbones.openai import ADM, IDDPM
-from hsx.hookspecs import hookimpl
+from hsx.checkpoints.ddpm import DDPM
+from hsx.checkpoints.diffusers_names import Unet2D
+from hsx.checkpoints.openai import ADM, IDDPM
+from hsx.plugins.hookspecs import hookimpl
 
 
 @hookimpl

@@ -15,10 +15,9 @@ import warnings
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from hsx import streams
-from hsx.engine import watch
+from hsx.commands import streams, watch
 from hsx.errors import HsxError, expanded
-from hsx.urls import public_url, without_secrets
+from hsx.io.urls import public_url, without_secrets
 
 USAGE = """usage: hsx predict --config configs/demo.yaml [options]
 
@@ -33,8 +32,9 @@ USAGE = """usage: hsx predict --config configs/demo.yaml [options]
 hsx --version prints the version.  Exit codes: 0 done, 1 a plugin is broken or raised an error, a
 trajectory is corrupt (hsx store verify) or a picture made again differs (hsx remake), 2 a mistake in what
 was asked, or a full disk, 3 some pairs failed, 130 stopped by Ctrl-C or SIGTERM."""
-COMMANDS = {"inspect": "hsx.commands", "convert": "hsx.commands", "plugins": "hsx.catalogue",
-            "show": "hsx.show_command", "remake": "hsx.remake_command", "store": "hsx.store_command"}  # beside predict
+COMMANDS = {  # beside predict
+    "inspect": "hsx.commands.inspect", "convert": "hsx.commands.inspect", "plugins": "hsx.commands.plugins",
+    "show": "hsx.commands.show", "remake": "hsx.commands.remake", "store": "hsx.commands.store"}
 LINKED = {"model.seed": "seed_everything", "model.fit": "data.fit"}  # what the model is told, and by which option
 DEFAULTS = {"schedule": "Constant", "blend": "Slerp", "normalizer": "Frobenius", "calibrator": "Latent"}
 
@@ -111,7 +111,7 @@ def _command(argv: list[str]) -> int:
             return streams.unwritten(error)
         if watch.asked:  # what was doing broke off in its own way
             return watch.stopped()
-        from hsx.plugins import raised_by
+        from hsx.plugins.registry import raised_by
 
         plugin = raised_by(error)
         if plugin is None:
@@ -129,12 +129,13 @@ def predict(argv: list[str]) -> int:
     from jsonargparse import Namespace, set_parsing_settings
     from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-    from hsx import plugins, trust
-    from hsx.engine.datamodule import Pairs
-    from hsx.engine.modules import TransferModule
-    from hsx.engine.run import run
-    from hsx.engine.trainer import make_trainer
-    from hsx.engine.trajectories import Store
+    from hsx.commands import trust
+    from hsx.plugins import registry as plugins
+    from hsx.runner.data import Pairs
+    from hsx.runner.module import TransferModule
+    from hsx.runner.run import run
+    from hsx.runner.trainer import make_trainer
+    from hsx.store.trajectories import Store
 
     class Predict(LightningCLI):
         """Options of the run itself, and the seed handed to the model."""
@@ -152,7 +153,7 @@ def predict(argv: list[str]) -> int:
 
         def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
             """Twice: the classes that are named become the defaults, so that no default of another is taken over."""
-            known.extend(filter(lambda name: name not in LINKED, parser.get_defaults().keys()))
+            known.extend({action.dest for action in parser._actions} - set(LINKED))
             if not {"-h", "--help"} & set(args):
                 self.look(parser, [word for word in args if not word.startswith("--print_config")])
             for told, option in LINKED.items():
@@ -236,7 +237,7 @@ def one_line(error: Exception, program: str = "hsx predict", known: Iterable[str
 
 def _of_strategy(kind: str, text: str, page: str) -> tuple[str, str]:
     """What is said of a strategy, such as a ``schedule``, and where to look: what there is to name, or its options."""
-    from hsx import plugins
+    from hsx.plugins import registry as plugins
 
     classes = plugins.load().of(kind)
     wrong = re.search(NO_CLASS, text)

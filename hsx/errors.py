@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unicodedata import category
 
 
 class HsxError(Exception):
@@ -47,3 +48,9 @@ def reported(name: str) -> Iterator[None]:
     except HsxError as error:
         print(f"{name}: error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def shown(path: str | Path) -> str:
+    """A path on one line: line breaks, and bytes that are no UTF-8, are escaped."""
+    return "".join(c.encode("unicode_escape").decode() if category(c) in ("Cc", "Cs", "Zl", "Zp") else c
+                   for c in str(path))

@@ -25,11 +25,11 @@ from torch import Tensor
 
 from hsx.backbones.base import Bottleneck
 from hsx.backbones.unet2d import UNet2DBackbone
-from hsx.inversion import Trajectory, invert
+from hsx.method.inversion import Trajectory, invert
+from hsx.method.transfer import Transfer
 from hsx.schedule import NoiseSchedule
-from hsx.step import StepState
 from hsx.strategies import Blend, BlendingSchedule, Calibrator, Constant, Normalizer, Strategy
-from hsx.transfer import Transfer
+from hsx.strategies.base import StepState
 
 DTYPES = {torch.float32: 1e-4, torch.float64: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}  # and their tolerance
 ROWS, SIDE, STEPS = 3, 16, 5

@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 from PIL import Image
 
-from hsx.images import read_image
+from hsx.io.images import read_image
 
 ADOBE = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))  # XYZ of r, g, b at D50
 P3 = ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407))

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from hsx import Transfer
 from hsx.backbones.base import Bottleneck
-from hsx.step import predict_x0
+from hsx.backbones.prediction import predict_x0
 
 
 def recolour(content: Tensor, style: Tensor) -> Tensor:

@@ -18,8 +18,8 @@ from torch import Tensor
 
 import hsx
 from hsx.errors import reported
-from hsx.inversion import Trajectory
-from hsx.noise import SampleNoise
+from hsx.method.inversion import Trajectory
+from hsx.method.noise import SampleNoise
 from hsx.strategies import Constant
 
 CLEAN = 30  # a timestep whose noise is stronger than what is left

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from hsx.engine.sheets import cell_size
-from hsx.images import grid
+from hsx.io.images import grid
+from hsx.report.sheets import cell_size
 
 
 def main() -> None:

@@ -22,8 +22,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 import hsx
 from hsx import strategies
-from hsx.images import find_images, read_image, to_picture
-from hsx.inversion import Trajectory
+from hsx.io.images import read_image, to_picture
+from hsx.method.inversion import Trajectory
+from hsx.pairs.sources import find_images
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "demo_faces"))
 from evaluate import held_out  # noqa: E402

@@ -9,16 +9,25 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
-from hsx.backbones.fingerprint import fingerprint
-from hsx.backbones.options import Fact
+from hsx.io.fingerprint import fingerprint
 from hsx.schedule import NoiseSchedule
+
+
+class Fact(NamedTuple):
+    """A value and its origin.
+
+    ``read`` from the file, ``known`` of the published file of this name, ``given`` as an option, or ``assumed``.
+    """
+
+    value: Any
+    origin: str
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a network predicts, and the eps that follows from it."""
+"""What a network predicts, and the eps and the clean picture that follow from it."""
 
 from __future__ import annotations
 
@@ -27,3 +27,8 @@ def to_eps(predicted: Tensor, x: Tensor, a: Tensor, prediction: str) -> Tensor:
     if prediction == "sample":
         return (x - a.sqrt().to(x) * predicted) / (1 - a).sqrt().to(x)
     return predicted
+
+
+def predict_x0(x: Tensor, eps: Tensor, a: Tensor) -> Tensor:
+    """P(x, eps) = (x - sqrt(1 - a) eps) / sqrt(a), the predicted clean picture."""
+    return (x - (1 - a).sqrt().to(x) * eps) / a.sqrt().to(x)

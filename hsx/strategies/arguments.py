@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from hsx.assets import SCHEME, resolve
-from hsx.images import file_digest
+from hsx.io.images import file_digest
 
 VARIABLE = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 
@@ -66,7 +66,7 @@ def plain(value: Any) -> Any:
 
 def hashed(value: Any) -> Any:
     """``plain``, but of anything that is no number, text or path a hash of all that is in it."""
-    from hsx.backbones.fingerprint import fingerprint
+    from hsx.io.fingerprint import fingerprint
 
     simple = isinstance(value, (str, int, float, os.PathLike, np.generic, type(None)))
     return plain(value) if simple else fingerprint(value)

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 
+from hsx.backbones.base import Backbone, Bottleneck
 from hsx.checks import got, number
 from hsx.errors import HsxError
 from hsx.schedule import NoiseSchedule
 from hsx.strategies.arguments import ConstructorSignature, absolute, files_of, given, hashed, plain
 
 if TYPE_CHECKING:
-    from hsx.inversion import Trajectory
-    from hsx.step import StepState
+    from hsx.method.inversion import Trajectory
 
 USUAL = {"BlendingSchedule": "Constant(0.3)", "Blend": "Slerp()", "Normalizer": "Frobenius()",
          "Calibrator": "Latent(0.3)"}  # an object of each kind
@@ -29,7 +30,7 @@ class Strategy(ABC):  # noqa: B024  (the common name of the kinds; each kind add
     """One interchangeable part of the method.
 
     Attributes:
-        listed: the class that each short name stands for, filled by ``hsx.plugins.load``.
+        listed: the class that each short name stands for, filled by ``hsx.plugins.registry.load``.
         paths: those of the constructor's arguments that are paths, or lists of them.  A config holds them absolute, and
             how they were spelt has no part in the record, which holds a digest of the files.
     """
@@ -63,7 +64,7 @@ class Strategy(ABC):  # noqa: B024  (the common name of the kinds; each kind add
             ``class_path``, the short name of a class that is listed, else its module and name; and ``init_args``, the
             constructor's arguments by their own names, defaults filled in, strategies among them likewise.
         """
-        from hsx import plugins
+        from hsx.plugins import registry as plugins
 
         plugins.load()
         kind = type(self)
@@ -76,7 +77,7 @@ class Strategy(ABC):  # noqa: B024  (the common name of the kinds; each kind add
         The class, with its code where that is not hsx's own; the constructor's arguments, of ``paths`` a digest of the
         files alone, of other texts that name a file one beside; and the attributes, of private ones plain data alone.
         """
-        from hsx.backbones.fingerprint import fingerprint
+        from hsx.io.fingerprint import fingerprint
 
         code = {} if type(self).__module__.startswith("hsx.") else {"code": fingerprint(type(self))}
         found = {name: value for name, value in self._given.items() if name not in self.paths}
@@ -139,6 +140,20 @@ class Normalizer(Strategy):
 
         What has these statistics already comes back as it is: ``normalizer(h, h)`` is ``h``.
         """
+
+
+@dataclass(frozen=True)
+class StepState:
+    """What a calibrator sees after injection, and may not change.  Pictures are (B, 3, R, R); ``t`` is (B,)."""
+
+    backbone: Backbone
+    x: Tensor
+    t: Tensor
+    a: Tensor  # (B, 1, 1, 1), float64
+    eps: Tensor
+    eps_injected: Tensor
+    b: Bottleneck  # E(x, t), with the style's own h
+    h: Tensor  # (B, C, H, W), the injected one
 
 
 class Calibrator(Strategy):

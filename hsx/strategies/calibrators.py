@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hsx.backbones.prediction import predict_x0
 from hsx.checks import MOST, got, number, whole
 from hsx.errors import HsxError
-from hsx.step import StepState, predict_x0
-from hsx.strategies.base import Calibrator
+from hsx.strategies.base import Calibrator, StepState
 
 
 class Uncalibrated(Calibrator):

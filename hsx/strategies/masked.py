@@ -15,13 +15,13 @@ from torch import Tensor
 from hsx.assets import resolve
 from hsx.checks import got, number
 from hsx.errors import HsxError
-from hsx.images import file_digest, read_mask
+from hsx.io.images import file_digest, read_mask
 from hsx.strategies.arguments import absolute
 from hsx.strategies.base import Blend, check_strategy
 from hsx.strategies.blends import Slerp
 
 if TYPE_CHECKING:
-    from hsx.inversion import Trajectory
+    from hsx.method.inversion import Trajectory
 
 SIDE = 256  # pixels at which the mask is kept; h has at most 16 or 32
 

@@ -13,12 +13,12 @@ from torch import Tensor
 from hsx.assets import resolve
 from hsx.checks import MOST, got, number
 from hsx.errors import HsxError
-from hsx.images import file_digest, read_image
+from hsx.io.images import file_digest, read_image
 from hsx.strategies.arguments import absolute
 from hsx.strategies.blends import PARALLEL, Slerp
 
 if TYPE_CHECKING:
-    from hsx.inversion import Trajectory
+    from hsx.method.inversion import Trajectory
 
 ITERATIONS = 20  # of the mean; it has converged to rounding long before
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from hsx import hookimpl
 from hsx.checks import MOST, got, number, whole
 from hsx.errors import HsxError
-from hsx.hookspecs import hookimpl
-from hsx.step import StepState
 from hsx.strategies import Calibrator, Strategy
+from hsx.strategies.base import StepState
 from hsx.strategies.calibrators import shift, target
 
 

@@ -9,10 +9,10 @@ import torch
 from sklearn.cluster import KMeans
 from torch import Tensor
 
+from hsx import hookimpl
 from hsx.checks import got, whole
 from hsx.errors import HsxError
-from hsx.hookspecs import hookimpl
-from hsx.inversion import Trajectory
+from hsx.method.inversion import Trajectory
 from hsx.strategies import Blend, Slerp, Strategy
 from hsx.strategies.base import check_strategy
 

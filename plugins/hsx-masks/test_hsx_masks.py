@@ -4,7 +4,7 @@ import torch
 from hsx_masks import ObjectMask, find_object
 
 from hsx.errors import HsxError
-from hsx.inversion import Trajectory
+from hsx.method.inversion import Trajectory
 from hsx.strategies import Lerp
 from hsx.testing import check_strategy
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hsx import hookimpl
 from hsx.checks import got, whole
 from hsx.errors import HsxError
-from hsx.hookspecs import hookimpl
 from hsx.strategies import Normalizer, Strategy
 
 SMALLEST = 1e-6  # part of the largest eigenvalue below which a direction counts as empty

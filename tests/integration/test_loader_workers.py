@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hsx.engine.datamodule import Pairs, Pictures, Trajectories
-from hsx.engine.record import Recorder
-from hsx.engine.trajectories import Store
-from hsx.images import pixels_digest, read_image
+from hsx.io.images import pixels_digest, read_image
+from hsx.runner.data import Pairs, Pictures, Trajectories
+from hsx.store.records import Recorder
+from hsx.store.trajectories import Store
 
 from ..conftest import picture
 from .test_scale import ENV, FEW, options, pixels, same

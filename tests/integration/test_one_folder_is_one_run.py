@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from hsx.cli import main
-from hsx.engine.output import sweep
-from hsx.engine.record import record_of
-from hsx.images import atomic
+from hsx.io.images import atomic
+from hsx.runner.output import sweep
+from hsx.store.records import record_of
 
 from ..conftest import picture
 from .test_scale import TWO, hsx_in_a_process, options, pixels, results

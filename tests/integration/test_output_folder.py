@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from hsx.cli import main
-from hsx.engine.hold import held
+from hsx.runner.lock import held
 
 from ..conftest import picture
 from .test_scale import ENV, options
@@ -151,7 +151,7 @@ def test_nobody_reads_the_summary(tiny_model, few):
 def test_a_process_that_is_killed_by_another_is_one_line(tiny_model, few):
     config = few / "kill.py"
     config.write_text(
-        "import os, signal, sys\nfrom hsx import images\nfrom hsx.engine import datamodule\n"
+        "import os, signal, sys\nfrom hsx.io import images\nfrom hsx.runner import data as datamodule\n"
         "datamodule.read_image = lambda *given: os.kill(os.getpid(), signal.SIGKILL)\n"
         "from hsx.cli import main\nsys.exit(main(sys.argv[1:]))\n")
     run = subprocess.run([sys.executable, str(config), *options(tiny_model, few, "out", "--data.num_workers", "1")],

@@ -15,11 +15,13 @@ import yaml
 from PIL import Image
 
 import hsx
-from hsx import hookspecs, plugins
-from hsx.backbones.options import Options
+from hsx.checkpoints.options import Options
 from hsx.cli import main
-from hsx.engine.modules import TransferModule
-from hsx.images import find_images, read_image, to_picture
+from hsx.io.images import read_image, to_picture
+from hsx.pairs.sources import find_images
+from hsx.plugins import hookspecs
+from hsx.plugins import registry as plugins
+from hsx.runner.module import TransferModule
 from hsx.strategies import Blend, BlendingSchedule, Calibrator, Constant, Frobenius, Latent, Normalizer, Slerp
 
 ROOT = Path(__file__).parents[2]
@@ -117,12 +119,12 @@ def pixels(path: Path) -> np.ndarray:
 BROKEN = {  # the text of each module, and what is said of it
     "import_error": ("import nowhere_at_all", "No module named 'nowhere_at_all'"),
     "syntax_error": ("def broken(:", "SyntaxError: "),
-    "misspelt_hook": ("from hsx.hookspecs import hookimpl\n@hookimpl\ndef hsx_strategys():\n    return []",
+    "misspelt_hook": ("from hsx import hookimpl\n@hookimpl\ndef hsx_strategys():\n    return []",
                       "unknown hook 'hsx_strategys'"),
-    "duplicate_name": ("from hsx.hookspecs import hookimpl\nfrom hsx.strategies import Lerp\n"
+    "duplicate_name": ("from hsx import hookimpl\nfrom hsx.strategies import Lerp\n"
                        "class Slerp(Lerp):\n    '''Not it.'''\n"
                        "@hookimpl\ndef hsx_strategies():\n    return [Slerp]", "the name Slerp is taken by hsx"),
-    "raising_hook": ("from hsx.hookspecs import hookimpl\n@hookimpl\ndef hsx_metrics():\n    raise OSError('stop')",
+    "raising_hook": ("from hsx import hookimpl\n@hookimpl\ndef hsx_metrics():\n    raise OSError('stop')",
                      "OSError: stop"),
 }
 

@@ -15,8 +15,8 @@ from PIL import Image
 
 import hsx
 from hsx.cli import main
-from hsx.engine.record import record_of
-from hsx.images import read_image
+from hsx.io.images import read_image
+from hsx.store.records import record_of
 from hsx.strategies import ChannelMoments, Constant, Latent
 
 from ..conftest import picture
@@ -59,7 +59,7 @@ def test_every_content_in_every_style(tiny_model, pictures, capsys):
     transfer = hsx.Transfer(backbone, Constant(0.5), normalizer=ChannelMoments(), calibrator=Latent(0.1),
                             inversion_steps=6, generation_steps=8)
     image = transfer(*(read_image(pictures / p, 16)[None] for p in ("contents/c1.png", "styles/s0.png")),
-                     noise=hsx.noise.SampleNoise(0, [tuple(record_of(out / "c1__s0.png")["pixels"])]))[0]
+                     noise=hsx.method.noise.SampleNoise(0, [tuple(record_of(out / "c1__s0.png")["pixels"])]))[0]
     assert abs(read(out)["c1__s0.png"] - (image.permute(1, 2, 0).numpy() + 1) * 127.5).max() < 1
 
 

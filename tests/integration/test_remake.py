@@ -16,12 +16,12 @@ from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 from PIL import Image, PngImagePlugin
 
 import hsx
-from hsx import plugins, strategies
+from hsx import hookimpl, strategies
 from hsx.cli import main
-from hsx.engine.record import RECORD, record_of
-from hsx.hookspecs import hookimpl
-from hsx.images import png_text, write_png
-from hsx.show_command import KINDS
+from hsx.commands.show import KINDS
+from hsx.io.images import png_text, write_png
+from hsx.plugins import registry as plugins
+from hsx.store.records import RECORD, record_of
 
 from ..conftest import picture
 from .test_scale import ENV, TWO, hsx_in_a_process, options

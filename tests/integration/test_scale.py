@@ -21,7 +21,7 @@ from PIL import Image
 import hsx
 from hsx.assets import resolve
 from hsx.cli import main
-from hsx.engine.modules import TransferModule
+from hsx.runner.module import TransferModule
 from hsx.strategies import Constant, Frobenius, Latent, Slerp
 
 from ..conftest import picture
@@ -316,7 +316,7 @@ def test_memory_stays_level_over_ten_thousand_pairs(tiny_model, tmp_path):
     code = """
 import sys, resource
 from hsx.cli import main
-from hsx.engine.writer import ResultWriter
+from hsx.runner.writer import ResultWriter
 seen, made = {}, 0
 before = ResultWriter._pictures
 def counting(self, prediction, batch):

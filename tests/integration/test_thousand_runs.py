@@ -18,11 +18,11 @@ from diffusers import UNet2DModel
 from PIL import Image
 
 from hsx import strategies
-from hsx.engine.datamodule import Pairs
-from hsx.engine.modules import TransferModule
-from hsx.engine.run import run
-from hsx.engine.trainer import make_trainer
-from hsx.engine.trajectories import Store
+from hsx.runner.data import Pairs
+from hsx.runner.module import TransferModule
+from hsx.runner.run import run
+from hsx.runner.trainer import make_trainer
+from hsx.store.trajectories import Store
 
 from ..conftest import picture
 

@@ -9,11 +9,12 @@ import pytest
 from PIL import Image, ImageCms
 from PIL._util import DeferredError
 
-from hsx import colour, icc
-from hsx.engine.pairing import product
-from hsx.engine.sheets import write_sheets
 from hsx.errors import ImageError
-from hsx.images import find_images, read_image, read_mask
+from hsx.io import colour, icc
+from hsx.io.images import read_image, read_mask
+from hsx.pairs.pairing import product
+from hsx.pairs.sources import find_images
+from hsx.report.sheets import write_sheets
 from hsx.strategies import Masked
 
 from .. import profiles
@@ -47,7 +48,7 @@ LOSSLESS: dict[str, dict] = {
 @pytest.fixture(autouse=True)
 def said(monkeypatch, caplog):
     """What is said of pictures, from a clean slate."""
-    monkeypatch.setattr("hsx.reading._said", {})
+    monkeypatch.setattr("hsx.io.reading._said", {})
     caplog.set_level(logging.WARNING, "hsx")
     return caplog
 

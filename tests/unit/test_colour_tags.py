@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from hsx.errors import ImageError
-from hsx.images import read_mask
+from hsx.io.images import read_mask
 
 from ..profiles import ADOBE, P3, PIXELS, PROPHOTO, SRGB, decoded, encoded, in_srgb, matrix, png_with, raw, read
 
@@ -19,7 +19,7 @@ from ..profiles import ADOBE, P3, PIXELS, PROPHOTO, SRGB, decoded, encoded, in_s
 @pytest.fixture(autouse=True)
 def said(monkeypatch, caplog):
     """What is said of pictures, from a clean slate."""
-    monkeypatch.setattr("hsx.reading._said", {})
+    monkeypatch.setattr("hsx.io.reading._said", {})
     caplog.set_level(logging.WARNING, "hsx")
     return caplog
 

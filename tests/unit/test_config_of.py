@@ -13,10 +13,11 @@ import yaml
 from PIL import Image
 
 import hsx
-from hsx import plugins, strategies
+from hsx import strategies
 from hsx.cli import main
-from hsx.engine.modules import TransferModule, anywhere
-from hsx.images import read_image, to_picture
+from hsx.io.images import read_image, to_picture
+from hsx.plugins import registry as plugins
+from hsx.runner.module import TransferModule, anywhere
 from hsx.strategies import Blend, Constant, Frobenius, Latent, Lerp, Masked, Slerp, SphericalMean, Table
 from hsx.testing import check_strategy
 

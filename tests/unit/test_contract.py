@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hsx import plugins
+from hsx.plugins import registry as plugins
 from hsx.strategies import Blend, BlendingSchedule, Calibrator, Lerp, Normalizer, Slerp, Strategy, Unchanged
 from hsx.testing import check_strategy
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-from hsx import plugins
-from hsx.backbones.load import FILES
-from hsx.backbones.options import Options
-from hsx.backbones.published import PUBLISHED
+from hsx.checkpoints.load import FILES
+from hsx.checkpoints.options import Options
+from hsx.checkpoints.published import PUBLISHED
+from hsx.plugins import registry as plugins
 
 from .test_unet2d import tiny
 

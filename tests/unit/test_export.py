@@ -7,8 +7,8 @@ import torch
 from diffusers import DDPMPipeline, UNet2DModel
 
 import hsx
-from hsx.backbones.export import export
-from hsx.backbones.folder import HSX_FILE
+from hsx.checkpoints.export import export
+from hsx.checkpoints.folder import HSX_FILE
 
 from ..golden import FOLDER
 from .test_families import options

@@ -11,10 +11,10 @@ import torch
 from diffusers import DDPMScheduler
 
 import hsx
-from hsx.backbones.export import export
-from hsx.backbones.openai import ADM
-from hsx.backbones.options import Options
-from hsx.backbones.published import called
+from hsx.checkpoints.export import export
+from hsx.checkpoints.openai import ADM
+from hsx.checkpoints.options import Options
+from hsx.checkpoints.published import called
 from hsx.cli import main
 
 from ..folders import FILE, edit, net, refused

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 import hsx
-from hsx.backbones.fetch import from_url, is_hub_id
+from hsx.checkpoints.fetch import from_url, is_hub_id
 
 from ..golden import FOLDER
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from PIL import Image, PngImagePlugin
 
-from hsx import formats
 from hsx.cli import main
 from hsx.errors import HsxError, ImageError
-from hsx.images import find_images, png_text, read_image, read_mask
+from hsx.io import formats
+from hsx.io.images import png_text, read_image, read_mask
+from hsx.pairs.sources import find_images
 from hsx.strategies import Masked
 
 from ..conftest import picture
@@ -206,7 +207,7 @@ def test_previews_of_raw_pictures_are_refused(tmp_path):
 
 
 def test_of_several_pages_frames_and_sizes_the_choice_is_told(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr("hsx.reading._said", {})
+    monkeypatch.setattr("hsx.io.reading._said", {})
     pages = [Image.new("RGB", (16, 16), colour) for colour in ("red", "lime", "blue")]
     animated = [name for name in ("avif", "gif", "png", "tif", "webp") if name != "avif" or "AVIF" in Image.SAVE]
     for suffix in animated:

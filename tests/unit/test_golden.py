@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import hsx
-from hsx.inversion import Trajectory
-from hsx.step import transfer_step
+from hsx.method.inversion import Trajectory
+from hsx.method.step import transfer_step
 from hsx.strategies import AuthorsMask, Frobenius, Latent, Lerp, Slerp, Unchanged
 
 from ..golden import MODELS, backbone, difference, facts, tensors
@@ -113,7 +113,7 @@ def test_transfers(model, name, monkeypatch):
         seen.append(transfer_step(*args, **options))
         return seen[-1]
 
-    monkeypatch.setattr("hsx.transfer.transfer_step", watched)
+    monkeypatch.setattr("hsx.method.transfer.transfer_step", watched)
     assert error_of(transfer_of(model, name), model, name) < FINAL
     for i in (1, 2, 3):
         assert difference(seen[i - 1], tensors(model, "method")[f"case/{name}/x_after_step{i}"]) < FINAL
@@ -128,11 +128,11 @@ def step_with(change):
     """transfer_step with one line of its source changed."""
     import inspect
 
-    from hsx import step
+    from hsx.method import step
 
     source, (old, new) = inspect.getsource(step), change
     assert source.count(old) == 1
-    space: dict = {"__name__": "hsx.step"}
+    space: dict = {"__name__": "hsx.method.step"}
     exec(compile(source.replace(old, new), "step.py", "exec", dont_inherit=True), space)
     return space["transfer_step"]
 
@@ -167,5 +167,5 @@ def test_wrong_variants_are_caught(model, wrong, monkeypatch):
     if callable(change):
         change(transfer, monkeypatch)
     else:
-        monkeypatch.setattr("hsx.transfer.transfer_step", step_with(change))
+        monkeypatch.setattr("hsx.method.transfer.transfer_step", step_with(change))
     assert error_of(transfer, model, name) > FINAL

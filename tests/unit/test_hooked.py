@@ -117,7 +117,7 @@ def test_what_a_call_costs_is_what_is_run():
 
 
 def test_a_module_counts_what_a_hooked_network_runs(monkeypatch):
-    from hsx.engine import modules
+    from hsx.runner import module as modules
 
     unet, runs = tiny(), []
     unet.register_forward_pre_hook(lambda module, given: runs.append(len(given[0])))

@@ -23,12 +23,13 @@ from diffusers.models.attention_processor import Attention
 from torch import nn
 
 import hsx
-from hsx.backbones.export import export
-from hsx.backbones.fingerprint import fingerprint
 from hsx.backbones.hooked import HookedBackbone
-from hsx.backbones.options import Options
 from hsx.backbones.unet2d import UNet2DBackbone
-from hsx.engine.modules import TransferModule
+from hsx.checkpoints.export import export
+from hsx.checkpoints.options import Options
+from hsx.io.fingerprint import fingerprint
+from hsx.method.config import TransferConfig
+from hsx.runner.module import TransferModule
 from hsx.schedule import NoiseSchedule
 from hsx.strategies import Constant, Frobenius, Latent, Lerp, Masked, Slerp, SphericalMean, Unchanged
 
@@ -309,7 +310,7 @@ METHOD = {
 
 
 def test_every_option_of_the_method_changes_the_settings(tiny_model, tmp_path):
-    assert names_of(TransferModule.__init__) == set(METHOD)
+    assert {"backbone", *names_of(TransferConfig)} == set(METHOD)
     found = {name: module(tiny_model, **make(tmp_path, tiny_model)) for name, make in METHOD.items()}
     found["nothing"] = module(tiny_model)
     assert len({each.settings_digest for each in found.values()}) == len(found)

@@ -5,11 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
-from hsx.errors import HsxError, ImageError
-from hsx.images import (
+from hsx.errors import HsxError, ImageError, shown
+from hsx.io.images import (
     atomic,
     file_digest,
-    find_images,
     pixels_digest,
     png_text,
     read_image,
@@ -17,7 +16,7 @@ from hsx.images import (
     to_picture,
     write_png,
 )
-from hsx.sources import shown
+from hsx.pairs.sources import find_images
 
 from ..wild import wild_folder
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hsx.noise import SampleNoise
+from hsx.method.noise import SampleNoise
 
 
 def test_noise_does_not_depend_on_the_batch_or_its_order():

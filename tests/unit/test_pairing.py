@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsx.engine.labels import Labels
-from hsx.engine.pairing import product, random_pairs, safe, safe_stem, zipped
 from hsx.errors import HsxError
+from hsx.pairs.labels import Labels
+from hsx.pairs.pairing import product, random_pairs, safe, safe_stem, zipped
 
 
 def paths(*names: str) -> list[Path]:

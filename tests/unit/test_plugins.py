@@ -8,11 +8,11 @@ import pytest
 import torch
 
 import hsx
-from hsx import metrics, plugins, strategies
+from hsx import hookimpl, metrics, strategies
 from hsx.backbones.family import Family
 from hsx.backbones.hooked import HookedBackbone
 from hsx.cli import main
-from hsx.hookspecs import hookimpl
+from hsx.plugins import registry as plugins
 
 
 class Odd(torch.nn.Module):
@@ -102,7 +102,7 @@ def registry():
 @pytest.fixture
 def installed(registry, monkeypatch):
     monkeypatch.setattr(plugins, "load", lambda: registry)
-    monkeypatch.setattr("hsx.catalogue.load", lambda: registry)
+    monkeypatch.setattr("hsx.commands.plugins.load", lambda: registry)
     return registry
 
 
@@ -219,7 +219,7 @@ def test_mistakes(argv, said, capsys):
 
 
 def test_every_option_of_every_class_is_typed_and_told(registry):
-    from hsx.catalogue import details
+    from hsx.commands.plugins import details
 
     lacking = [(item.name, option["name"]) for item in registry.items for option in details(item)["options"]
                if not option["about"] or not option["type"]]

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import hsx
-from hsx.backbones.ddpm import DDPM
-from hsx.backbones.openai import ADM, IDDPM
-from hsx.backbones.published import PUBLISHED, recognise
+from hsx.checkpoints.ddpm import DDPM
+from hsx.checkpoints.openai import ADM, IDDPM
+from hsx.checkpoints.published import PUBLISHED, recognise
 
 from .. import original_names
 from ..golden import FOLDER

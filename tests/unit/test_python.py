@@ -9,7 +9,8 @@ from PIL import Image
 
 import hsx
 from hsx.backbones.hooked import HookedBackbone
-from hsx.images import find_images, read_image, read_mask
+from hsx.io.images import read_image, read_mask
+from hsx.pairs.sources import find_images
 from hsx.strategies import (
     Constant,
     Frobenius,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from hsx.engine.table import read_table
 from hsx.errors import HsxError
+from hsx.pairs.table import read_table
 
 
 def test_rows_longer_than_the_header(tmp_path):

@@ -8,9 +8,9 @@ from PIL import Image
 
 from hsx import strategies
 from hsx.errors import HsxError
-from hsx.inversion import Trajectory, invert
+from hsx.method.inversion import Trajectory, invert
+from hsx.method.transfer import Transfer
 from hsx.schedule import NoiseSchedule, timesteps
-from hsx.step import StepState
 from hsx.strategies import (
     Constant,
     Cosine,
@@ -25,9 +25,9 @@ from hsx.strategies import (
     SphericalMean,
     Table,
 )
+from hsx.strategies.base import StepState
 from hsx.strategies.several import spherical_mean
 from hsx.testing import _backbone, _images
-from hsx.transfer import Transfer
 
 from .test_strategies import column, features
 

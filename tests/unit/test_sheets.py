@@ -2,9 +2,9 @@
 
 from PIL import Image
 
-from hsx.engine import sheets
-from hsx.engine.sheets import cell_size, write_sheets
-from hsx.engine.table import read_table
+from hsx.pairs.table import read_table
+from hsx.report import sheets
+from hsx.report.sheets import cell_size, write_sheets
 
 from ..conftest import picture
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hsx.errors import HsxError, ImageError
-from hsx.images import find_images, read_image
-from hsx.sources import shown
+from hsx.errors import HsxError, ImageError, shown
+from hsx.io.images import read_image
+from hsx.pairs.sources import find_images
 
 from ..wild import wild_folder
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from hsx.errors import HsxError
-from hsx.step import StepState
 from hsx.strategies import AuthorsMask, ChannelMoments, Constant, Frobenius, Latent, Slerp, Unchanged
+from hsx.strategies.base import StepState
 
 from ..reference import naive
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hsx import plugins
+from hsx.plugins import registry as plugins
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "strategies.md").read_text()

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
-from hsx.engine.table import read_table
 from hsx.errors import HsxError
+from hsx.pairs.table import read_table
 
 ROWS = [
     {"content": "a.png", "style": "s.png"}, {"content": "a.png", "style": "t.png", "gamma": 0.25},
@@ -237,7 +237,7 @@ def test_unknown_columns_are_named_once(tmp_path, caplog):
 def test_numbers_are_the_same_in_every_process(tmp_path):
     path = tmp_path / "pairs.csv"
     path.write_text("content,style\n" + "".join(f"c{i * 7 % 11}.png,s{i * 5 % 9}.png\n" for i in range(99)))
-    code = ("import sys; from pathlib import Path; from hsx.engine.table import read_table;"
+    code = ("import sys; from pathlib import Path; from hsx.pairs.table import read_table;"
             "t = read_table(Path(sys.argv[1])); print([tuple(t[i]) for i in range(99)], list(t.contents))")
     said = {subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True,
                            env={"PYTHONHASHSEED": seed}).stdout for seed in ("1", "2")}
@@ -258,7 +258,7 @@ def test_a_million_rows(tmp_path, distinct, most):
     code = """
 import re, sys, time
 from pathlib import Path
-from hsx.engine.table import read_table
+from hsx.pairs.table import read_table
 def memory(): return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024 / 1e6
 before, begun = memory(), time.perf_counter()
 table = read_table(Path(sys.argv[1]))

@@ -12,14 +12,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from hsx.engine.trajectories import Store, StoreError
+from hsx.commands.store import store as command
 from hsx.errors import HsxError
-from hsx.store_command import store as command
+from hsx.store.trajectories import Store, StoreError
 
 TIMES = (0, 100, 300)
 WRITER = """
 import resource, sys, torch
-from hsx.engine.trajectories import Store
+from hsx.store.trajectories import Store
 torch.manual_seed(0)
 x_T, h = torch.randn(3, 8, 8), torch.randn(3, 4, 2, 2)
 folder, key, times, limit = sys.argv[1:]

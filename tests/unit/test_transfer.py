@@ -6,10 +6,11 @@ import pytest
 import torch
 
 import hsx
-from hsx.images import find_images, read_image
-from hsx.inversion import Trajectory
-from hsx.noise import SampleNoise
-from hsx.step import transfer_step
+from hsx.io.images import read_image
+from hsx.method.inversion import Trajectory
+from hsx.method.noise import SampleNoise
+from hsx.method.step import transfer_step
+from hsx.pairs.sources import find_images
 from hsx.strategies import ChannelMoments, Constant, Frobenius, Latent, Slerp, Unchanged
 
 from ..golden import FOLDER

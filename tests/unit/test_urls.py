@@ -12,9 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 import hsx
-from hsx.backbones.fetch import from_url, public_url
+from hsx.checkpoints.fetch import from_url, public_url
 from hsx.cli import main
-from hsx.urls import identity, without_secrets
+from hsx.io.urls import identity, without_secrets
 
 from ..golden import FOLDER
 
@@ -179,8 +179,8 @@ def test_no_signature_is_kept_anywhere(server, pictures, capsys, caplog):
 
 NOBODY = """
 import encodings.utf_8_sig, os
-import hsx.catalogue, hsx.cli, hsx.commands, hsx.show_command, hsx.store_command
-hsx.plugins.load()
+import hsx.commands.plugins, hsx.cli, hsx.commands.inspect, hsx.commands.show, hsx.commands.store
+hsx.plugins.registry.load()
 os.setresuid(54321, 0, 0)  # who has no name, and so no home, and may still read where Python lies
 for name in ("HOME", "HSX_CACHE", "XDG_CACHE_HOME"):
     os.environ.pop(name, None)

@@ -11,8 +11,8 @@ from diffusers import UNet2DModel
 from diffusers.training_utils import EMAModel
 
 import hsx
-from hsx.backbones import scheduler as schedulers
-from hsx.backbones import unet_config
+from hsx.checkpoints import scheduler as schedulers
+from hsx.checkpoints import unet_config
 
 from ..folders import FILE, edit, net, off, refused
 

@@ -17,11 +17,11 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, StochasticWeightAver
 from safetensors.torch import save_file
 
 import hsx
-from hsx.backbones import tensors as reader
-from hsx.backbones.ddpm import DDPM
-from hsx.backbones.diffusers_names import Unet2D
-from hsx.backbones.openai import ADM, IDDPM
-from hsx.backbones.options import Options
+from hsx.checkpoints import tensors as reader
+from hsx.checkpoints.ddpm import DDPM
+from hsx.checkpoints.diffusers_names import Unet2D
+from hsx.checkpoints.openai import ADM, IDDPM
+from hsx.checkpoints.options import Options
 
 from ..golden import FOLDER
 from ..ways.averaged import AVERAGED

@@ -1,0 +1,94 @@
+"""Networks that hsx does not take, by the names of their tensors: they are refused as what they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from hsx.checkpoints.contents import State
+from hsx.errors import BackboneError
+
+GIVE = "give an unconditional pixel-space diffusion model"
+EXPECTED = "expected the weights of a DDPM, iDDPM, ADM or diffusers UNet2DModel network"
+
+Kinds = tuple[tuple[str, str], ...]
+
+LATENT = re.compile(r"(.*\.)?(first_stage_model|cond_stage_model|vae|vq_?vae|vq_?gan|vq_?model|auto_?encoder(_kl)?)\.",
+                    re.IGNORECASE)
+
+# What a network is, and how some of its tensors' names look; the first row that fits any name.  These have a U-Net's
+# names too:
+CONDITIONED: Kinds = (
+    ("a LoRA, which changes a network and is none", r".*(lora_(A|B|up|down|unet|te)|\.lora\.|hada_w|lokr_w)"),
+    ("a ControlNet or adapter", r"(.*\.)?(control_model|controlnet\w*|input_hint_block|zero_convs|adapter)\."),
+    ("one part of a sharded network (FSDP)", r".*(_flat_param|flat_param)"),
+    ("quantised weights", r".*(weight\.(absmax|quant_state|quant_map)|weight_scale|qweight|qzeros)"),
+    ("a latent diffusion model (Stable Diffusion, LDM)", LATENT.pattern),
+    ("a network with cross-attention, conditioned on text or classes (Stable Diffusion)",
+     r".*(transformer_blocks|attn2\.|add_k_proj|encoder_hid_proj|add_embedding\.|temp_convs|motion_modules)"),
+    ("an NCSN++ network (score_sde), with Fourier timesteps or skips of its own",
+     r"(time_proj\.weight|.*\.skip_conv\.)"),
+)
+OTHERS: Kinds = (
+    ("an autoencoder (VAE)", r"((encoder|decoder)\.(conv_in|mid|mid_block|down|down_blocks)\.|post_quant_conv\.|"
+                             r"quantize\.)"),
+    ("a text or image encoder", r"(.*\.)?(text_model|vision_model|token_embedding|wte|word_embeddings)\b"),
+    ("score_sde's DDPM or NCSN++, whose modules have numbers for names", r"(.*\.)?all_modules\.\d+\."),
+    ("an EDM network (NVlabs/edm)", r"(model\.)?((enc|dec)\.\d+x\d+_|map_layer0|map_noise)"),
+    ("a k-diffusion network", r"(.*\.)?(u_net|timestep_embed|patch_in|mapping\.blocks)\."),
+    ("a transformer (DiT, U-ViT)", r"(.*\.)?(x_embedder|pos_embed|adaLN_modulation|in_blocks\.\d+\.attn)|"
+                                   r"(.*\.)?blocks\.\d+\.attn\."),
+    ("lucidrains' Unet (denoising_diffusion_pytorch)", r"(.*\.)?(init_conv|mid_block1|mid_attn|downs\.\d+\.\d+)\."),
+    ("a GAN's generator", r".*(synthesis\.|mapping\.fc|to_rgb|torgb|conv\.modulation|noises\.noise)"),
+    ("a classifier or encoder of ADM (guided-diffusion)", r"(out\.\d\.positional_embedding|encoder_unet)"),
+    ("a classification network", r"(layer\d\.\d+\.(conv|bn)\d|features\.\d+|classifier\.|head\.)"),
+)
+
+
+def what_is(names: Iterable[str]) -> str | None:
+    """What a network with such names is, where it is one that is known and not taken."""
+    names = list(names)
+    found = next((what for what, pattern in CONDITIONED + OTHERS if any(map(re.compile(pattern).match, names))),
+                 None)
+    starts = {name.partition(".")[0] for name in names}
+    if found is None and {"input_blocks", "middle_block", "out"} <= starts and "output_blocks" not in starts:
+        return "a classifier or encoder of ADM (guided-diffusion), which has no output_blocks"
+    for parts in (("down", "mid", "up"), ("down_blocks", "mid_block", "up_blocks"),
+                  ("input_blocks", "middle_block", "output_blocks")):
+        absent = [part for part in parts if part not in starts]
+        if found is None and len(absent) == 1:
+            return f"a U-Net without its {absent[0]}"
+    return found
+
+
+def refuse(state: State, path: tuple[str, ...], beside: Iterable[str], recognised: bool) -> None:
+    """Raise a BackboneError, without the file's name, for a network that is known and not taken.
+
+    Args:
+        path: the keys and the prefix under which it lies in its file.
+        beside: the names of the other tensors in the file.
+        recognised: whether a family takes its names; then only what contradicts that is looked for.
+    """
+    some = ", ".join(list(state)[:3])
+    latent = next((name for name in (*beside, *state) if LATENT.match(name)), None)
+    kind = what_is([*state, *beside]) if not recognised else latent and f"a latent diffusion model, beside it {latent}"
+    if not recognised:
+        raise BackboneError(f"{EXPECTED}, got {f'{kind}, with ' if kind else ''}tensors such as {some}; {GIVE}")
+    kind = kind or next((what for what, pattern in CONDITIONED if any(map(re.compile(pattern).match, state))), None)
+    if kind:
+        raise BackboneError(f"{EXPECTED}, got {kind}, with tensors such as {some}; {GIVE}")
+    if path[-2:] == ("model", "diffusion_model") and any(name.startswith("input_blocks.") for name in state):
+        raise BackboneError(f"{EXPECTED}, got model.diffusion_model, as latent diffusion (LDM, Stable Diffusion) names "
+                            "its network of latents; if it is one of pixels, save its state dict without that prefix")
+    if "inner_model" in path:
+        raise BackboneError(f"{EXPECTED}, got a network in a wrapper of k-diffusion (inner_model), which "
+                            "scales what it is given and predicts in a way that the file does not say; if it predicts "
+                            "eps, save its state dict without that prefix")
+    for name in ("conv_in.weight", "input_blocks.0.0.weight"):
+        value = state.get(name)
+        if value is not None and value.ndim == 4 and value.shape[1] != 3:
+            channels = value.shape[1]
+            kind = {6: "an upsampler (super-resolution), whose input is two pictures", 4: "a network of latents",
+                    1: "a network of grey pictures"}.get(channels, "another network")
+            raise BackboneError(f"{EXPECTED} for pictures of 3 channels, got {kind}: {name} takes {channels} channels; "
+                                f"{GIVE}")

@@ -1,0 +1,180 @@
+"""OpenAI's U-Net: iDDPM, ADM and P2 checkpoints, their names mapped onto ``UNet2DModel``.
+
+openai/improved-diffusion (iDDPM), openai/guided-diffusion (ADM) and jychoi118/P2-weighting share one network and its
+names; ADM resamples with ResNet blocks, iDDPM with convolutions.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+
+from hsx.backbones.fit import Shape, Source, agreed, count, first_sizes, pulled, some
+from hsx.backbones.unet2d import shapes, time_width
+from hsx.checkpoints.family import State, UNet2DFamily
+from hsx.checkpoints.published import Architecture
+from hsx.errors import BackboneError
+
+RESNET = {
+    "norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1", "norm2": "out_layers.0",
+    "conv2": "out_layers.3", "conv_shortcut": "skip_connection",
+}
+ATTENTION = {"group_norm": "norm", "to_q": "qkv", "to_k": "qkv", "to_v": "qkv", "to_out.0": "proj_out"}
+OUTSIDE = {
+    "time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2", "conv_in": "input_blocks.0.0",
+    "conv_norm_out": "out.0", "conv_out": "out.2", "class_embedding": "label_emb",
+    "mid_block.resnets.0": "middle_block.0", "mid_block.attentions.0": "middle_block.1",
+    "mid_block.resnets.1": "middle_block.2",
+}
+
+
+class OpenAI(UNet2DFamily):
+    """Channels, depth, attention levels, the kind of resampling, learned variance and the number of classes are read
+    off names and shapes; the image size, the heads (so many, or so many channels each), the order of q, k, v and the
+    schedule cannot be.
+    """  # noqa: D205
+
+    asks = ("num_heads", "num_head_channels", "attention_order")
+
+    def recognises(self, state: State) -> bool:
+        """See Family."""
+        return all(some(state, rf"{part}\.\d+\.") for part in ("input_blocks", "middle_block", "output_blocks"))
+
+    def read(self, state: State) -> Architecture:
+        """See UNet2DFamily."""
+        levels, layers = _levels(state, self.name)
+        inside = [_blocks(level, levels, layers) for level in range(levels)]
+        outs = r"0\.(in_layers\.2|out_layers\.0|out_layers\.3)"
+        widths = [agreed(first_sizes(state, rf"{blocks}\.{outs}")) for blocks in inside]
+        middle = agreed(first_sizes(state, r"middle_block\.[02]\.(in_layers\.2|out_layers\.0|out_layers\.3)"))
+        if not all(widths):
+            raise BackboneError(f"expected the whole of a U-Net of family {self.name}, got one without blocks such as "
+                                f"input_blocks.{1 + widths.index(None) * (layers + 1)}.0; check the file")
+        return Architecture(
+            self.name,
+            widths=tuple(width for width in widths if width),
+            layers=layers,
+            attention=tuple(some(state, rf"{blocks}\.1\.(norm|qkv|proj_out)\.") for blocks in inside),
+            scale_shift=agreed(first_sizes(state, r"middle_block\.[02]\.emb_layers\.1")) == 2 * (middle or 0),
+            classes=max(first_sizes(state, "label_emb"), default=None),
+            learned_variance=6 in first_sizes(state, r"out\.2"),
+            resblock_updown=not _convolves(state),
+        )
+
+    def convert(self, state: State, architecture: Architecture, facts: dict[str, Any]) -> tuple[dict[str, Any], State]:
+        """See UNet2DFamily."""
+        heads, channels = facts.get("num_heads"), facts.get("num_head_channels")
+        config = self.config(architecture, facts) | dict(
+            time_embedding_dim=agreed(first_sizes(state, r"time_embed\.[02]")),
+            norm_eps=1e-5,
+            downsample_padding=1,
+            flip_sin_to_cos=True,
+            freq_shift=0,
+        )
+        prefixes = _prefixes(architecture)
+        expected = shapes(config, time_width(state.get("time_embed.0.weight"), config))
+        sources = {name: _source(name, shape, prefixes, channels, heads, facts["attention_order"])
+                   for name, shape in expected.items()}
+        return config, pulled(state, sources, f"a U-Net of family {self.name}")
+
+
+class ADM(OpenAI):
+    """openai/guided-diffusion and P2: resampling by ResNet blocks."""
+
+    name = "adm"
+
+    def recognises(self, state: State) -> bool:
+        """See Family."""
+        return super().recognises(state) and not _convolves(state)
+
+
+class IDDPM(OpenAI):
+    """openai/improved-diffusion: resampling by convolutions.  An ADM network without resblock_updown is no other."""
+
+    name = "iddpm"
+
+    def recognises(self, state: State) -> bool:
+        """See Family."""
+        return super().recognises(state) and _convolves(state)
+
+
+def _convolves(state: State) -> bool:
+    return any(re.match(r"(input_blocks\.\d+\.0\.op|output_blocks\.\d+\.[12]\.conv)\.", name) for name in state)
+
+
+def _levels(state: State, family: str) -> tuple[int, int]:
+    """How many levels there are, and how many layers each has: a level ends where it upsamples."""
+    blocks = max(count(state, r"input_blocks\.(\d+)\."), count(state, r"output_blocks\.(\d+)\."))
+    if not blocks:
+        raise BackboneError(f"expected the whole of a U-Net of family {family}, got one without input_blocks and "
+                            "output_blocks; check the option family and the file")
+    upsamplers = (re.match(r"output_blocks\.(\d+)\.[12]\.(?:conv|in_layers|out_layers|emb_layers)\.", n) for n in state)
+    ends = {1 + int(found[1]) for found in upsamplers if found and int(found[1]) < blocks}
+    ends |= {int(found[1]) for found in (re.match(r"input_blocks\.(\d+)\.0\.op\.", n) for n in state) if found}
+    length = min(ends, default=blocks)  # of a level: its layers and one more
+    if blocks % length:
+        length = math.gcd(blocks, *ends)
+    return blocks // length, max(1, length - 1)
+
+
+def _blocks(level: int, levels: int, layers: int) -> str:
+    """The pattern of the names of a level's blocks."""
+    down = "|".join(str(1 + level * (layers + 1) + j) for j in range(layers))
+    up = "|".join(str((levels - 1 - level) * (layers + 1) + j) for j in range(layers + 1))
+    return rf"(?:input_blocks\.(?:{down})|output_blocks\.(?:{up}))"
+
+
+def _prefixes(architecture: Architecture) -> dict[str, str]:
+    """diffusers' name of every block: the original's."""
+    levels, layers, found = len(architecture.widths), architecture.layers, {}
+    for level in range(levels):
+        start = 1 + level * (layers + 1)
+        for j in range(layers):
+            found[f"down_blocks.{level}.resnets.{j}"] = f"input_blocks.{start + j}.0"
+            found[f"down_blocks.{level}.attentions.{j}"] = f"input_blocks.{start + j}.1"
+        found[f"down_blocks.{level}.downsamplers.0"] = f"input_blocks.{start + layers}.0"
+        for j in range(layers + 1):
+            i = level * (layers + 1) + j
+            found[f"up_blocks.{level}.resnets.{j}"] = f"output_blocks.{i}.0"
+            found[f"up_blocks.{level}.attentions.{j}"] = f"output_blocks.{i}.1"
+        attends = architecture.attention[levels - 1 - level]
+        found[f"up_blocks.{level}.upsamplers.0"] = f"output_blocks.{(level + 1) * (layers + 1) - 1}.{1 + attends}"
+    return found
+
+
+def _source(
+    name: str, shape: Shape, prefixes: dict[str, str], channels: int | None, heads: int | None, order: str
+) -> Source:
+    """Where an OpenAI file keeps this tensor.  Attention's q, k and v lie in one, as convolutions over (C, H W)."""
+    layer, kind = name.rsplit(".", 1)
+    if layer in OUTSIDE:
+        return Source(f"{OUTSIDE[layer]}.{kind}", (shape,))
+    found = re.match(r"(mid_block\.\w+\.\d+|\w+_blocks\.\d+\.\w+\.\d+)\.(.+)", layer)
+    if not found:
+        return Source(name, (shape,))
+    prefix, part = (prefixes | OUTSIDE)[found[1]], found[2]
+    if part in ATTENTION:
+        own = f"{prefix}.{ATTENTION[part]}.{kind}"
+        many = 3 if part in ("to_q", "to_k", "to_v") else 1
+        laid = (many * shape[0], *shape[1:])
+        either = ((*laid, 1), laid) if len(shape) == 2 else (laid,)
+        if many == 1:
+            return Source(own, either, lambda tensor: tensor.reshape(shape))
+        which = ("to_q", "to_k", "to_v").index(part)
+        return Source(own, either, partial(_part, which, heads or shape[0] // (channels or 1), order))
+    if part == "conv":
+        part = "op" if "downsamplers" in found[1] else "conv"
+    return Source(f"{prefix}.{RESNET.get(part, part)}.{kind}", (shape,))
+
+
+def _part(which: int, heads: int, order: str, qkv: Tensor) -> Tensor:
+    """q, k or v, (C, C) or (C,).  The legacy order keeps q, k, v of each head together."""
+    qkv = qkv.squeeze(-1) if qkv.ndim == 3 else qkv  # (3C, C, 1) -> (3C, C)
+    if order == "new":
+        return qkv.chunk(3)[which]
+    per_head = qkv.reshape(heads, 3, -1, *qkv.shape[1:])  # (heads, 3, C / heads, ...)
+    return per_head[:, which].reshape(-1, *qkv.shape[1:])

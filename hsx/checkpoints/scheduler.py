@@ -1,0 +1,233 @@
+"""A scheduler's config: the noise schedule and what the network predicts, read against what is understood.
+
+A scheduler of diffusers is mostly a way to sample.  hsx samples in its own way and takes from it only what belongs to
+the network: the betas it was trained with, and what it predicts.  Every field of every class that is understood is in
+one of the tables below; a test walks the classes of the installed diffusers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from hsx.backbones.base import Fact
+from hsx.checkpoints.config_fields import (
+    Rule,
+    check,
+    flag,
+    number,
+    one_of,
+    only,
+    or_null,
+    read_json,
+    several,
+    shown,
+    whole,
+)
+from hsx.checkpoints.family import make_schedule
+from hsx.checkpoints.options import MOST, Options
+from hsx.errors import BackboneError, HsxError
+from hsx.schedule import NoiseSchedule
+
+BETAS = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas")  # what makes a schedule
+DEFAULTS = {"num_train_timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02, "beta_schedule": "linear",
+            "trained_betas": None, "prediction_type": "epsilon"}
+BETWEEN = ("linear", "scaled_linear", "sigmoid")  # schedules that run from beta_start to beta_end
+SMALLER = {"beta_start": 0.00085, "beta_end": 0.012}  # the defaults of the classes from k-diffusion
+
+# Classes that are built from the betas of a discrete diffusion, with the defaults that differ.
+UNDERSTOOD: dict[str, dict[str, Any]] = {
+    "DDPMScheduler": {}, "DDPMParallelScheduler": {}, "DDIMScheduler": {}, "DDIMParallelScheduler": {},
+    "DDIMInverseScheduler": {}, "PNDMScheduler": {}, "DPMSolverMultistepScheduler": {},
+    "DPMSolverMultistepInverseScheduler": {}, "DPMSolverSinglestepScheduler": {}, "DPMSolverSDEScheduler": SMALLER,
+    "DEISMultistepScheduler": {}, "UniPCMultistepScheduler": {}, "SASolverScheduler": {}, "EulerDiscreteScheduler": {},
+    "EulerAncestralDiscreteScheduler": {}, "HeunDiscreteScheduler": SMALLER, "KDPM2DiscreteScheduler": SMALLER,
+    "KDPM2AncestralDiscreteScheduler": SMALLER, "LMSDiscreteScheduler": {},
+}
+
+# Of other worlds, by the beginning of their names: what their networks are.
+FOREIGN = {
+    "CMStochasticIterative": "a consistency model", "LCM": "a consistency model", "TCD": "a consistency model",
+    "SCM": "a consistency model", "FlowMatch": "a flow-matching model", "FlowMap": "a flow-matching model",
+    "Piflow": "a flow-matching model", "Helios": "a flow-matching model", "LTX": "a flow-matching model",
+    "MiniMax": "a flow-matching model", "EDM": "a model of EDM's continuous noise levels",
+    "CosineDPMSolver": "a model of EDM's continuous noise levels", "ScoreSdeVe": "a variance-exploding model",
+    "KarrasVe": "a variance-exploding model", "ScoreSdeVp": "a model of continuous time",
+    "IPNDM": "a model of continuous time", "DDPMWuerstchen": "a model of continuous time",
+    "VQDiffusion": "a model of tokens", "Amused": "a model of tokens", "BlockRefinement": "a model of tokens",
+    "DiscreteDDIM": "a model of tokens", "EntropyBound": "a model of tokens", "CogVideoX": "a video model",
+    "UnCLIP": "a prior or upsampler of unCLIP", "RePaint": "a sampler for inpainting",
+    "ConsistencyDecoder": "a decoder of latents", "RFD4": "a model of proteins",
+}
+
+SAMPLING = "how diffusers samples; hsx steps by its own timesteps and DDIM's rule"
+SOLVER = "a solver's bookkeeping of diffusers' own sampling"
+IGNORED = {
+    "set_alpha_to_one": SAMPLING, "set_alpha_to_zero": SAMPLING, "steps_offset": SAMPLING, "timestep_spacing": SAMPLING,
+    "skip_prk_steps": SAMPLING, "final_sigmas_type": SAMPLING, "interpolation_type": SAMPLING,
+    "noise_sampler_seed": SAMPLING, "use_karras_sigmas": SAMPLING, "use_exponential_sigmas": SAMPLING,
+    "use_beta_sigmas": SAMPLING, "use_lu_lambdas": SAMPLING, "sigma_min": SAMPLING, "sigma_max": SAMPLING,
+    "lambda_min_clipped": SAMPLING, "solver_order": SOLVER, "solver_type": SOLVER, "solver_p": SOLVER,
+    "algorithm_type": SOLVER, "lower_order_final": SOLVER, "euler_at_final": SOLVER, "predict_x0": SOLVER,
+    "disable_corrector": SOLVER, "predictor_order": SOLVER, "corrector_order": SOLVER, "tau_func": SOLVER,
+    "thresholding": "clips the predicted x_0 of diffusers' own sampling; hsx keeps x_0 as the network has it",
+    "dynamic_thresholding_ratio": "belongs to thresholding", "sample_max_value": "belongs to thresholding",
+    "flow_shift": "has no effect without use_flow_sigmas, which is refused",
+    "time_shift_type": "has no effect without use_dynamic_shifting, which is refused",
+    "tensor_format": "numpy or torch, in diffusers before 0.3",
+}
+FLOW = "use a model with a schedule of betas"
+RULES: dict[str, Rule] = {
+    "num_train_timesteps": whole(1, MOST["num_train_timesteps"]),
+    "beta_start": number(0, 1),
+    "beta_end": number(0, 1),
+    "beta_schedule": one_of("linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid", "laplace", "exp",
+                            remedy="write the betas out as trained_betas"),
+    "trained_betas": or_null(several(number(0, 1))),
+    "prediction_type": one_of("epsilon", "v_prediction", "sample", remedy="use a model that predicts one of them"),
+    "rescale_betas_zero_snr": only(
+        False, remedy="at its last timestep alpha-bar is 0, where x_0 = (x - sqrt(1 - a) eps) / sqrt(a) has no value: "
+                      "use a model without, or give betas below 1 as the option schedule"),
+    "use_flow_sigmas": only(False, remedy=FLOW), "use_dynamic_shifting": only(False, remedy=FLOW),
+    "shift_terminal": only(None, remedy=FLOW),
+    "timestep_type": only("discrete", remedy="use a model that is given whole timesteps"),
+    "predict_epsilon": only(True, remedy="write prediction_type sample in its place"),
+    "variance_type": or_null(one_of("fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned",
+                                    "learned_range")),
+    "clip_sample": flag(),
+    "clip_sample_range": number(0, math.inf),
+}
+
+
+class Scheduler(NamedTuple):
+    """What a scheduler's config tells of a network."""
+
+    schedule: NoiseSchedule
+    prediction_type: str
+    facts: dict[str, Fact]
+    config: dict[str, Any]  # as it was read, for ``hsx convert``
+
+
+def read_scheduler(file: Path | None, options: Options, out_channels: int) -> Scheduler:
+    """The noise schedule and the prediction type; DDPM's where there is no config, which is then assumed.
+
+    Args:
+        options: schedule, num_train_timesteps and prediction_type stand above the config.
+        out_channels: of the network: 6 are eps and a learned variance.
+
+    Raises:
+        BackboneError: for a class or a field that is not understood, or that contradicts the network.
+    """
+    config, given = read_json(file) if file else {}, options.given()
+    if file and "_class_name" in config:
+        understood(file, config["_class_name"])
+    if config.get("trained_betas") and "num_train_timesteps" not in config:
+        config["num_train_timesteps"] = len(config["trained_betas"]) if isinstance(config["trained_betas"], list) else 0
+    overridden = {*given, *((*BETAS[1:], "rescale_betas_zero_snr") if "schedule" in given else ())}
+    kept = {name: value for name, value in config.items() if name not in overridden}
+    if file:
+        check(file, kept, RULES, IGNORED)
+        _contradictions(file, kept, out_channels)
+        count = given.get("num_train_timesteps")
+        if count not in (None, config.get("num_train_timesteps")) and "schedule" not in given:
+            raise BackboneError(f"{file}: num_train_timesteps: expected it with the option schedule, got {count} "
+                                "alone, and the betas here are for another number; give schedule too")
+    told: dict[str, Any] = DEFAULTS | UNDERSTOOD.get(config.get("_class_name", ""), {}) | {
+        name: value for name, value in (*kept.items(), *given.items()) if name in DEFAULTS}
+    if "schedule" in given:
+        if isinstance(options.schedule, list) and "num_train_timesteps" not in given:
+            told["num_train_timesteps"] = len(options.schedule)
+        schedule = make_schedule(given["schedule"], told["num_train_timesteps"])
+    else:
+        schedule = _schedule(file, told) if file else NoiseSchedule.linear(told["num_train_timesteps"])
+    ends = ("beta_start", "beta_end") if told["beta_schedule"] in BETWEEN else ()
+    made = ("trained_betas",) if told["trained_betas"] is not None else ("beta_schedule", *ends)
+    values = {"schedule": (given.get("schedule", _kind(told)), made),
+              "num_train_timesteps": (len(schedule), ("num_train_timesteps",)),
+              "prediction_type": (told["prediction_type"], ("prediction_type",))}
+    facts = {fact: Fact(value, _origin(fact, made, config, given)) for fact, (value, made) in values.items()}
+    return Scheduler(schedule, told["prediction_type"], facts, kept)
+
+
+def _origin(fact: str, made: Collection[str], config: dict[str, Any], given: dict[str, Any]) -> str:
+    if fact in given or (fact == "num_train_timesteps" and isinstance(given.get("schedule"), list)):
+        return "given"
+    if not set(made) <= set(config):
+        return "assumed (diffusers' default)" if config else "assumed"
+    return "read"
+
+
+def understood(file: Path, name: Any) -> None:
+    """Raise BackboneError, with what it is, for a scheduler class from whose config no betas come."""
+    if isinstance(name, str) and name in UNDERSTOOD:
+        return
+    told = shown(name)
+    what = next((f", of {what}" for start, what in FOREIGN.items() if told.startswith(start)), ", unknown to hsx")
+    raise BackboneError(f"{file}: expected a scheduler with the betas of a discrete diffusion, such as DDPMScheduler, "
+                        f"got {told}{what}; use a DDPM, or name the scheduler of its training")
+
+
+def _contradictions(file: Path, config: dict[str, Any], out_channels: int) -> None:
+    betas, count = config.get("trained_betas"), config.get("num_train_timesteps")
+    if betas is not None and count is not None and len(betas) != count:
+        raise BackboneError(f"{file}: trained_betas: expected {count}, as many as num_train_timesteps, got "
+                            f"{len(betas)}; correct one of the two")
+    variance = config.get("variance_type")
+    if variance is not None and variance.startswith("learned") != (out_channels == 6):
+        kind = "learned" if out_channels == 6 else "fixed"
+        raise BackboneError(f"{file}: variance_type: expected a {kind} one, as a network of {out_channels} output "
+                            f"channels has it, got {variance}; correct it")
+    if config.get("clip_sample", True) and config.get("clip_sample_range", 1) != 1:
+        raise BackboneError(f"{file}: clip_sample_range: expected 1, as hsx's pictures are in [-1, 1], got "
+                            f"{shown(config['clip_sample_range'])}: the model's are in another range; correct "
+                            "it, or use another model")
+
+
+def _schedule(file: Path, told: dict[str, Any]) -> NoiseSchedule:
+    try:
+        return schedule_of(told)
+    except HsxError as error:
+        raise BackboneError(f"{file}: {error}") from None
+
+
+def schedule_of(told: dict[str, Any]) -> NoiseSchedule:
+    """The schedule that a config's fields make in diffusers, in float64.  Raises HsxError for betas outside (0, 1)."""
+    kind, n, start, end = (told[k] for k in ("beta_schedule", "num_train_timesteps", "beta_start", "beta_end"))
+    if told["trained_betas"] is not None:
+        betas = torch.tensor(told["trained_betas"], dtype=torch.float64)
+    elif kind == "linear":
+        betas = torch.linspace(start, end, n, dtype=torch.float64)
+    elif kind == "scaled_linear":
+        betas = torch.linspace(start**0.5, end**0.5, n, dtype=torch.float64) ** 2
+    elif kind == "sigmoid":
+        betas = torch.sigmoid(torch.linspace(-6, 6, n, dtype=torch.float64)) * (end - start) + start
+    elif kind == "squaredcos_cap_v2":
+        return NoiseSchedule.cosine(n)
+    else:
+        betas = _from_alpha_bar(_laplace if kind == "laplace" else lambda u: math.exp(-12 * u), n)
+    return NoiseSchedule.from_betas(betas)
+
+
+def _from_alpha_bar(alpha_bar: Callable[[float], float], n: int) -> torch.Tensor:
+    """Betas of an alpha-bar(u), u from 0 to 1, clipped at 0.999 as in diffusers' ``betas_for_alpha_bar``."""
+    values = torch.tensor([alpha_bar(i / n) for i in range(n + 1)], dtype=torch.float64)
+    return (1 - values[1:] / values[:-1]).clamp(max=0.999)
+
+
+def _laplace(u: float) -> float:
+    """alpha-bar of Hang and Gu's Laplace noise schedule (2024), as diffusers writes it."""
+    snr = math.exp(-0.5 * math.copysign(1, 0.5 - u) * math.log(1 - 2 * abs(0.5 - u) + 1e-6))
+    return math.sqrt(snr / (1 + snr))
+
+
+def _kind(told: dict[str, Any]) -> str:
+    """A schedule by name, with its ends where they are not DDPM's."""
+    if told["trained_betas"] is not None:
+        return "betas"
+    ends = told["beta_start"], told["beta_end"]
+    plain = told["beta_schedule"] not in BETWEEN or ends == (1e-4, 0.02)
+    return told["beta_schedule"] + ("" if plain else f" {ends[0]:g} to {ends[1]:g}")

@@ -1,0 +1,150 @@
+"""The config of a ``UNet2DModel``, field by field: what hsx can compute exactly, and what it refuses by name."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from pathlib import Path
+from typing import Any
+
+from diffusers import UNet2DModel
+
+from hsx.backbones.base import Fact
+from hsx.checkpoints.config_fields import (
+    Rule,
+    check,
+    flag,
+    is_number,
+    number,
+    one_of,
+    only,
+    or_null,
+    read_json,
+    same,
+    several,
+    shown,
+    whole,
+)
+from hsx.checkpoints.options import MOST, Options
+from hsx.errors import BackboneError
+
+PLAIN = "use a U-Net of DDPM's plain blocks"
+DOWN = ("DownBlock2D", "AttnDownBlock2D", "ResnetDownsampleBlock2D")
+UP = ("UpBlock2D", "AttnUpBlock2D", "ResnetUpsampleBlock2D")
+RULES: dict[str, Rule] = {
+    "sample_size": Rule(f"the side of square pictures, 1 to {MOST['image_size']}, or null",
+                        lambda v: v is None or _side(v) is not None,
+                        "hsx takes square pictures: use a model of them"),
+    "in_channels": only(3, remedy="use a pixel-space RGB model"),
+    "out_channels": only(3, 6, remedy="use a model that predicts 3 channels, or 6 with its variance"),
+    "center_input_sample": flag(),
+    "time_embedding_type": only("positional", remedy="use a DDPM network, which is given whole timesteps"),
+    "time_embedding_dim": or_null(whole(1, 65536)),
+    "freq_shift": Rule("a number from 0 to 1", lambda v: is_number(v) and 0 <= v <= 1),
+    "flip_sin_to_cos": flag(),
+    "down_block_types": several(one_of(*DOWN, *(f"UNetRes{name}" for name in DOWN), remedy=PLAIN), high=16),
+    "mid_block_type": only("UNetMidBlock2D", remedy="use a U-Net with a middle block, whose output is h"),
+    "up_block_types": several(one_of(*UP, *(f"UNetRes{name}" for name in UP), remedy=PLAIN), high=16),
+    "block_out_channels": several(whole(1, 65536), high=16),
+    "layers_per_block": whole(1, 64),
+    "mid_block_scale_factor": number(0, math.inf),
+    "downsample_padding": whole(0, 1),
+    "downsample_type": one_of("conv", "resnet"),
+    "upsample_type": one_of("conv", "resnet"),
+    "dropout": Rule("a number from 0 to 1", lambda v: is_number(v) and 0 <= v <= 1),  # without effect in evaluation
+    "act_fn": one_of("silu", "swish", "mish", "gelu", "relu"),
+    "attention_head_dim": or_null(whole(1, 65536)),
+    "norm_num_groups": whole(1, 65536),
+    "attn_norm_num_groups": or_null(whole(1, 65536)),
+    "norm_eps": number(0, 1),
+    "resnet_time_scale_shift": one_of("default", "scale_shift"),
+    "add_attention": flag(),
+    "class_embed_type": only(None, remedy="use an unconditional network, or one with a table of classes"),
+    "num_class_embeds": or_null(whole(1, 10_000_000)),
+    "num_train_timesteps": or_null(whole(1, 10_000_000)),  # of a learned time embedding, which is refused
+}
+EMA = "how the weights were averaged in training, a note of diffusers' EMAModel"
+IGNORED = {name: EMA for name in ("decay", "min_decay", "optimization_step", "update_after_step", "use_ema_warmup",
+                                  "inv_gamma", "power", "collected_params")}
+DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(UNet2DModel.__init__).parameters.items()
+            if name in RULES}
+
+# What changes the output and no shape tells: where a config leaves one out, the class's default is only assumed.
+TACIT = ("center_input_sample", "freq_shift", "flip_sin_to_cos", "mid_block_scale_factor", "downsample_padding",
+         "act_fn", "attention_head_dim", "norm_num_groups", "norm_eps")
+
+OTHERS = {
+    "UNet2DConditionModel": "a U-Net that is steered by a text, mostly of latents", "VQModel": "an autoencoder",
+    "AutoencoderKL": "an autoencoder", "AutoencoderTiny": "an autoencoder", "AsymmetricAutoencoderKL": "an autoencoder",
+    "AutoencoderDC": "an autoencoder", "ConsistencyDecoderVAE": "an autoencoder", "ControlNetModel": "a ControlNet",
+    "DiTTransformer2DModel": "a transformer", "Transformer2DModel": "a transformer", "UViTModel": "a transformer",
+    "UNet1DModel": "a U-Net of sounds or paths",
+    "UNet3DConditionModel": "a U-Net of videos", "UNetMotionModel": "a U-Net of videos",
+    "UNetSpatioTemporalConditionModel": "a U-Net of videos", "PriorTransformer": "a prior of embeddings",
+}
+
+
+def read_unet_config(file: Path, options: Options) -> tuple[dict[str, Any], dict[str, Fact]]:
+    """The whole configuration of a ``UNet2DModel`` and the facts that it tells.
+
+    Raises:
+        BackboneError: for another class, and for a field that is broken, contradicts others or is not understood.
+    """
+    config = read_json(file)
+    name = config.get("_class_name")
+    if name != "UNet2DModel":
+        what = OTHERS.get(name) if isinstance(name, str) else None
+        raise BackboneError(f"{file}: expected a UNet2DModel, got {shown(name)}{f', {what}' if what else ''}; "
+                            "give an unconditional pixel-space diffusion model")
+    return checked(file, config, options)
+
+
+def checked(file: Path, config: dict[str, Any], options: Options) -> tuple[dict[str, Any], dict[str, Fact]]:
+    """See read_unet_config, for a config that is read already."""
+    if options.image_size is not None:
+        config = config | {"sample_size": options.image_size}
+    check(file, config, RULES, IGNORED)
+    whole_config = {name: tuple(value) if isinstance(value, list) else value
+                    for name, value in (DEFAULTS | config).items() if name in RULES}
+    whole_config["sample_size"] = _side(whole_config["sample_size"])
+    _agree(file, whole_config)
+    facts = {
+        "widths": Fact(whole_config["block_out_channels"], _origin("block_out_channels", config)),
+        "layers": Fact(whole_config["layers_per_block"], _origin("layers_per_block", config)),
+        "image_size": Fact(whole_config["sample_size"], "given" if options.image_size else "read"),
+    }
+    return whole_config, facts | {name: Fact(whole_config[name], _origin(name, config))
+                                  for name in TACIT if name not in config}
+
+
+def _origin(name: str, config: dict[str, Any]) -> str:
+    return "read" if name in config else "assumed (diffusers' default)"
+
+
+def _side(value: Any) -> int | None:
+    """The side of square pictures, given once or twice; None for anything else."""
+    sides = value if isinstance(value, (list, tuple)) and len(value) == 2 and same(*value) else [value]
+    return sides[0] if type(sides[0]) is int and 1 <= sides[0] <= MOST["image_size"] else None
+
+
+def _agree(file: Path, config: dict[str, Any]) -> None:
+    """Whether the fields fit together."""
+    widths, groups = config["block_out_channels"], config["norm_num_groups"]
+    lengths = {name: len(config[name]) for name in ("block_out_channels", "down_block_types", "up_block_types")}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{count} {name}" for name, count in lengths.items())
+        raise BackboneError(f"{file}: expected as many block types as widths, got {told}; correct it")
+    uneven = next((width for width in widths if width % groups), None)
+    if uneven:
+        raise BackboneError(f"{file}: norm_num_groups: expected a divisor of all widths, got {groups} for {uneven} "
+                            "channels; correct it")
+    middle = config["attn_norm_num_groups"]
+    if middle and widths[-1] % middle:
+        raise BackboneError(f"{file}: attn_norm_num_groups: expected a divisor of {widths[-1]}, got {middle}; correct "
+                            "it")
+    attending = [w for w, down, up in zip(widths, config["down_block_types"], reversed(config["up_block_types"]),
+                                          strict=True) if "Attn" in down or "Attn" in up]
+    narrow = min([*attending, *[widths[-1]] * config["add_attention"]], default=None)
+    if config["attention_head_dim"] and narrow and config["attention_head_dim"] > narrow:
+        raise BackboneError(f"{file}: attention_head_dim: expected at most {narrow}, the width of an attention layer, "
+                            f"got {config['attention_head_dim']}; correct it")

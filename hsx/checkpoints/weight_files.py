@@ -1,0 +1,165 @@
+"""Which of the weight files in a folder of diffusers are read: averaged ones, in full precision, whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+
+from hsx.checkpoints.config_fields import read_json, shown
+from hsx.checkpoints.tensors import read_tensors
+from hsx.errors import BackboneError
+
+NAME = re.compile(r"(?P<base>.+?)(?:-(?P<part>\d{5})-of-(?P<parts>\d{5}))?\.(?P<kind>safetensors|bin|pt|pth|ckpt)$")
+INDEX = re.compile(r"(?P<base>.+)\.(?P<kind>safetensors|bin)\.index(?:\.(?P<variant>[\w-]+))?\.json$")
+USUAL = "diffusion_pytorch_model"
+BESIDE = re.compile(r"(optimizer|scheduler|random_states|scaler|sampler|training_args|rng_state|pytorch_lora)", re.I)
+OTHER = {".msgpack": "Flax", ".onnx": "ONNX", ".xml": "OpenVINO", ".h5": "TensorFlow", ".tflite": "TensorFlow",
+         ".ckpt.index": "TensorFlow", ".gguf": "GGUF", ".mlmodel": "Core ML"}
+
+
+class Candidate(NamedTuple):
+    """Weights of one network: a file, or shards and what lists them."""
+
+    name: str
+    files: tuple[Path, ...]
+    usual: bool
+    listing: Path | None = None
+
+    def rank(self) -> tuple[int, ...]:
+        """The lower, the better: averaged, of the usual name, full precision, safetensors, listed shards."""
+        tokens = re.split(r"[._-]", self.name.lower())
+        half = bool({"fp16", "bf16", "half", "float16", "bfloat16", "fp8", "int8"} & set(tokens))
+        kind = ("safetensors", "bin").index(self.kind) if self.kind in ("safetensors", "bin") else 2
+        return 1 - averaged(self.name), not self.usual, half, kind, self.listing is None
+
+    @property
+    def kind(self) -> str:
+        """The suffix of its files."""
+        return self.files[0].suffix.removeprefix(".") if self.files else "safetensors"
+
+
+def averaged(name: str) -> int:
+    """Whether a file's or a folder's name says averaged weights: 1, the opposite (non_ema): -1, nothing: 0."""
+    tokens = re.split(r"[._-]", name.lower())
+    if not {"ema", "averaged", "average", "avg", "swa"} & set(tokens):
+        return 0
+    return -1 if {"non", "no", "not", "raw"} & set(tokens) else 1
+
+
+def choose(folder: Path, named: Path | None = None) -> tuple[Candidate, list[str]]:
+    """The weights to read of this folder, or of the file that was named, and the names of those left out.
+
+    Raises:
+        BackboneError: for a folder without weights, or with several between which no rule chooses.
+    """
+    files = sorted(file for file in folder.iterdir() if file.is_file())
+    candidates = [*_indexed(files), *_unlisted(files)]
+    if named is not None:
+        found = [c for c in candidates if named.name in (c.name, *(f.name for f in c.files))]
+        candidates = found[:1] + [c for c in candidates if c not in found[:1]] if found else [
+            Candidate(named.name, (named,), False), *candidates]
+    else:
+        candidates.sort(key=Candidate.rank)
+        if len(candidates) > 1 and candidates[0].rank() == candidates[1].rank():
+            raise BackboneError(f"{folder}: expected one file of weights, got {candidates[0].name} and "
+                                f"{candidates[1].name}; name the one that is meant")
+    if not candidates:
+        raise BackboneError(f"{folder}: expected {USUAL}.safetensors or .bin beside config.json, got "
+                            f"{_instead(files)}; fetch or save the model again")
+    used = {file.name for c in candidates for file in c.files}
+    lora = [file.name for file in files if file.name.lower().startswith("pytorch_lora")]
+    stray = [file.name for file in files if NAME.match(file.name) and file.name not in used
+             and not BESIDE.match(file.name)]
+    return candidates[0], [c.name for c in candidates[1:]] + stray + lora
+
+
+def read(candidate: Candidate) -> tuple[dict[str, Tensor], str]:
+    """The tensors of a candidate, from all its files; and which they are, where a file holds several networks.
+
+    Raises:
+        BackboneError: for a shard that is missing, of a strange name, or does not hold what its index says.
+    """
+    listed = _listed(candidate.listing) if candidate.listing else None
+    state: dict[str, Tensor] = {}
+    said = []
+    for file in candidate.files:
+        if not file.is_file():
+            raise BackboneError(f"{candidate.listing}: expected the shards that it lists, {file.name} is missing; "
+                                "fetch it too")
+        inside, taken, *_ = read_tensors(file, None if len(candidate.files) > 1 else _is_unet)
+        said += [taken.value] * (taken.value != "the only ones in the file")
+        twice = next((name for name in inside if name in state), None)
+        if twice:
+            raise BackboneError(f"{file}: expected tensors that no other shard has, got {twice} again; "
+                                "save the model again")
+        state |= inside
+    lost = next((name for name in listed or () if name not in state), None)
+    if lost:
+        raise BackboneError(f"{candidate.listing}: expected the tensor {lost} in one of its shards, got none of that "
+                            "name; save the model again")
+    return state, "; ".join(said)
+
+
+def _is_unet(state: dict[str, Tensor]) -> bool:
+    """Whether these are the names of a UNet2DModel, or of what is left of one."""
+    return any(name.startswith(("conv_in.", "down_blocks.0.", "time_embedding.")) for name in state)
+
+
+def other_formats(files: Iterable[Path]) -> str | None:
+    """Weights of other libraries among some files, named."""
+    return next((f"{name} weights ({file.name})" for file in files for suffix, name in OTHER.items()
+                 if file.name.endswith(suffix)), None)
+
+
+def _indexed(files: list[Path]) -> list[Candidate]:
+    found = []
+    for file in files:
+        if INDEX.match(file.name):
+            shards = sorted(set(_listed(file).values()))
+            found.append(Candidate(file.name, tuple(file.parent / name for name in shards),
+                                   file.name.startswith(USUAL), file))
+    return found
+
+
+def _listed(index: Path) -> dict[str, str]:
+    """Which shard holds which tensor; names of shards are plain names beside the index."""
+    weights = read_json(index).get("weight_map")
+    if not isinstance(weights, dict) or not weights:
+        raise BackboneError(f"{index}: expected a weight_map of tensors and shards, got {shown(weights)}; "
+                            "save the model again")
+    for tensor, shard in weights.items():
+        matched = NAME.match(shard) if isinstance(shard, str) and Path(shard).name == shard else None
+        if not matched or not matched["part"]:
+            raise BackboneError(f"{index}: expected shards such as {USUAL}-00001-of-00002.safetensors beside it, got "
+                                f"{shown(shard)} for {tensor}; save the model again")
+    return weights
+
+
+def _unlisted(files: list[Path]) -> list[Candidate]:
+    """Single files, and whole sets of shards without an index."""
+    listed = {shard for file in files if INDEX.match(file.name) for shard in _listed(file).values()}
+    sets: dict[tuple[str, str, str], list[Path]] = {}
+    found = []
+    for file in files:
+        name = NAME.match(file.name)
+        if not name or file.name in listed or BESIDE.match(file.name):
+            continue
+        if name["part"]:
+            sets.setdefault((name["base"], name["parts"], name["kind"]), []).append(file)
+        else:
+            found.append(Candidate(file.name, (file,), file.name.startswith(f"{USUAL}.")))
+    for (base, parts, _), shards in sets.items():
+        if len(shards) == int(parts):
+            found.append(Candidate(shards[0].name, tuple(shards), base.startswith(USUAL)))
+    return found
+
+
+def _instead(files: list[Path]) -> str:
+    shard = next((NAME.match(file.name) for file in files if NAME.match(file.name)), None)
+    if shard and shard["part"]:
+        return f"shards without all of their {int(shard['parts'])} parts ({shard[0]})"
+    return other_formats(files) or (", ".join(f.name for f in files if f.name != "config.json")[:80] or "none")

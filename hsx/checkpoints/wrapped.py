@@ -1,0 +1,154 @@
+"""Which weights of a checkpoint file are taken: averaged ones where there are any, and it is told.
+
+A file may be the state dict alone, or hold it under keys (``ema``, ``state_dict``, ...), in lists, under prefixes of
+wrappers (``module.``, ``model.``, ``_orig_mod.``), several times (raw and averaged), or beside other networks.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from hsx.checkpoints.averaged import from_list, from_lit_ema
+from hsx.checkpoints.buffers import is_buffer
+from hsx.checkpoints.contents import Found, Network, Recognises, State, by_first, is_averaged, networks
+from hsx.errors import BackboneError
+
+ALL = "the only ones in the file"
+PREFIXES = ("module", "model", "unet", "net", "network", "ema", "ema_model")  # of a network that nobody recognises
+SAVE = "save the weights that are meant alone, as one state dict"
+FEW = 100  # numbers beside a network, such as rates and losses
+
+
+class Taken(NamedTuple):
+    """The network that is taken: its tensors, in words which they are, where they lie, and the names of all others."""
+
+    state: State
+    told: str
+    path: tuple[str, ...]
+    beside: tuple[str, ...] = ()
+
+
+def choose(found: list[Found], recognises: Recognises | None) -> Taken:
+    """Which network of a file is taken.
+
+    Args:
+        found: what lies in the file.
+        recognises: whether names are those of a network that is looked for; without it every state dict is one.
+
+    Raises:
+        BackboneError: where there is none, or several of equal rank, or averaged weights that fit no network.
+    """
+    named = [f for f in found if isinstance(f.tensors, dict) and f.tensors]
+    lists = [f for f in found if isinstance(f.tensors, list) and f.averaged]
+    nets: list[Network] = []
+    rests: list[tuple[Found, State]] = []
+    for one in named:
+        inside, rest = networks(one, recognises)
+        made, rest = from_lit_ema(one, rest, inside)
+        nets += inside + made
+        rests.append((one, rest))
+    if not nets:
+        return _unknown(named, [f for f in found if isinstance(f.tensors, list)])
+    raw = [net for net in nets if not net.averaged]
+    nets += [from_list(one, raw or nets, named) for one in lists]
+    taken = _best(nets)
+    for net in nets:
+        if taken.averaged and not net.averaged:
+            _check_names(taken, net)
+    others = [str(net) for net in nets if net is not taken]
+    for one, rest in rests:
+        others += _rest(one, rest, taken)
+    if any(f.averaged and not f.tensors for f in found):
+        others += [f"{'.'.join(f.path)} (empty)" for f in found if f.averaged and not f.tensors]
+    beside = tuple(".".join((*one.path, name)) for one, rest in rests for name in rest)
+    return Taken(_weights(taken.state), _told(taken, others), taken.path, beside)
+
+
+def _weights(state: State) -> State:
+    """What is no buffer and no number beside the network."""
+    return {name: value for name, value in state.items()
+            if not is_buffer(name) and (value.ndim or "." in name)}
+
+
+def _best(nets: list[Network]) -> Network:
+    """The averaged network, else the only one; several of equal rank must be the same."""
+    rank = [net for net in nets if net.averaged] or nets
+    first, *more = rank
+    for other in more:
+        if not _equal(first.state, other.state):
+            raise BackboneError(f"expected one network, or one averaged, got {' and '.join(map(str, rank[:4]))}, which "
+                                f"differ; {SAVE}")
+    raw = [net for net in nets if not net.averaged]
+    if first.doubt and raw and not _equal(first.state, raw[0].state):
+        raise BackboneError(f"expected averaged weights, got {first} with {first.doubt}, beside {raw[0]}; {SAVE}")
+    return first
+
+
+def _equal(one: State, other: State) -> bool:
+    one, other = _weights(one), _weights(other)
+    return one.keys() == other.keys() and all(
+        v.shape == other[n].shape and v.dtype == other[n].dtype and torch.equal(v, other[n]) for n, v in one.items())
+
+
+def _check_names(averaged: Network, raw: Network) -> None:
+    """Averaged weights must be those of the raw network beside them, all of them."""
+    mine, its = _weights(averaged.state).keys(), _weights(raw.state).keys()
+    if len(mine & its) < len(its) / 2:  # another network
+        return
+    other = next((n for n in averaged.state if n in raw.state and averaged.state[n].shape != raw.state[n].shape), None)
+    if other:
+        one, two = (tuple(net.state[other].shape) for net in (averaged, raw))
+        raise BackboneError(f"expected averaged weights with the shapes of the raw ones, got {other} as {one} in "
+                            f"{averaged} and {two} in {raw}; {SAVE}")
+    for name in (*sorted(its - mine), *sorted(mine - its)):
+        who, whom = (averaged, raw) if name in its else (raw, averaged)
+        raise BackboneError(f"expected averaged weights with the names of the raw ones, got {name} in {whom} but not "
+                            f"in {who}; {SAVE}")
+
+
+def _rest(found: Found, rest: State, taken: Network) -> list[str]:
+    """What else a state dict holds, named; averaged weights that are no network must not be passed over."""
+    rest = {n: v for n, v in rest.items() if not is_buffer(n) and v.ndim}
+    if found.averaged and rest and not taken.averaged:
+        raise BackboneError(f"expected averaged weights that fit the network {taken.label}, got "
+                            f"{'.'.join((*found.path, next(iter(rest))))}, which does not; {SAVE}")
+    groups = by_first(rest)
+    averaged = [f"{first}.{next(iter(group))}" for first, group in groups.items() if is_averaged((first,))]
+    averaged += [n for n, v in rest.items() if "." not in n and is_averaged((n,)) and v.numel() > FEW]
+    if averaged and not taken.averaged:
+        raise BackboneError(f"expected averaged weights that fit the network {taken.label}, got "
+                            f"{'.'.join((*found.path, averaged[0]))}, which does not; {SAVE}")
+    names = [*groups, *(name for name in rest if "." not in name)]
+    if not names:
+        return []
+    where = ".".join(found.path)
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return [f"{where}: {shown} (no such network)" if where else f"{shown} (no such network)"]
+
+
+def _told(taken: Network, others: list[str]) -> str:
+    doubt = f" with {taken.doubt}" if taken.doubt else ""
+    also = f"; also there: {'; '.join(others)}" if others else ""
+    if not also and not taken.averaged:
+        return f"{ALL}{f', under {taken.label}' if taken.path else ''}{doubt}"
+    return f"{taken}{doubt}{also}"
+
+
+def _unknown(named: list[Found], lists: list[Found]) -> Taken:
+    """No network was recognised: the largest state dict, for what it is to be said, or for the option family."""
+    whole = max(named, key=lambda f: (len(f.tensors) > 4, f.averaged, len(f.tensors)), default=None)
+    if lists and (whole is None or len(whole.tensors) < len(lists[0].tensors) / 2):
+        raise BackboneError(f"expected tensors with names, got a list of {len(lists[0].tensors)}"
+                            f"{' in ' + '.'.join(lists[0].path) if lists[0].path else ''} without the network's own "
+                            "state_dict, which would name them; copy them into the network and save its state_dict")
+    if whole is None or not isinstance(whole.tensors, dict):
+        raise BackboneError(f"expected a state dict of tensors, got none with a tensor in it; {SAVE}")
+    state, path = whole.tensors, whole.path
+    while len(groups := by_first(state)) == 1 and not any("." not in name for name in state):
+        first = next(iter(groups))
+        if first not in PREFIXES:
+            break
+        state, path = groups[first], (*path, first)
+    return Taken(_weights(state), f"the largest state dict, under {'.'.join(path)}" if path else ALL, path)

@@ -1,0 +1,121 @@
+"""``hsx remake``: pictures made again from their records alone, and whether they are the same."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from hsx import cli
+from hsx.commands import trust
+from hsx.commands.show import full_record
+from hsx.commands.store import Parser
+from hsx.errors import HsxError, expanded
+from hsx.io.images import png_text, read_png, to_picture, write_png
+from hsx.io.urls import without_secrets
+from hsx.runner.remake import Wanted
+from hsx.runner.remake import remake as made_again
+from hsx.store.records import RECORD, record_of
+
+MOVED = ("content", "style", "mask")
+SAME = "byte-identical"
+
+
+def remake(argv: list[str]) -> int:
+    """``hsx remake PICTURE …``: 0 if all are byte-identical, 1 if some are not, 2 if some could not be made."""
+    parser = Parser("hsx remake", description="Make pictures again from their records alone, and say whether they are "
+                    "byte-identical.  Exit code 1 if some are not, 2 if some could not be made.", allow_abbrev=False)
+    parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="that hsx made")
+    for of in MOVED:
+        parser.add_argument(f"--{of}", metavar="FILE_OR_FOLDER", help=f"where the {of} is by now, or its folder")
+    parser.add_argument("--backbone", metavar="SOURCE", help="where the network is by now")
+    parser.add_argument("--output", metavar="FILE_OR_FOLDER", help="where the new pictures go; by default nowhere")
+    parser.add_argument(trust.FLAG, metavar="MODULE", help="a module of yours whose strategies may be made")
+    trusted, argv = trust.taken_out(argv)
+    given = parser.parse_args(argv)
+    trust.register(trusted)
+    moved = {of: getattr(given, of) for of in MOVED if getattr(given, of)}
+    pictures = [expanded(name, "picture") for name in given.pictures]
+    if len(pictures) > 1:
+        pictures = [path for path in pictures if not _is_sheet(path)]
+    places = _places(given.output, pictures)
+    cli._quiet()
+    wanted, refused, same = [], 0, 0
+    for path in pictures:
+        try:
+            wanted.append(Wanted(path, full_record(str(path)), moved))
+        except HsxError as error:
+            refused += _say(str(error))
+    for one, image in made_again(wanted, given.backbone):
+        if isinstance(image, HsxError):
+            refused += _say(f"{one.picture}: {image}")
+            continue
+        said = compare(one, to_picture(image), places.get(one.picture))
+        same += said == SAME
+        print(f"{one.picture}: {said}", flush=True)
+    if len(pictures) != 1:
+        print(f"{same} of {len(pictures)} are byte-identical")
+    return 2 if refused else 0 if same == len(pictures) else 1
+
+
+def _say(error: str) -> int:
+    """Print why one picture could not be made; the others are."""
+    print(f"hsx: error: {without_secrets(error)}", file=sys.stderr, flush=True)
+    return 1
+
+
+def _is_sheet(path: Path) -> bool:
+    """Whether this is a contact sheet, as in ``out/*.png``; it is then said to be left out."""
+    found = "sheet" in record_of(path)
+    if found:
+        print(f"{path}: a contact sheet, left out", file=sys.stderr)
+    return found
+
+
+def compare(one: Wanted, picture: Image.Image, place: Path | None) -> str:
+    """In which way the picture made again differs from the one that is there; it is kept at ``place``, if named."""
+    with tempfile.TemporaryDirectory() as folder:
+        new = place or Path(folder, "new.png")
+        write_png(picture, new, {RECORD: png_text(one.picture, RECORD) or ""})
+        if new.read_bytes() == one.picture.read_bytes():
+            return SAME
+    before, after = (np.asarray(each).astype(int) for each in (read_png(one.picture), picture))
+    if before.shape != after.shape:
+        return f"differs in size: {before.shape[1]} x {before.shape[0]}, made again {after.shape[1]} x {after.shape[0]}"
+    apart = abs(before - after).max(-1)
+    if not apart.any():
+        return "the same pixels in another file, as where it was saved anew or with another zlib"
+    differ = f"{np.count_nonzero(apart)} of {apart.size} pixels differ, by at most {apart.max()} of 255"
+    return differ + _where(one.record)
+
+
+def _where(record: dict[str, Any]) -> str:
+    """Why that may be so."""
+    device, here = record["computed"].get("device"), _device(record["computed"].get("device"))
+    if (record.get("torch"), device) == (torch.__version__, here):
+        return ""
+    return f"; it was made with torch {record.get('torch')} on {device}, here is torch {torch.__version__} on {here}"
+
+
+def _device(wanted: str | None) -> str:
+    return torch.cuda.get_device_name() if wanted != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def _places(output: str | None, pictures: list[Path]) -> dict[Path, Path]:
+    """Where each new picture goes.  Raises HsxError where something is there already."""
+    if output is None:
+        return {}
+    target = expanded(output, "--output")
+    one_file = len(pictures) == 1 and target.suffix.lower() == ".png" and not target.is_dir()
+    places = {path: target if one_file else target / path.name for path in pictures}
+    there = [place for place in places.values() if place.exists()]
+    twice = len(set(places.values())) < len(pictures)
+    if there or twice:
+        found = f"{there[0]}, which is there already" if there else "pictures of one name"
+        raise HsxError(f"--output: expected new files, got {found}; name another folder")
+    return places

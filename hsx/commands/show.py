@@ -1,0 +1,121 @@
+"""``hsx show``: how a picture was made, from the picture alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from os.path import isdir, isfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+from PIL import Image
+
+from hsx.errors import HsxError, expanded
+from hsx.io.formats import likely
+from hsx.io.images import FITS
+from hsx.io.reading import reason
+from hsx.store.records import record_of
+
+KINDS = ("schedule", "blend", "normalizer", "calibrator")
+HELP = """usage: hsx show PICTURE [--json | --config]
+
+How a picture that hsx made was made.
+
+  --json    for programs
+  --config  as a config that makes it again: hsx show PICTURE --config > again.yaml
+            (hsx remake PICTURE does so at once, to the last bit)"""
+
+
+def _way(value: Any) -> bool:
+    """Whether this says how something was computed: how many rows at once, and how many threads, if that is known."""
+    return isinstance(value, dict) and type(value.get("rows")) is int and 0 < value["rows"] < MOST and (
+        value.get("threads") is None or type(value["threads"]) is int and 0 < value["threads"] < MOST)
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+MOST = 2**16  # rows and threads
+FULL: dict[str, Callable[[Any], bool]] = {  # what a record must hold, in which the rest can be looked up
+    "model": lambda value: isinstance(value, dict) and set(KINDS) <= value.keys(),
+    "data": lambda value: isinstance(value, dict) and value.get("fit") in FITS,
+    "store": lambda value: isinstance(value, dict) and value.get("dtype") in ("float16", "float32"),
+    "trainer": lambda value: isinstance(value, dict) and _text(value.get("precision")),
+    "computed": lambda value: _way(value) and all(not value.get(of) or _way(value[of]) for of in ("content", "style")),
+    "pixels": lambda value: isinstance(value, list) and len(value) == 2 and all(map(_text, value)),
+    "gamma": lambda value: value is None or type(value) in (int, float),
+    **dict.fromkeys(("seed", "seed_everything"), lambda value: type(value) is int),
+    "mask": lambda value: value is None or _text(value),
+    **dict.fromkeys(("name", "content", "style", "fingerprint", "settings_digest", "made"), _text)}
+
+
+def show(argv: list[str]) -> int:
+    """``hsx show PICTURE [--json | --config]``: the pictures, the settings and the seed that it was made with."""
+    paths = [word for word in argv if word not in ("--json", "--config")]
+    if argv in (["-h"], ["--help"]):
+        print(HELP)
+        return 0
+    if len(paths) != 1 or paths[0].startswith("-") or len(argv) > 2:
+        raise HsxError(f"expected one picture, got {' '.join(argv) or 'none'}; see hsx show --help")
+    record = known_record(paths[0])
+    if "--json" in argv:
+        print(json.dumps(record, indent=1, ensure_ascii=False))
+    elif "--config" in argv:
+        text = _yaml(config_of(paths[0]))
+        if "${" in text:
+            raise HsxError(f"{paths[0]}: expected names that a config can hold, got one with ${{, which is looked up "
+                           "there; rename it, or take hsx remake")
+        print(f"# Makes a picture again: hsx predict --config THIS_FILE\n{text}")
+    else:
+        print(_yaml(record))
+    return 0
+
+
+def known_record(picture: str) -> dict[str, Any]:
+    """The record in a picture.  Raises HsxError where there is none."""
+    path = expanded(picture, "picture")
+    record = record_of(path)
+    if not record:
+        found = _what(path) if isfile(path) else "a folder" if isdir(path) else "nothing there"
+        raise HsxError(f"{picture}: expected a picture that hsx made, found {found}; name one of a run's pictures")
+    return record
+
+
+def _what(path: Path) -> str:
+    """Why a file has no record, in a few words."""
+    try:
+        with Image.open(path, formats=likely(path)) as opened:
+            lost = "; another program that saves a picture leaves it out" if opened.format == "PNG" else ""
+            return f"no record in it (it is a {opened.format}{lost})"
+    except Exception as error:  # on broken files Pillow's readers raise all sorts
+        return f"no record in it ({reason(error, path)})"
+
+
+def full_record(picture: str) -> dict[str, Any]:
+    """A record with all that makes its picture again.  Raises HsxError where it lacks something."""
+    record = known_record(picture)
+    wrong = next((name for name, holds in FULL.items() if not holds(record.get(name))), None)
+    if "sheet" in record or wrong:
+        older = f"one of hsx {record.get('hsx')} with no {wrong} that this hsx understands"
+        found = "that of a contact sheet" if "sheet" in record else older
+        raise HsxError(f"{picture}: expected a record that makes a picture again, got {found}; name one of a run's "
+                       "pictures, or run its config.yaml again")
+    return record
+
+
+def config_of(picture: str) -> dict[str, Any]:
+    """The config that makes a picture again.  Raises HsxError for a record that holds none."""
+    record = full_record(picture)
+    row = {name: record[name] for name in ("content", "style", "mask", "gamma", "seed") if record.get(name) is not None}
+    cpu = {"accelerator": "cpu"} if record["computed"].get("device") == "cpu" else {}
+    return {
+        "seed_everything": record["seed_everything"], "output_dir": "outputs/remade", "model": record["model"],
+        "data": {"pairs": [{**row, "output": record["name"]}], **record["data"],
+                 "batch_size": record["computed"]["rows"]},
+        "store": record["store"], "trainer": {**record["trainer"], **cpu}}
+
+
+def _yaml(value: dict[str, Any]) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True).rstrip()

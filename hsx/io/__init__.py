@@ -1,0 +1,1 @@
+"""Files and pictures: whole or not at all, colours as sRGB, hashes."""

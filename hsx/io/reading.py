@@ -1,0 +1,166 @@
+"""One picture file as 8-bit sRGB, upright.  Whatever is wrong with a file becomes a clear ImageError here."""
+
+from __future__ import annotations
+
+import logging
+import stat
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from hsx.errors import ImageError, first_line, shown
+from hsx.io.colour import ProfileError, changes, lab, to_srgb
+from hsx.io.colour_tags import Doubt, profile_of
+from hsx.io.formats import LEFT_OUT, frames, kind, likely, refuse_preview
+
+NAMED = 10  # pictures at most that are named for one reason
+
+log = logging.getLogger("hsx")
+_said: dict[str, set[Path]] = {}  # the pictures of which something was said, by the reason
+
+
+@contextmanager
+def reading(path: Path, what: str) -> Iterator[None]:
+    """Whatever is wrong with a file becomes one line; one that could block, as a pipe does, is never opened."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError("it is a folder" if stat.S_ISDIR(status.st_mode) else "it is no regular file")
+        if not status.st_size:
+            raise OSError("it is empty")
+        yield
+    except Exception as error:  # on broken files Pillow's readers raise all sorts
+        raise ImageError(f"{shown(path)}: expected a {what}, could not read it ({reason(error, path)}); replace it "
+                         "or take it away") from None
+
+
+def reason(error: Exception, path: Path) -> str:
+    """Why a file could not be read, in a few words."""
+    if isinstance(error, UnidentifiedImageError):
+        return kind(path)
+    if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
+        return f"it has more than the {Image.MAX_IMAGE_PIXELS:,} pixels that Pillow takes"
+    return (isinstance(error, OSError) and error.strerror) or first_line(error)
+
+
+def read_picture(path: Path, mask: bool = False) -> Image.Image:
+    """A picture file as RGB, upright, its colours sRGB; those of a mask as they are.
+
+    Raises:
+        ImageError: for a file that is missing, unreadable, no picture, truncated or too large.
+    """
+    with reading(path, "mask" if mask else "picture"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of odd metadata
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(path, formats=likely(path)) as opened:
+            refuse_preview(opened, path)
+            picture = _numbers(opened, path) if mask else _coloured(opened, path)
+            try:
+                several = frames(opened)
+            except Exception:  # the first was read
+                several = "it holds further pictures, which are broken: the first is taken"
+            if several:
+                _say(path, "frames", several)
+            return picture
+
+
+def opened_picture(picture: Image.Image) -> Image.Image:
+    """A picture that was opened or made elsewhere, likewise.
+
+    Raises:
+        ImageError: for one that cannot be read, or of a format that hsx does not open.
+    """
+    name = str(getattr(picture, "filename", "") or "a picture")
+    try:
+        if picture.format in LEFT_OUT:
+            raise ValueError(LEFT_OUT[picture.format])
+        if Path(name).is_file():
+            refuse_preview(picture, Path(name))
+        return _coloured(picture, Path(name))
+    except Exception as error:
+        raise ImageError(f"{shown(name)}: expected a picture, could not read it ({first_line(error)}); give another"
+                         ) from None
+
+
+def _coloured(opened: Image.Image, path: Path) -> Image.Image:
+    """An opened picture as RGB in sRGB, by what its file says of its colours."""
+    upright = ImageOps.exif_transpose(opened)
+    try:
+        profile = profile_of(opened, path)
+        if profile is not None:
+            return _rgb(upright, profile)
+        if opened.mode == "CMYK":
+            _say(path, "CMYK", "it is CMYK without a profile: converted by the simple formula")
+    except ProfileError as error:
+        _say(path, "profile", f"its colour profile is ignored ({error}): read as {opened.mode} without one"
+             if opened.mode in ("CMYK", "LAB") else f"its colour profile is ignored ({error}): read as sRGB")
+    except Doubt as error:
+        _say(path, "doubt", f"{error}: read as sRGB")
+    return _rgb(upright)
+
+
+def _numbers(opened: Image.Image, path: Path) -> Image.Image:
+    """An opened picture as RGB, no profile applied, and said where one would change it."""
+    try:
+        profile = profile_of(opened, path)
+        if profile is not None and changes(opened, profile):
+            _say(path, "mask", "a mask's values are numbers: its colour profile is not applied")
+    except (Doubt, ValueError):
+        pass  # of colours, which a mask does not have
+    return _rgb(ImageOps.exif_transpose(opened))
+
+
+def _say(path: Path, reason: str, words: str) -> None:
+    """One line in the log for a picture, and for one reason NAMED pictures at most."""
+    named = _said.setdefault(reason, set())
+    if path not in named and len(named) < NAMED and log.isEnabledFor(logging.WARNING):
+        named.add(path)
+        log.warning("%s: %s%s", shown(path), words, "; further ones are not named" if len(named) == NAMED else "")
+
+
+@contextmanager
+def unsaid() -> Iterator[None]:
+    """Within it nothing is said of pictures: it is where the run reads them, perhaps in another process."""
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
+def _rgb(picture: Image.Image, profile: bytes | None = None) -> Image.Image:
+    """Any mode as RGB: 16 bits and floats scaled to 8 bits, transparency over white, ``profile`` to sRGB."""
+    grey = picture.mode in ("1", "L", "LA", "La")
+    if picture.mode.startswith(("I", "F")):  # 16-bit grey is also read into 32 bits
+        values, white = np.asarray(picture), 1 if picture.mode == "F" else 65535
+        if not (values.min() >= 0 and values.max() <= white):
+            raise ValueError(f"its values are {values.min()} to {values.max()}, not from 0 to {white}")
+        values = np.where(values == picture.info.get("transparency", -1), white, values)
+        most, kept = (255, np.uint8) if profile is None else (65535, np.uint16)  # profiles take 16 bits
+        picture = Image.fromarray((values * (most / white)).round().astype(kept))
+    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+    if picture.mode == "LAB":
+        profile = profile or lab()
+    if profile is not None:
+        picture = _convert(picture, profile, grey)
+    if picture.mode == "RGBA":
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    return picture.convert("RGB")
+
+
+def _convert(picture: Image.Image, profile: bytes, grey: bool) -> Image.Image:
+    """``to_srgb`` of any mode; ``grey`` tells grey with alpha, which came as RGBA."""
+    if grey and picture.mode == "RGBA":
+        converted = to_srgb(picture.getchannel("R"), profile).convert("RGB")
+        converted.putalpha(picture.getchannel("A"))
+        return converted
+    if grey:
+        return to_srgb(picture.convert("L"), profile)
+    return to_srgb(picture if picture.mode in ("I;16", "RGB", "RGBA", "CMYK", "LAB") else picture.convert("RGB"),
+                   profile)

@@ -1,0 +1,144 @@
+"""The settings of a transfer: one field an option, for Python, the command line, records and fingerprints alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, Literal, get_args
+
+from hsx.checks import got, in_range, whole
+from hsx.errors import HsxError
+from hsx.method.injections import injections
+from hsx.schedule import NoiseSchedule, timesteps
+from hsx.strategies import (
+    Blend,
+    BlendingSchedule,
+    Calibrator,
+    Constant,
+    Frobenius,
+    Latent,
+    Normalizer,
+    Slerp,
+    Strategy,
+)
+from hsx.strategies.base import check_strategy
+
+Fit = Literal["crop", "pad", "stretch"]
+
+
+@dataclass(frozen=True)
+class TransferConfig:
+    """The settings of a transfer; what is None follows from the model, see ``resolved``.
+
+    A new option of the method is a field here with its docstring, and its use.
+    """
+
+    schedule: BlendingSchedule = field(default_factory=Constant)
+    """How much of the content is blended in at each timestep."""
+
+    blend: Blend = field(default_factory=Slerp)
+    """How two bottlenecks become one."""
+
+    normalizer: Normalizer = field(default_factory=Frobenius)
+    """How the content's bottleneck is fitted to the style's statistics."""
+
+    calibrator: Calibrator = field(default_factory=Latent)
+    """How x is moved so that its skips agree with the injected bottleneck."""
+
+    inversion_steps: int = 50
+    """Timesteps from picture to noise, evenly spaced from 0 to t_start."""
+
+    generation_steps: int = 50
+    """Timesteps from noise to picture, evenly spaced from t_start to 0."""
+
+    injection_steps: int | Sequence[int] | None = None
+    """How many generation steps inject, spread evenly over them, or a list of their timesteps.
+
+    By default all, at most 50, so that the same gamma means the same strength for any number of steps.
+    """
+
+    t_start: int | None = None
+    """The timestep at which inversion ends and generation starts; the model's last by default."""
+
+    t_edit: int | None = None
+    """Inject while t >= t_edit; by default 400 of 1000 timesteps, scaled to the model's number of them."""
+
+    t_boost: int | None = None
+    """Add noise (eta = 1) at injection steps with t <= t_boost, which cleans the picture; 0: never; by default 200 of
+    1000, scaled."""
+
+    seed: int = field(default=0, metadata={"said_by": "seed_everything"})
+    """Of that noise."""
+
+    dt_lambda: float = 1.0
+    """Scales the direction term at injection steps with t >= dt_end (the authors' 0.9985 for in-domain mixing).
+
+    Not together with latent calibration.
+    """
+
+    dt_end: int | None = None
+    """See dt_lambda; by default 950 of 1000, scaled."""
+
+    fit: Fit = field(default="crop", metadata={"said_by": "data.fit"})
+    """How pictures become square, also those that a strategy reads: crop (the middle), pad (white) or stretch."""
+
+    KINDS: ClassVar[dict[str, type[Strategy]]] = {
+        "schedule": BlendingSchedule, "blend": Blend, "normalizer": Normalizer, "calibrator": Calibrator}
+
+    def __post_init__(self) -> None:
+        for option in fields(self):
+            if option.name in self.KINDS:
+                check_strategy(option.name, self.KINDS[option.name], getattr(self, option.name))
+                if getattr(self, option.name) is None and callable(option.default_factory):
+                    object.__setattr__(self, option.name, option.default_factory())
+
+    def resolved(self, noise: NoiseSchedule) -> TransferConfig:
+        """All settings for a model of this schedule, checked: nothing is None, and the strategies are copies.
+
+        Raises:
+            HsxError: for a value out of range.
+        """
+        length = len(noise)
+        last = length - 1
+        t_start = last if self.t_start is None else self.t_start
+        t_edit, t_boost, dt_end = (
+            default * length // 1000 if value is None else value
+            for value, default in ((self.t_edit, 400), (self.t_boost, 200), (self.dt_end, 950)))
+        in_range("t_start", t_start, 1, last, "the model's last timestep", whole)
+        for name in ("inversion_steps", "generation_steps"):
+            in_range(name, getattr(self, name), 2, t_start + 1, "as many as there are timesteps up to t_start", whole)
+        in_range("t_edit", t_edit, 0, last + 1, "one past the model's last timestep, which injects nothing", whole)
+        in_range("t_boost", t_boost, 0, last, "the model's last timestep", whole)
+        in_range("dt_end", dt_end, 0, math.inf, "a timestep", whole)
+        in_range("dt_lambda", self.dt_lambda, 0.5, 1.0, "which leaves the direction as it is")
+        in_range("seed", self.seed, 0, math.inf, "of the noise", whole)
+        if self.fit not in get_args(Fit):
+            raise HsxError(f"fit: expected one of {', '.join(get_args(Fit))}, got {got(self.fit)}; choose one of them")
+        injects = injections(timesteps(self.generation_steps, t_start), self.injection_steps)
+        steps = [*map(int, self.injection_steps)] if isinstance(self.injection_steps, Collection) else len(injects)
+        numbers = {"inversion_steps": self.inversion_steps, "generation_steps": self.generation_steps,
+                   "t_start": t_start, "t_edit": t_edit, "t_boost": t_boost, "seed": self.seed, "dt_end": dt_end}
+        ints: dict[str, Any] = {name: int(value) for name, value in numbers.items()}  # numpy's are none to JSON
+        return replace(self, injection_steps=steps, **ints, **deepcopy(self.strategies))
+
+    @property
+    def strategies(self) -> dict[str, Any]:
+        """The strategies by their kinds."""
+        return {kind: getattr(self, kind) for kind in self.KINDS}
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """All settings but the strategies, by name."""
+        return {option.name: getattr(self, option.name) for option in fields(self) if option.name not in self.KINDS}
+
+    def as_model(self) -> dict[str, Any]:
+        """What the section ``model`` of a config takes to make these settings again, as plain data."""
+        elsewhere = {option.name for option in fields(self) if "said_by" in option.metadata}
+        return {**{kind: strategy.config() for kind, strategy in self.strategies.items()},
+                **{name: value for name, value in self.options.items() if name not in elsewhere}}
+
+    def record(self) -> dict[str, Any]:
+        """What tells results of these settings from those of others, as plain data."""
+        return {**{kind: strategy.record() for kind, strategy in self.strategies.items()}, **self.options}

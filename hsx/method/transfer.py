@@ -1,0 +1,197 @@
+"""The loop over ``step.py``: from inverted contents and styles to the contents in the styles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hsx.backbones.base import Backbone
+from hsx.checks import got, in_range
+from hsx.errors import HsxError
+from hsx.method.config import TransferConfig
+from hsx.method.injections import injections, warn_of_few_injections
+from hsx.method.inputs import Images, as_images, check_backbone, check_gammas, check_mask, check_noise, check_rows
+from hsx.method.inversion import Trajectory, invert
+from hsx.method.noise import SampleNoise
+from hsx.method.step import transfer_step
+from hsx.schedule import timesteps
+from hsx.strategies import AuthorsMask, Constant, Frobenius, Latent, Slerp, Unchanged
+
+Noise = Callable[[Tensor], Tensor]
+
+
+class Transfer:
+    """Content images in the style of style images, with a frozen diffusion model (InjectFusion, arXiv 2303.15403).
+
+    Args:
+        backbone: the frozen network, see ``hsx.load_backbone``.
+        settings, options: a ``TransferConfig``, or its fields: ``Transfer(backbone, Constant(0.5), t_edit=300)``.
+
+    Attributes:
+        config: the settings, with all that follows from the model; each is an attribute of the transfer too.
+
+    Raises:
+        HsxError: for a value out of range.
+    """
+
+    def __init__(self, backbone: Backbone, *settings: Any, **options: Any) -> None:
+        check_backbone(backbone)
+        if settings and isinstance(settings[0], TransferConfig):
+            config = replace(*settings, **options)
+        else:
+            config = TransferConfig(*settings, **options)
+        self.backbone, self.config = backbone, config.resolved(backbone.schedule)
+        self.timesteps = timesteps(self.config.generation_steps, self.config.t_start)
+        steps = self.config.injection_steps
+        self.injection_timesteps = frozenset(steps) if isinstance(steps, list) else injections(self.timesteps, steps)
+        for strategy in self.config.strategies.values():
+            strategy.take_fit(self.config.fit)
+        self._prepare_schedule()
+        warn_of_few_injections(self)
+
+    def __getattr__(self, name: str) -> Any:
+        """The settings."""
+        if name == "config":  # not made yet
+            raise AttributeError(name)
+        return getattr(self.config, name)
+
+    @classmethod
+    def paper(
+        cls,
+        backbone: Backbone,
+        gamma: float = 0.3,
+        omega: float = 0.0,
+        dt_lambda: float = 1.0,
+        dt_end: int = 950,
+        t_edit: int = 400,
+        t_boost: int = 0,
+        inversion_steps: int = 50,
+        generation_steps: int = 1000,
+        content_replace_step: int = 50,
+        use_mask: bool = False,
+        seed: int = 0,
+    ) -> Transfer:
+        """The authors' code, number for number (github.com/curryjung/InjectFusion_official, ``diff_style``).
+
+        Args:
+            gamma, omega, dt_lambda, t_boost: their ``hs_coeff``, ``omega``, ``dt_lambda``, ``t_noise``.
+            content_replace_step: inject at the timesteps of this many evenly spaced ones; -1: at every step.
+            use_mask: their mask (see ``hsx.strategies.AuthorsMask`` for where it is), without normalisation.
+        """
+        every = timesteps(generation_steps)
+        return cls(
+            backbone,
+            Constant(gamma),
+            AuthorsMask() if use_mask else Slerp(),
+            Unchanged() if use_mask else Frobenius(),
+            Latent(omega),
+            inversion_steps,
+            generation_steps,
+            every if content_replace_step == -1 else timesteps(content_replace_step),
+            t_start=999,
+            t_edit=t_edit,
+            t_boost=t_boost,
+            seed=seed,
+            dt_lambda=1.0 if omega else dt_lambda,  # no effect with omega in their code
+            dt_end=dt_end,
+        )
+
+    def invert(self, images: Images) -> Trajectory:
+        """``hsx.invert`` with the steps and the fit of this transfer."""
+        return invert(self.backbone, images, self.inversion_steps, self.t_start, self.fit)
+
+    def __call__(
+        self, content_images: Images, style_images: Images, mask: Tensor | None = None, noise: Noise | None = None
+    ) -> Tensor:
+        """Pairs, row by row: pictures to tensors (B, 3, R, R) in [-1, 1]; see ``inject``.
+
+        Args:
+            content_images, style_images: tensors (B, 3, R, R) in [-1, 1], or paths or PIL pictures, one or a list.
+
+        Raises:
+            HsxError: for what is no such picture, see ``hsx.method.inputs.as_images``.
+        """
+        contents, styles = (as_images(given, self.backbone, self.fit, name) for given, name in (
+            (content_images, "content_images"), (style_images, "style_images")))
+        check_rows(len(contents), len(styles))
+        self._cells(mask, len(styles))  # before all the work
+        return self.inject(self.invert(contents), self.invert(styles), mask, noise).clamp(-1, 1)
+
+    @torch.no_grad()
+    def inject(
+        self, content: Trajectory, style: Trajectory, mask: Tensor | None = None, noise: Noise | None = None,
+        gamma: Tensor | None = None,
+    ) -> Tensor:
+        """The content's h injected into the style's generative process; (B, 3, R, R), not clamped.
+
+        Args:
+            content, style: inverted images, pairs row by row.
+            mask: (B or 1, 1, R, R) in [0, 1], where to inject; resized to the grid of h by area.
+            noise: what draws the quality boost's noise; by default ``SampleNoise(seed, row numbers)``.
+            gamma: (B,) in [0, 1], in place of the schedule's at every injection; nan keeps the schedule's.
+
+        Raises:
+            HsxError: for unequal numbers of rows, styles inverted to another t_start, a mask of another shape or
+                range, or a schedule that gives a gamma outside [0, 1].
+        """
+        for name, trajectory in (("content", content), ("style", style)):
+            if not isinstance(trajectory, Trajectory):
+                raise HsxError(f"{name}: expected a Trajectory, got {got(trajectory)}; give invert()'s")
+        check_rows(len(content), len(style))
+        if content.h.ndim != 5 or not content.timesteps or content.h.shape[2:] != self.backbone.h_shape:
+            raise HsxError(f"content: expected a Trajectory with an h of {self.backbone.h_shape}, got one of "
+                           f"{tuple(content.h.shape[2:])} at {len(content.timesteps)} timesteps; invert it with this "
+                           "transfer's own invert()")
+        if style.t_start != self.t_start:
+            raise HsxError(f"expected styles inverted up to t_start {self.t_start}, got {style.t_start}; "
+                           "invert them with this transfer's own invert()")
+        R = self.backbone.sample_size
+        if style.x_T.shape[1:] != (3, R, R):
+            raise HsxError(f"style: expected a Trajectory with an x_T of (B, 3, {R}, {R}), got "
+                           f"{tuple(style.x_T.shape)}; invert it with this transfer's own invert()")
+        if noise is not None and not callable(noise):
+            raise HsxError(f"noise: expected a function that draws it, got {got(noise)}; give "
+                           "hsx.method.noise.SampleNoise")
+        if gamma is not None:
+            check_gammas(gamma, len(style))
+        noise = noise or SampleNoise(self.seed, range(len(style)))
+        self._prepare_schedule()
+        content = self.blend.prepare(content, self.invert)
+        x, cells = style.x_T, self._cells(mask, len(style))
+        for t, t_next in zip(reversed(self.timesteps), [*self.timesteps[-2::-1], -1], strict=True):
+            injects = t in self.injection_timesteps
+            edits = injects and t >= self.t_edit
+            weight = self.schedule.gamma(t) if edits else 0.0
+            in_range("schedule", weight, 0, 1, f"gamma at timestep {t}")
+            weights = torch.full((len(x),), float(weight))
+            if gamma is not None and edits:
+                weights = torch.where(gamma.isnan().cpu(), weights, gamma.float().cpu())
+            direction = self.dt_lambda if injects and t >= self.dt_end else 1.0
+            boost = injects and 0 < t <= self.t_boost and direction == 1
+            x = transfer_step(
+                self.backbone, x, torch.full((len(x),), t), torch.full((len(x),), t_next), content.h_at(t),
+                weights, self.blend, self.normalizer, self.calibrator, cells,
+                eta=float(boost), noise=check_noise(noise(x), x) if boost else None, direction=direction,
+            )
+        return x
+
+    @property
+    def injects(self) -> list[int]:
+        """The timesteps at which the schedule is asked for its gamma, descending."""
+        return [t for t in reversed(self.timesteps) if t in self.injection_timesteps and t >= self.t_edit]
+
+    def _prepare_schedule(self) -> None:
+        """Tell the schedule at which timesteps it will be asked."""
+        self.schedule.prepare(self.injects, self.backbone.schedule)
+
+    def _cells(self, mask: Tensor | None, rows: int) -> Tensor | None:
+        """A mask at image size on the grid of h, by area."""
+        if mask is None:
+            return None
+        check_mask(mask, rows, self.backbone.sample_size)
+        return F.adaptive_avg_pool2d(mask, self.backbone.h_shape[1:])

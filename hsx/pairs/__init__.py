@@ -1,0 +1,1 @@
+"""Which contents go with which styles, and what their results are called."""

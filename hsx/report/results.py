@@ -1,0 +1,99 @@
+"""The end of a run: results.jsonl, failures.jsonl, contact sheets and a summary."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from itertools import chain
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from hsx.errors import HsxError
+from hsx.io.images import atomic
+from hsx.pairs.pairing import PairList
+from hsx.store.journal import Journal, objects
+from hsx.store.records import to_json
+
+NAMED = 20  # reasons at most that are printed; all are in failures.jsonl
+
+
+@dataclass
+class Counts:
+    """What all processes did."""
+
+    made: int
+    there: int
+    inverted: int
+    corrupt: int
+    evaluations: float
+    seconds: float
+
+
+def write_results(
+    pairs: PairList, folder: Path, failures: dict[int, str], picture_failures: dict[int, str], journal: Journal,
+    seed: int, settings: str,
+) -> Counter[str]:
+    """Write results.jsonl, one line a pair, and failures.jsonl, if there are any; how many pairs failed, by reason."""
+    timing = dict(_earlier(folder / "results.jsonl", journal))
+    failed: Counter[str] = Counter()
+    with atomic(folder / "results.jsonl") as part, atomic(folder / "failures.jsonl") as bad, \
+            part.open("w", encoding="utf-8") as results, bad.open("w", encoding="utf-8") as lost:
+        for i in range(len(pairs)):
+            reason = failures.get(i)
+            try:
+                row = pairs[i]
+                line: dict[str, Any] = {"name": row.name, "content": str(pairs.contents[row.content]),
+                                        "style": str(pairs.styles[row.style])}
+                line |= {name: str(value) if isinstance(value, Path) else value for name, value in (
+                    ("mask", row.mask), ("gamma", row.gamma)) if value is not None}
+                line["seed"] = seed if row.seed is None else row.seed
+                reason = reason or picture_failures.get(row.content) or picture_failures.get(
+                    len(pairs.contents) + row.style)
+            except HsxError as error:
+                line, reason = {"name": pairs.name(i)}, str(error)
+            if reason:
+                failed[reason] += 1
+                line |= {"status": "failed", "reason": reason}
+                lost.write(to_json(line) + "\n")
+            else:
+                seconds, device = timing.get(line["name"], (None, None))
+                line |= {"status": "done", "picture": f"{line['name']}.png", "settings": settings, "seconds": seconds,
+                         "device": device}
+            results.write(to_json(line) + "\n")
+    if not failed:
+        (folder / "failures.jsonl").unlink()
+    return failed
+
+
+def summarise(counts: Counts, failed: Counter[str], folder: Path, sheets: list[Path]) -> None:
+    """Say what came of it."""
+    pace = f", {counts.made / counts.seconds:.2g} pairs a second" if counts.made else ""
+    sheet = f" (all on one sheet: {sheets[0]})" if len(sheets) == 1 else f" (sheets: {sheets[0]} …)" if sheets else ""
+    print(f"{_some(counts.made, 'picture')} made in {counts.seconds:.0f} s{pace}, {counts.there} were there already, "
+          f"{failed.total()} failed: {folder}{sheet}")
+    corrupt = f"; corrupt in the store, and made again: {counts.corrupt}" if counts.corrupt else ""
+    print(f"{_some(counts.inverted, 'picture')} inverted, {counts.evaluations:.0f} evaluations of the network{corrupt}")
+    if failed:
+        for reason, n in failed.most_common(NAMED):
+            print(f"{_some(n, 'pair')} failed: {reason}", file=sys.stderr)
+        more = len(failed) - NAMED
+        print(f"all that failed is in {folder / 'failures.jsonl'}" + f" ({_some(more, 'more reason')})" * (more > 0),
+              file=sys.stderr)
+    sys.stdout.flush()
+
+
+def _some(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+def _earlier(path: Path, journal: Journal) -> Iterator[tuple[str, tuple[float, str]]]:
+    """Seconds and device of the pictures that earlier runs made, and then of those that this one made."""
+    with path.open("rb") if path.exists() else nullcontext(()) as lines:
+        for line in chain(objects(lines), journal.all()):
+            names, seconds, device = line.get("made", [line.get("name")]), line.get("seconds"), line.get("device")
+            if isinstance(names, list) and isinstance(device, str) and isinstance(seconds, float) and isfinite(seconds):
+                yield from ((name, (seconds, device)) for name in names if isinstance(name, str))

@@ -1,0 +1,1 @@
+"""A run: what Lightning is needed for."""

@@ -1,0 +1,278 @@
+"""Pictures made again from their records alone, with as many at once, and as many threads, as they were made with."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import diffusers
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from hsx.assets import resolve
+from hsx.errors import HsxError, first_line
+from hsx.io.digests import digest
+from hsx.io.images import pixels_digest, read_image, read_mask
+from hsx.plugins import registry as plugins
+from hsx.runner.data import collate
+from hsx.runner.module import TransferModule
+from hsx.runner.trainer import make_trainer
+from hsx.store.records import made_from
+from hsx.store.trajectories import Store
+from hsx.strategies import Strategy
+
+KINDS = ("schedule", "blend", "normalizer", "calibrator")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A picture to be made again.
+
+    Attributes:
+        picture: its path.
+        record: what it says of itself, all of it.
+        moved: paths to take instead of the record's, by content, style or mask.
+    """
+
+    picture: Path
+    record: dict[str, Any]
+    moved: dict[str, str]
+
+    @property
+    def settings(self) -> str:
+        """What it shares with all pictures of the same settings."""
+        names = "model", "seed_everything", "data", "store", "trainer", "fingerprint", "settings_digest"
+        return json.dumps([self.record[name] for name in names], sort_keys=True)
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether it was made on a CPU."""
+        return self.record["computed"].get("device", "cpu") == "cpu"
+
+    def how(self, of: str | None = None) -> tuple[int, int | None]:
+        """With how many pictures at once, and how many threads, it or its content's or style's inversion was made."""
+        own = self.record["computed"]
+        said = (own.get(of) or own) if of else own
+        return int(said.get("rows", own["rows"])), said.get("threads", own.get("threads"))
+
+    def path(self, of: str) -> Path | None:
+        """Where its content, style or mask is; what moved into a folder has its name there."""
+        named, moved = self.record.get(of) or "", self.moved.get(of)
+        place = resolve(moved or named)
+        if moved and named and place.is_dir():
+            return place / Path(named).name
+        return place if moved or named else None
+
+
+class _One(Dataset):
+    """One batch that is whole already."""
+
+    def __init__(self, batch: dict[str, Any]) -> None:
+        self.batch = batch
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, place: int) -> dict[str, Any]:
+        return self.batch
+
+
+class _Last(Callback):
+    """What the network made last."""
+
+    outputs: Any = None
+
+    def on_predict_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, *_: int) -> None:
+        """Kept."""
+        self.outputs = outputs
+
+
+class _Settings:
+    """The pictures of one setting, and the network that makes them."""
+
+    def __init__(self, wanted: list[Wanted], backbone: str | None) -> None:
+        self.wanted, self.record = wanted, wanted[0].record
+        self.module = _module(self.record, backbone)
+        self.size, self.fit = self.module.backbone.sample_size, self.record["data"]["fit"]
+        precision = self.record["trainer"]["precision"]
+        self.last = _Last()
+        self.trainer = make_trainer("cpu" if wanted[0].on_cpu else "auto", 1, precision=precision, callbacks=self.last)
+
+    def read(self) -> Iterator[tuple[Wanted, HsxError]]:
+        """Read all contents and styles, and give back, with the reason, those wanted that cannot be made of them."""
+        self.images: dict[str, Tensor] = {}  # by the digest of their pixels
+        read: dict[Path, Tensor] = {}
+        for one in list(self.wanted):
+            try:
+                self._read(one, read)
+            except HsxError as error:
+                self.wanted.remove(one)
+                yield one, error
+
+    def _read(self, one: Wanted, read: dict[Path, Tensor]) -> None:
+        """The content and the style of one.  Raises HsxError where something is not as it was."""
+        for of, pixels in zip(("content", "style"), one.record["pixels"], strict=True):
+            path = one.path(of)
+            assert path is not None
+            try:
+                image = read[path] = read[path] if path in read else read_image(path, self.size, self.fit)
+            except HsxError as error:
+                raise HsxError(f"{error}; if its {of} is elsewhere by now, name it with --{of}") from None
+            if pixels_digest(image) != pixels:
+                raise HsxError(f"expected its {of}, got {path}, whose pixels are others than those recorded; name the "
+                               f"right one with --{of}")
+            self.images[pixels] = image
+        mask = one.path("mask")
+        made = made_from(self.record["settings_digest"], one.record["pixels"], mask, self.fit, one.record["gamma"],
+                         one.record["seed"])
+        if made != one.record["made"]:
+            raise HsxError(f"expected its mask, got {mask}, another file; name the right one with --mask" if mask else
+                           "expected a record as hsx wrote it, got one changed since; take the picture as it was made")
+
+    def invert(self, store: Store) -> None:
+        """Each distinct picture once for each way in which it was inverted."""
+        ways: dict[tuple[int, int | None], dict[str, bool]] = defaultdict(dict)  # and whether h is used of a picture
+        for one in self.wanted:
+            for of, pixels in zip(("content", "style"), one.record["pixels"], strict=True):
+                way = ways[one.how(of)]
+                way[pixels] = way.get(pixels, False) or of == "content"
+        for (rows, threads), pictures in ways.items():
+            for part in _parts(list(pictures), rows):
+                batch = {"index": list(range(rows)), "digest": _filled(part, rows), "failed": {},
+                         "image": torch.stack(_filled([self.images[pixels] for pixels in part], rows))}
+                made = self._predict(batch, threads)
+                for row, pixels in enumerate(part):
+                    h = made.h[row] if pictures[pixels] else None
+                    store.put(_key(store, pixels, rows, threads), made.x_T[row], h, made.timesteps)
+
+    def inject(self, store: Store) -> Iterator[tuple[Wanted, Tensor]]:
+        """Each picture, (3, R, R) in [-1, 1]."""
+        for (rows, threads), wanted in _grouped(self.wanted, Wanted.how).items():
+            for part in _parts(wanted, rows):
+                items = _filled([self._item(one, store) for one in part], rows)
+                yield from zip(part, self._predict(collate(items), threads), strict=False)
+
+    def _item(self, one: Wanted, store: Store) -> dict[str, Any]:
+        pixels, gamma, mask = one.record["pixels"], one.record["gamma"], one.path("mask")
+        content = store.get(_key(store, pixels[0], *one.how("content")), True)
+        style = store.get(_key(store, pixels[1], *one.how("style")), False)
+        return {
+            "index": 0, "sample": tuple(pixels), "seed": one.record["seed"],
+            "gamma": torch.tensor(torch.nan if gamma is None else gamma),
+            "mask": None if mask is None else read_mask(mask, self.size, self.fit),
+            "content_x_T": content["x_T"], "content_h": content["h"], "style_x_T": style["x_T"]}
+
+    def _predict(self, batch: dict[str, Any], threads: int | None) -> Any:
+        """What the network makes of one batch, with so many threads."""
+        with _threads(threads):
+            self.trainer.predict(self.module, DataLoader(_One(batch), batch_size=None, collate_fn=_same),
+                                 return_predictions=False)
+        return self.last.outputs
+
+
+def remake(wanted: Sequence[Wanted], backbone: str | None = None) -> Iterator[tuple[Wanted, Tensor | HsxError]]:
+    """Each picture made again, (3, R, R) in [-1, 1]: the same to the last bit on the same machine and torch.
+
+    In place of one whose network, settings, pictures or mask are not what its record says there is an HsxError.
+
+    Args:
+        backbone: where the network is, in place of the record's source.
+    """
+    for group in _grouped(wanted, lambda one: (one.settings, one.on_cpu)).values():
+        try:
+            settings = _Settings(group, backbone)
+        except HsxError as error:
+            yield from ((one, error) for one in group)
+            continue
+        yield from settings.read()
+        with tempfile.TemporaryDirectory() as folder:
+            store = Store(folder, settings.record["store"]["dtype"])
+            settings.invert(store)
+            yield from settings.inject(store)
+
+
+def _module(record: dict[str, Any], backbone: str | None) -> TransferModule:
+    """The network and the settings of a record.  Raises HsxError where they are others than those recorded."""
+    model = dict(record["model"])
+    given = model.pop("backbone", None)
+    options = given if isinstance(given, dict) else {"source": given}
+    options = {**options, **({"source": backbone} if backbone else {})}
+    try:
+        for kind in KINDS:
+            model[kind] = _strategy(model[kind])
+        module = TransferModule(options, **model, seed=record["seed_everything"], fit=record["data"]["fit"])
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise HsxError(f"expected a record that this hsx understands, got one that it does not "
+                       f"({first_line(error)}); take the hsx that made it ({record.get('hsx')})") from None
+    if module.settings["network"] != record["fingerprint"]:
+        version = record.get("diffusers")
+        remedy = "" if version == diffusers.__version__ else f", or take diffusers {version}, which made it"
+        raise HsxError(f"expected the network that made it (fingerprint {record['fingerprint']}), got {module.source} "
+                       f"({module.settings['network']}); name the right one with --backbone{remedy}")
+    if digest(module.settings_digest, record["store"]["dtype"], record["trainer"]["precision"]) != (
+            record["settings_digest"]):
+        raise HsxError("expected the settings that made it, got others from its record, as where a strategy's code "
+                       "has changed since, or Python, or a file that it reads; take those that made it")
+    return module
+
+
+def _strategy(config: dict[str, Any]) -> Any:
+    """A registered strategy; nothing else is made, whatever a record says.  Raises HsxError for another class."""
+    plugins.load()
+    name = config["class_path"] if isinstance(config, dict) else config
+    classes = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in Strategy.listed.values()} | Strategy.listed
+    if not isinstance(name, str) or name not in classes:
+        raise HsxError(f"expected strategies that are registered, got {name}; install the package that has it")
+    return classes[name](**_values(config.get("init_args") or {}) if isinstance(config, dict) else {})
+
+
+def _values(value: Any) -> Any:
+    """A strategy's options with the strategies among them made."""
+    if isinstance(value, dict):
+        made = {name: _values(one) for name, one in value.items()}
+        return _strategy(value) if "class_path" in value else made
+    return [_values(one) for one in value] if isinstance(value, list) else value
+
+
+def _key(store: Store, pixels: str, rows: int, threads: int | None) -> str:
+    return store.key(pixels, {"rows": rows, "threads": threads})
+
+
+def _grouped(items: Iterable[T], key: Callable[[T], Any]) -> dict[Any, list[T]]:
+    groups: dict[Any, list[T]] = defaultdict(list)
+    for item in items:
+        groups[key(item)].append(item)
+    return groups
+
+
+def _parts(items: list[T], rows: int) -> Iterator[list[T]]:
+    return (items[begin:begin + rows] for begin in range(0, len(items), rows))
+
+
+def _filled(items: list[T], rows: int) -> list[T]:
+    """So many of them, the last repeated."""
+    return items + items[-1:] * (rows - len(items))
+
+
+@contextmanager
+def _threads(number: int | None) -> Iterator[None]:
+    """Torch with so many threads, where a number is known."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _same(batch: Any) -> Any:
+    return batch

@@ -1,0 +1,263 @@
+"""Trajectories on disk: every distinct picture is inverted once, by whichever run or process."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load, save
+from torch import Tensor
+
+from hsx.errors import HsxError, first_line
+from hsx.io.images import atomic
+
+FORMAT, VERSION = "hsx_trajectory", "2"  # 2: keys hold the whole network's fingerprint
+NAME = re.compile(r"[0-9a-f]{24}\.safetensors")
+PART_AGE = 3600  # seconds after which a .part file has no living writer
+
+
+class StoreError(HsxError):
+    """A trajectory that is gone or corrupt, and why.  It fails only the pairs it belongs to."""
+
+
+class VersionError(StoreError):
+    """A trajectory of another version of hsx, which this one neither uses nor reads."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One trajectory in a store.
+
+    Attributes:
+        key: what names it.
+        path: its file.
+        bytes: the file's size.
+        used: when it was last used, in seconds since the epoch.
+    """
+
+    key: str
+    path: Path
+    bytes: int
+    used: float
+
+    @property
+    def has_h(self) -> bool:
+        """Whether it has h, by the file's header alone."""
+        try:
+            with safe_open(self.path, "np") as file:
+                return "h" in file.keys()  # noqa: SIM118 (not a dict)
+        except (OSError, SafetensorError):
+            return False
+
+    @property
+    def version(self) -> str | None:
+        """That of its format, by the header alone; None where there is none to be read."""
+        return _header(self.path).get(FORMAT)
+
+
+class Store:
+    """A folder of trajectories, one safetensors file a picture, shared by runs and processes.
+
+    Args:
+        path: the folder, made when first written.
+        dtype: what h is kept in, float16 or float32.
+        max_gb: how many gigabytes (10^9 bytes) may stay after a run, those used last; all by default.
+    """
+
+    def __init__(
+        self, path: str | Path, dtype: Literal["float16", "float32"] = "float16", max_gb: float | None = None
+    ) -> None:
+        if max_gb is not None and not max_gb > 0:
+            raise HsxError(f"max_gb: expected a number of gigabytes above 0, got {max_gb:g}; name a larger one")
+        self.path, self.dtype, self.max_gb = Path(path).expanduser(), dtype, max_gb
+        self.corrupt: list[str] = []  # the keys of what was found corrupt and removed
+
+    def key(self, pixels: str, inversion: dict[str, Any]) -> str:
+        """What names a trajectory: the digest of a picture's pixels, its inversion's settings and h's dtype."""
+        parts = json.dumps([FORMAT, VERSION, pixels, inversion, self.dtype], sort_keys=True)
+        return hashlib.blake2b(parts.encode(), digest_size=12).hexdigest()
+
+    def put(
+        self, key: str, x_T: Tensor, h: Tensor | None, timesteps: Sequence[int], how: dict[str, Any] | None = None
+    ) -> None:
+        """Keep a trajectory, whole or not at all; one that is there stays, unless h is new.
+
+        Args:
+            x_T: (3, R, R), kept in float32.
+            h: (S, C, H, W), kept in ``dtype``, or in float32 where a value is beyond it; None for a style.
+            timesteps: the S timesteps of h.
+            how: what decides the last bits: ``rows``, the pictures that were in the network at once, ``threads`` on a
+                CPU, and the ``device``.
+
+        Raises:
+            HsxError: where it cannot be written.
+        """
+        if h is None and self.has(key, h=False):
+            return
+        tensors = {"x_T": x_T.float(), "timesteps": torch.tensor(timesteps, dtype=torch.int64)}
+        if h is not None:
+            kept = h.to(getattr(torch, self.dtype))
+            tensors["h"] = kept if torch.isfinite(kept).all() else h.float()
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        kept_how = json.dumps(how or {}, sort_keys=True)
+        about = {FORMAT: VERSION, "how": kept_how}
+        data = save(tensors, {**about, "checksum": _checksum(tensors, about)})
+        path = self._file(key)
+        try:
+            with atomic(path) as part:
+                part.write_bytes(data)
+        except OSError as error:
+            raise HsxError(f"store: expected to write {path}, could not ({error.strerror}); free some space or name "
+                           "another with --store.path, then start again to go on") from None
+
+    def has(self, key: str, h: bool) -> bool:
+        """Whether a whole trajectory is there, with h if wanted; it then counts as used.  A corrupt one is removed."""
+        path = self._file(key)
+        try:
+            tensors = read(path)
+        except (OSError, VersionError):
+            return False
+        except StoreError:
+            self.corrupt.append(key)
+            with suppress(OSError):
+                path.unlink()
+            return False
+        if h and "h" not in tensors:
+            return False
+        _touch(path)
+        return True
+
+    def get(self, key: str, h: bool) -> dict[str, Tensor]:
+        """A trajectory's x_T (3, R, R), timesteps (S,) and, if wanted, h (S, C, H, W) as kept; it counts as used.
+
+        Raises:
+            StoreError: with the reason, where it is gone, corrupt or without h.
+        """
+        path = self._file(key)
+        try:
+            tensors = read(path)
+        except OSError as error:
+            raise StoreError(f"{path}: expected a trajectory, could not read it ({error.strerror}); start again to "
+                             "make it anew") from None
+        if h and "h" not in tensors:
+            raise StoreError(f"{path}: expected a trajectory with h, got one without; start again to make it anew")
+        _touch(path)
+        return {name: tensor for name, tensor in tensors.items() if h or name != "h"}
+
+    def how(self, key: str) -> dict[str, Any]:
+        """How a trajectory was computed, as ``put`` was told; nothing where that is not known."""
+        try:
+            return dict(json.loads(_header(self._file(key)).get("how", "{}")))
+        except (ValueError, TypeError):
+            return {}
+
+    def evict(self) -> tuple[int, int]:
+        """Remove what was used longest ago, before all else what no hsx of this version uses, down to ``max_gb``.
+
+        Returns:
+            How many trajectories were removed, and their bytes.
+        """
+        if self.max_gb is None:
+            return 0, 0
+        entries = sorted(self.entries(), key=lambda entry: (entry.version == VERSION, entry.used))
+        excess = sum(entry.bytes for entry in entries) - self.max_gb * 1e9
+        removed = []
+        for entry in entries:
+            if excess > 0:
+                excess -= entry.bytes
+                if remove(entry.path):
+                    removed.append(entry.bytes)
+        return len(removed), sum(removed)
+
+    def entries(self) -> Iterator[Entry]:
+        """All trajectories, corrupt or not; foreign files are none."""
+        for path in sorted(self.path.glob("??/*.safetensors")):
+            if NAME.fullmatch(path.name) and path.name[:2] == path.parent.name:
+                with suppress(FileNotFoundError):  # removed by another process meanwhile
+                    about = path.stat()
+                    yield Entry(path.stem, path, about.st_size, about.st_mtime)
+
+    def sweep(self) -> int:
+        """Remove the .part files that killed writers left, older than an hour; how many there were."""
+        old = 0
+        for path in self.path.glob("[0-9a-f][0-9a-f]/.*.part"):
+            with suppress(OSError):  # gone meanwhile, or of another user
+                if path.stat().st_mtime < time.time() - PART_AGE:
+                    path.unlink()
+                    old += 1
+        return old
+
+    def _file(self, key: str) -> Path:
+        return self.path / key[:2] / f"{key}.safetensors"
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """All tensors of a trajectory's file, checked.
+
+    Raises:
+        OSError: where it cannot be read.
+        VersionError: where it is whole but of another version.
+        StoreError: where it is corrupt, or another file.
+    """
+    data = path.read_bytes()
+    try:
+        tensors = load(data)
+        about = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})
+    except (SafetensorError, ValueError, KeyError) as error:  # KeyError: of a dtype that torch does not have
+        reason = first_line(error)
+    else:
+        if about.get("checksum") == _checksum(tensors, about):
+            if about.get(FORMAT) == VERSION:
+                return tensors
+            raise VersionError(f"{path}: expected a trajectory of version {VERSION}, got a whole one of version "
+                               f"{about.get(FORMAT)}, which this hsx does not use; hsx store prune removes such first")
+        reason = "its checksum is wrong" if FORMAT in about else "it is another safetensors file"
+    raise StoreError(f"{path}: expected a whole trajectory, got a corrupt one ({reason}); start again to make it anew")
+
+
+def remove(path: Path) -> bool:
+    """Remove a file; whether it was still there.  Raises HsxError where that is not allowed."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise HsxError(f"store: expected to remove {path}, could not ({error.strerror}); check its permissions"
+                       ) from None
+    return True
+
+
+def _touch(path: Path) -> None:
+    """Mark a file as used now; one of another user, or gone meanwhile, stays as it is."""
+    with suppress(OSError):
+        os.utime(path)
+
+
+def _header(path: Path) -> dict[str, str]:
+    """What a file says of itself; nothing where it cannot be read."""
+    try:
+        with safe_open(path, "np") as file:
+            return file.metadata() or {}
+    except (OSError, SafetensorError):
+        return {}
+
+
+def _checksum(tensors: dict[str, Tensor], about: dict[str, str]) -> str:
+    """A hash of the tensors' names, dtypes, shapes and bytes, and of what the file says of itself."""
+    total = hashlib.blake2b(digest_size=16)
+    if about.get(FORMAT) != "1":  # which hashed the tensors alone
+        total.update(f"{about.get(FORMAT)} {about.get('how')} ".encode())
+    for name, tensor in sorted(tensors.items()):
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()
