@@ -29,9 +29,14 @@ def network(source: str) -> hsx.Backbone:
         return hsx.load_backbone(source)
     down = ["DownBlock2D"] * 4 + ["AttnDownBlock2D", "DownBlock2D"]
     unet = UNet2DModel(
-        sample_size=256, block_out_channels=(128, 128, 256, 256, 512, 512), layers_per_block=2,
-        attention_head_dim=None, norm_num_groups=32, down_block_types=tuple(down),
-        up_block_types=tuple(name.replace("Down", "Up") for name in reversed(down)))
+        sample_size=256,
+        block_out_channels=(128, 128, 256, 256, 512, 512),
+        layers_per_block=2,
+        attention_head_dim=None,
+        norm_num_groups=32,
+        down_block_types=tuple(down),
+        up_block_types=tuple(name.replace("Down", "Up") for name in reversed(down)),
+    )
     return UNet2DBackbone(unet, hsx.NoiseSchedule.linear())
 
 
@@ -72,8 +77,10 @@ def main() -> None:
     c, h, w = net.h_shape
     stored = args.contents * (args.inversion_steps - 1) * c * h * w * 2 + images * 3 * net.sample_size**2 * 4
     print(f"one evaluation: {each * 1e3:.2f} ms a picture ({args.device}, batches of {args.batch_size})")
-    print(f"an inversion is {inversion} evaluations, a pair {pair:g}; in all {total:.4g} "
-          f"({images * inversion / total:.2%} of them inversions)")
+    print(
+        f"an inversion is {inversion} evaluations, a pair {pair:g}; in all {total:.4g} "
+        f"({images * inversion / total:.2%} of them inversions)"
+    )
     print(f"{pairs:,} pairs: {total * each / 3600:,.1f} hours on one such device")
     print(f"trajectories {stored / 1e9:.2f} GB, results {pairs * PNG.get(net.sample_size, 130e3) / 1e9:.1f} GB")
 

@@ -21,8 +21,22 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 SIZES = [(2, 2), (4, 2), (2, 4), (8, 2), (4, 4), (8, 4), (4, 8), (8, 8), (12, 6), (16, 4), (12, 12)]
-STEPS = ["--model.t_start", "700", "--model.inversion_steps", "25", "--model.generation_steps", "25",
-         "--model.injection_steps", "25", "--model.t_edit", "0", "--model.t_boost", "0", "--data.batch_size", "4"]
+STEPS = [
+    "--model.t_start",
+    "700",
+    "--model.inversion_steps",
+    "25",
+    "--model.generation_steps",
+    "25",
+    "--model.injection_steps",
+    "25",
+    "--model.t_edit",
+    "0",
+    "--model.t_boost",
+    "0",
+    "--data.batch_size",
+    "4",
+]
 TWO = ["--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.strategy", "ddp"]
 
 
@@ -41,9 +55,22 @@ def measure(n: int, m: int, *more: str) -> tuple[float, float]:
         folder = Path(name)
         pictures(folder, "contents", n)
         pictures(folder, "styles", m)
-        argv = [sys.executable, "-m", "hsx", "predict", "--model.backbone", "hsx://demo_faces", "--data.contents",
-                str(folder / "contents"), "--data.styles", str(folder / "styles"), "--output_dir", str(folder / "out"),
-                *STEPS, *more]
+        argv = [
+            sys.executable,
+            "-m",
+            "hsx",
+            "predict",
+            "--model.backbone",
+            "hsx://demo_faces",
+            "--data.contents",
+            str(folder / "contents"),
+            "--data.styles",
+            str(folder / "styles"),
+            "--output_dir",
+            str(folder / "out"),
+            *STEPS,
+            *more,
+        ]
         begun = time.perf_counter()
         alone = {**os.environ, "OMP_NUM_THREADS": "1"}
         ended = subprocess.run(argv, capture_output=True, text=True, check=True, env=alone)
@@ -92,8 +119,10 @@ def main(path: Path) -> None:
         one.append(measure(*SIZES[-1]))
         two.append(measure(*SIZES[-1], *TWO))
     for name, runs in (("one process", one), ("two processes", two)):
-        print(f"{name}: {np.median([r[0] for r in runs]):.2f} s of work, {np.median([r[1] for r in runs]):.2f} s with "
-              "the start")
+        print(
+            f"{name}: {np.median([r[0] for r in runs]):.2f} s of work, {np.median([r[1] for r in runs]):.2f} s with "
+            "the start"
+        )
     print(f"ratio of work {np.median([r[0] for r in one]) / np.median([r[0] for r in two]):.2f}")
     plot(path, fitted, measured)
 

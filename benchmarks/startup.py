@@ -32,18 +32,24 @@ def data(folder: Path) -> None:
         (folder / kind).mkdir()
         for i in range(1000):
             (folder / kind / f"{kind[:-1]}_{i}.png").write_bytes(picture)
-    rows = [f"contents/content_{i // 1000}.png,styles/style_{i % 1000}.png\n"
-            for i in np.random.default_rng(0).permutation(ROWS)]
+    rows = [
+        f"contents/content_{i // 1000}.png,styles/style_{i % 1000}.png\n"
+        for i in np.random.default_rng(0).permutation(ROWS)
+    ]
     for n in (1, ROWS):
         (folder / f"{n}.csv").write_text("content,style\n" + "".join(rows[:n]))
 
 
 def start(folder: Path, rows: int, begun: float) -> None:
     """The command itself, in this process, saying where it is."""
+
     def said(what: str) -> None:
         memory = dict(re.findall(r"(VmHWM|RssAnon|RssFile):\s+(\d+)", Path("/proc/self/status").read_text()))
-        print(f"{rows:9,d} rows, {what:21s} {time.time() - begun:5.1f} s, " + ", ".join(
-            f"{name} {int(kib) / 1024:5.0f} MiB" for name, kib in memory.items()), flush=True)
+        print(
+            f"{rows:9,d} rows, {what:21s} {time.time() - begun:5.1f} s, "
+            + ", ".join(f"{name} {int(kib) / 1024:5.0f} MiB" for name, kib in memory.items()),
+            flush=True,
+        )
 
     def read_table(path: Path) -> Any:
         said("options and model")
@@ -64,8 +70,17 @@ def start(folder: Path, rows: int, begun: float) -> None:
 
     read, datamodule.read_table = datamodule.read_table, read_table
     modules.TransferModule.predict_step = first_batch  # type: ignore[method-assign,assignment]
-    main(["predict", "--model.backbone", "hsx://demo_faces", "--data.pairs", str(folder / f"{rows}.csv"),
-          "--output_dir", str(folder / f"out{rows}")])
+    main(
+        [
+            "predict",
+            "--model.backbone",
+            "hsx://demo_faces",
+            "--data.pairs",
+            str(folder / f"{rows}.csv"),
+            "--output_dir",
+            str(folder / f"out{rows}"),
+        ]
+    )
 
 
 if __name__ == "__main__":

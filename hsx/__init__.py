@@ -17,16 +17,36 @@ if TYPE_CHECKING:
     from hsx.schedule import NoiseSchedule
 
 __all__ = [
-    "Backbone", "BackboneError", "Bottleneck", "HsxError", "ImageError", "NoiseSchedule", "Trajectory", "Transfer",
-    "TransferConfig", "__version__", "hookimpl", "invert", "load_backbone",
+    "Backbone",
+    "BackboneError",
+    "Bottleneck",
+    "HsxError",
+    "ImageError",
+    "NoiseSchedule",
+    "Trajectory",
+    "Transfer",
+    "TransferConfig",
+    "__version__",
+    "hookimpl",
+    "invert",
+    "load_backbone",
 ]
 
 _HOMES = {
-    "Backbone": "backbones.base", "Bottleneck": "backbones.base", "load_backbone": "checkpoints.load",
-    "BackboneError": "errors", "HsxError": "errors", "ImageError": "errors", "NoiseSchedule": "schedule",
-    "Trajectory": "method.inversion", "invert": "method.inversion", "Transfer": "method.transfer",
-    "TransferConfig": "method.config", "hookimpl": "plugins.hookspecs",
+    "Backbone": "backbones.base",
+    "Bottleneck": "backbones.base",
+    "load_backbone": "checkpoints.load",
+    "BackboneError": "errors",
+    "HsxError": "errors",
+    "ImageError": "errors",
+    "NoiseSchedule": "schedule",
+    "Trajectory": "method.inversion",
+    "invert": "method.inversion",
+    "Transfer": "method.transfer",
+    "TransferConfig": "method.config",
+    "hookimpl": "plugins.hookspecs",
 }
+
 
 def __getattr__(name: str) -> Any:
     """Public names are imported when they are first used, so that ``import hsx`` costs next to nothing."""

@@ -14,11 +14,23 @@ from hsx.plugins.hookspecs import hookimpl
 def hsx_strategies() -> list[type[strategies.Strategy]]:
     """The catalogue, see docs/strategies.md."""
     return [
-        strategies.Constant, strategies.Linear, strategies.Cosine, strategies.Interval, strategies.Table,
+        strategies.Constant,
+        strategies.Linear,
+        strategies.Cosine,
+        strategies.Interval,
+        strategies.Table,
         strategies.SignalToNoise,
-        strategies.Slerp, strategies.AuthorsMask, strategies.Lerp, strategies.Masked, strategies.SphericalMean,
-        strategies.Frobenius, strategies.ChannelMoments, strategies.Unchanged,
-        strategies.Latent, strategies.IteratedLatent, strategies.Uncalibrated,
+        strategies.Slerp,
+        strategies.AuthorsMask,
+        strategies.Lerp,
+        strategies.Masked,
+        strategies.SphericalMean,
+        strategies.Frobenius,
+        strategies.ChannelMoments,
+        strategies.Unchanged,
+        strategies.Latent,
+        strategies.IteratedLatent,
+        strategies.Uncalibrated,
     ]
 
 

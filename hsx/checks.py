@@ -11,6 +11,7 @@ from hsx.errors import HsxError
 
 MOST = sys.float_info.max  # of numbers that may be as large as they like, but not infinite
 
+
 def got(value: Any) -> str:
     """Numbers as they are; anything else with its type, so that the text 400 is not taken for a number."""
     if isinstance(value, Real) and not isinstance(value, bool):

@@ -33,8 +33,13 @@ hsx --version prints the version.  Exit codes: 0 done, 1 a plugin is broken or r
 trajectory is corrupt (hsx store verify) or a picture made again differs (hsx remake), 2 a mistake in what
 was asked, or a full disk, 3 some pairs failed, 130 stopped by Ctrl-C or SIGTERM."""
 COMMANDS = {  # beside predict
-    "inspect": "hsx.commands.inspect", "convert": "hsx.commands.inspect", "plugins": "hsx.commands.plugins",
-    "show": "hsx.commands.show", "remake": "hsx.commands.remake", "store": "hsx.commands.store"}
+    "inspect": "hsx.commands.inspect",
+    "convert": "hsx.commands.inspect",
+    "plugins": "hsx.commands.plugins",
+    "show": "hsx.commands.show",
+    "remake": "hsx.commands.remake",
+    "store": "hsx.commands.store",
+}
 LINKED = {"model.seed": "seed_everything", "model.fit": "data.fit"}  # what the model is told, and by which option
 DEFAULTS = {"schedule": "Constant", "blend": "Slerp", "normalizer": "Frobenius", "calibrator": "Latent"}
 
@@ -45,12 +50,16 @@ SAID = [  # what jsonargparse and Lightning say of a value, and the same in this
     (r"^Unexpected config: (.{1,60}).*", r"config: expected a YAML file of options, got the text '\1'"),
     (r"^'utf-8' codec can't decode .*", "config: expected a YAML file of options, got no UTF-8 text"),
     (r"^(-?\d+) is not in bounds, numpy accepts (from \d+ to \d+)", r"seed_everything: expected a number \2, got \1"),
-    (r"Unsupported interpolation type ([\w.]+).*",
-     r"expected values or other options such as ${model.t_edit}, got ${\1:…}, which reads what is no config"),
+    (
+        r"Unsupported interpolation type ([\w.]+).*",
+        r"expected values or other options such as ${model.t_edit}, got ${\1:…}, which reads what is no config",
+    ),
     (r"Importing '(\S+)' is not allowed.*", rf"expected a class that is registered, got \1; {OWN}"),
     (r"^Expected a path but .* either not accessible or invalid - ", ""),
-    (r"Does not validate against any of the Union subtypes Subtypes: \[(.*?)\] .*Given value: (.*)",
-     r"expected \1, got \2"),
+    (
+        r"Does not validate against any of the Union subtypes Subtypes: \[(.*?)\] .*Given value: (.*)",
+        r"expected \1, got \2",
+    ),
     (r"Expected an? (.*?)\. Got value: (.*)", r"expected \1, got \2"),
     (r"Not of type (\w+): (.*?) does not conform to restriction (.*)", r"expected \1 (\3), got \2"),
     (r"<class '([\w.]+)'>", r"\1"),
@@ -117,8 +126,11 @@ def _command(argv: list[str]) -> int:
         if plugin is None:
             raise
         traceback.print_exc()
-        print(f"hsx: error: {plugin.name} of {plugin.package} {plugin.version} raised this {type(error).__name__}; "
-              "tell its author, or name another class", file=sys.stderr)
+        print(
+            f"hsx: error: {plugin.name} of {plugin.package} {plugin.version} raised this {type(error).__name__}; "
+            "tell its author, or name another class",
+            file=sys.stderr,
+        )
         return 1
 
 
@@ -143,12 +155,21 @@ def predict(argv: list[str]) -> int:
         def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
             parser.add_argument("--output_dir", type=str, default="outputs", help="where all results go")
             parser.add_argument("--overwrite", type=bool, default=False, help="replace results of other settings")
-            parser.add_argument("--store.path", type=str | None, default=None,
-                                help="where trajectories are kept, for other runs too; by default in output_dir")
-            parser.add_argument("--store.dtype", type=Literal["float16", "float32"], default="float16",
-                                help="what their h is kept in")
-            parser.add_argument("--store.max_gb", type=float | None, default=None,
-                                help="how many gigabytes of them may stay after the run, those used last")
+            parser.add_argument(
+                "--store.path",
+                type=str | None,
+                default=None,
+                help="where trajectories are kept, for other runs too; by default in output_dir",
+            )
+            parser.add_argument(
+                "--store.dtype", type=Literal["float16", "float32"], default="float16", help="what their h is kept in"
+            )
+            parser.add_argument(
+                "--store.max_gb",
+                type=float | None,
+                default=None,
+                help="how many gigabytes of them may stay after the run, those used last",
+            )
             parser.set_defaults({f"model.{kind}": {"class_path": name} for kind, name in DEFAULTS.items()})
 
         def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -166,15 +187,20 @@ def predict(argv: list[str]) -> int:
             first = parser.parse_args(args)
             for section in ("model", "data", "trainer", "store"):
                 if not isinstance(first[section], Namespace):
-                    raise HsxError(f"{section}: expected a mapping of options, got {first[section]}; see hsx predict "
-                                   "--help")
+                    raise HsxError(
+                        f"{section}: expected a mapping of options, got {first[section]}; see hsx predict --help"
+                    )
             if isinstance(first.seed_everything, bool):
-                raise HsxError(f"seed_everything: expected a whole number, got {first.seed_everything}; write one, so "
-                               "that pictures can be made again")
+                raise HsxError(
+                    f"seed_everything: expected a whole number, got {first.seed_everything}; write one, so "
+                    "that pictures can be made again"
+                )
             for told, option in LINKED.items():
                 if first[told] is not None:
-                    raise HsxError(f"{told}: expected none, as {option} says it for the whole run, got {first[told]}; "
-                                   f"write {option}: {first[told]} instead")
+                    raise HsxError(
+                        f"{told}: expected none, as {option} says it for the whole run, got {first[told]}; "
+                        f"write {option}: {first[told]} instead"
+                    )
             parser.set_defaults({f"model.{kind}": {"class_path": first.model[kind].class_path} for kind in DEFAULTS})
 
     plugins.load()  # so that short names in a config are found
@@ -183,17 +209,28 @@ def predict(argv: list[str]) -> int:
     known: list[str] = []  # options
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
     options: dict[str, Any] = {
-        "parser_mode": "omegaconf+", "exit_on_error": False, "allow_abbrev": False, "prog": "hsx predict",
+        "parser_mode": "omegaconf+",
+        "exit_on_error": False,
+        "allow_abbrev": False,
+        "prog": "hsx predict",
         "description": "Every content in every style, with a frozen diffusion model.  A config may name the classes "
-                       "that `hsx plugins` lists, and Lightning's callbacks; --trust MODULE, which is for the command "
-                       "line only, adds those of a module of yours.",
+        "that `hsx plugins` lists, and Lightning's callbacks; --trust MODULE, which is for the command "
+        "line only, adds those of a module of yours.",
     }
     trusted, argv = trust.taken_out(argv)
     try:
         with trust.only_known_classes(trusted):
             cli = Predict(
-                TransferModule, Pairs, None, trainer_class=make_trainer, seed_everything_default=0,
-                parser_kwargs=options, args=argv, run=False, auto_configure_optimizers=False)
+                TransferModule,
+                Pairs,
+                None,
+                trainer_class=make_trainer,
+                seed_everything_default=0,
+                parser_kwargs=options,
+                args=argv,
+                run=False,
+                auto_configure_optimizers=False,
+            )
             config = _shown(cli)
     except HsxError:
         raise
@@ -212,8 +249,11 @@ def _shown(cli: Any) -> str:
     """The resolved config, to be kept beside the results; without what nobody may read."""
     config = cli.config.clone()
     backbone = config.model.backbone
-    config.model.backbone = public_url(backbone) if isinstance(backbone, str) else {
-        name: public_url(value) if name == "source" else value for name, value in backbone.items()}
+    config.model.backbone = (
+        public_url(backbone)
+        if isinstance(backbone, str)
+        else {name: public_url(value) if name == "source" else value for name, value in backbone.items()}
+    )
     return str(cli.parser.dump(config, skip_none=False))
 
 
@@ -258,8 +298,9 @@ def _of_strategy(kind: str, text: str, page: str) -> tuple[str, str]:
 def _of_callback(text: str) -> str:
     """What is said of Lightning's callbacks: what is wrong with the option of one, or which there are."""
     given = re.search(r"Given value: (.*)", text)
-    inside = re.search(r"Errors: - (?:Problem with given class_path '(?:\w+\.)*(\w+)': )?(.*?) - Not a valid subclass",
-                       text)
+    inside = re.search(
+        r"Errors: - (?:Problem with given class_path '(?:\w+\.)*(\w+)': )?(.*?) - Not a valid subclass", text
+    )
     if inside is None or re.search(NO_CLASS, inside[2]):
         return f"expected callbacks of Lightning, such as DeviceStatsMonitor, got {given[1] if given else text}; {OWN}"
     wrong = re.sub(r"^Option '(.*)' is not accepted", r"expected an option that it has, got \1", inside[2])

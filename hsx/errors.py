@@ -31,8 +31,9 @@ def expanded(path: str, option: str) -> Path:
     """A path that an option names, with ``~`` as the home of the user.  Raises HsxError where no home is known."""
     found = os.path.expanduser(path)
     if found.startswith("~") and not os.path.lexists(found):
-        raise HsxError(f"{option}: expected a path, got {path}, and no such home is known; give the whole path, or ./ "
-                       "before the ~")
+        raise HsxError(
+            f"{option}: expected a path, got {path}, and no such home is known; give the whole path, or ./ before the ~"
+        )
     return Path(found)
 
 
@@ -52,5 +53,6 @@ def reported(name: str) -> Iterator[None]:
 
 def shown(path: str | Path) -> str:
     """A path on one line: line breaks, and bytes that are no UTF-8, are escaped."""
-    return "".join(c.encode("unicode_escape").decode() if category(c) in ("Cc", "Cs", "Zl", "Zp") else c
-                   for c in str(path))
+    return "".join(
+        c.encode("unicode_escape").decode() if category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in str(path)
+    )

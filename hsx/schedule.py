@@ -65,6 +65,8 @@ def timesteps(steps: int, t_start: int = 999) -> list[int]:
         HsxError: for fewer than two steps, or more steps than there are timesteps from 0 to ``t_start``.
     """
     if not 2 <= steps <= t_start + 1:
-        raise HsxError(f"expected 2 to {t_start + 1} steps for timesteps 0..{t_start}, got {steps}; "
-                       "take fewer steps or a larger t_start")
+        raise HsxError(
+            f"expected 2 to {t_start + 1} steps for timesteps 0..{t_start}, got {steps}; "
+            "take fewer steps or a larger t_start"
+        )
     return [int(s * t_start + 1e-6) for s in torch.linspace(0, 1, steps, dtype=torch.float64).tolist()]

@@ -43,7 +43,11 @@ def check_strategy(strategy: Strategy | type[Strategy]) -> None:
     """
     strategy = strategy() if isinstance(strategy, type) else strategy
     kinds: dict[type[Any], Callable[..., None]] = {
-        BlendingSchedule: _schedule, Blend: _blend, Normalizer: _normalizer, Calibrator: _calibrator}
+        BlendingSchedule: _schedule,
+        Blend: _blend,
+        Normalizer: _normalizer,
+        Calibrator: _calibrator,
+    }
     checks = [check for kind, check in kinds.items() if isinstance(strategy, kind)]
     _say(strategy, len(checks) == 1, "is of no kind; derive it from BlendingSchedule, Blend, Normalizer or Calibrator")
     for told in ("record", "config"):
@@ -58,15 +62,21 @@ def check_strategy(strategy: Strategy | type[Strategy]) -> None:
 
 
 def _schedule(schedule: BlendingSchedule, device: str) -> None:
-    for noise, times in ((NoiseSchedule.linear(), [999, 600, 599, 20, 0]), (NoiseSchedule.cosine(4000), [3999]),
-                         (NoiseSchedule.linear(100), [])):
+    for noise, times in (
+        (NoiseSchedule.linear(), [999, 600, 599, 20, 0]),
+        (NoiseSchedule.cosine(4000), [3999]),
+        (NoiseSchedule.linear(100), []),
+    ):
         mine, given = copy(schedule), list(times)
         mine.prepare(given, noise)
         asked = times or [99, 0]
         gammas = [mine.gamma(t) for t in asked]
         _say(schedule, given == times, "changes the timesteps that prepare is given; copy them")
-        _say(schedule, all(isinstance(g, (int, float)) and 0 <= g <= 1 for g in gammas),
-             f"gives a gamma that is not a number from 0 to 1: {gammas} at {asked}")
+        _say(
+            schedule,
+            all(isinstance(g, (int, float)) and 0 <= g <= 1 for g in gammas),
+            f"gives a gamma that is not a number from 0 to 1: {gammas} at {asked}",
+        )
         again = [mine.gamma(t) for t in reversed(asked)][::-1]
         _say(schedule, gammas == again, "gives another gamma when a timestep is asked for again, or in another order")
 
@@ -79,8 +89,11 @@ def _normalizer(normalizer: Normalizer, device: str) -> None:
         for size in ((8, 8), (5, 7), (1, 1)):
             h, content_h = (v.to(device, dtype) for v in _features(size))
             _rows(normalizer, call, (content_h, h), h, tolerance)
-            _say(normalizer, _near(call(slice(None), h, h.clone()), h, 4 * tolerance),
-                 "does not give h back where content_h is h")
+            _say(
+                normalizer,
+                _near(call(slice(None), h, h.clone()), h, 4 * tolerance),
+                "does not give h back where content_h is h",
+            )
     h, content_h = (v.to(device) for v in _features((8, 8)))
     for what, c, s in _extremes(content_h, h):
         _say(normalizer, _finite(normalizer(c, s)), f"is not finite with {what}")
@@ -99,10 +112,16 @@ def _blend(blend: Blend, device: str) -> None:
         mine, before = copy(blend), replace(content, x_T=content.x_T[rows], h=content.h[rows])
         kept = before.x_T.clone(), before.h.clone()
         prepared = mine.prepare(before, inverts)
-        _say(blend, isinstance(prepared, Trajectory) and prepared.h.shape == before.h.shape,
-             "prepare does not return a Trajectory of the same shape")
-        _say(blend, torch.equal(kept[0], before.x_T) and torch.equal(kept[1], before.h),
-             "changes the trajectory that prepare is given; use dataclasses.replace")
+        _say(
+            blend,
+            isinstance(prepared, Trajectory) and prepared.h.shape == before.h.shape,
+            "prepare does not return a Trajectory of the same shape",
+        )
+        _say(
+            blend,
+            torch.equal(kept[0], before.x_T) and torch.equal(kept[1], before.h),
+            "changes the trajectory that prepare is given; use dataclasses.replace",
+        )
         content_h = prepared.h_at(500).to(h.dtype)
         was = content_h.clone()
         out = mine(h[rows], content_h, gamma[rows], None if mask is None else mask[rows])
@@ -118,8 +137,11 @@ def _blend(blend: Blend, device: str) -> None:
         _say(blend, _near(call(everything, like, zero), like, tolerance), "does not give h back at gamma 0")
         _say(blend, _near(call(everything, like, one, 0 * mask), like, tolerance), "changes h where the mask is 0")
         one_for_all = call(everything, like, half, mask[:1])
-        _say(blend, _near(one_for_all, call(everything, like, half, mask[:1].expand_as(mask)), tolerance),
-             "does not take one mask for all rows")
+        _say(
+            blend,
+            _near(one_for_all, call(everything, like, half, mask[:1].expand_as(mask)), tolerance),
+            "does not take one mask for all rows",
+        )
     mine = copy(blend)
     own = mine.prepare(content, inverts).h_at(500)
     for what, c, s in _extremes(own, h):
@@ -137,8 +159,16 @@ def _calibrator(calibrator: Calibrator, device: str) -> None:
         def call(rows: slice, x: Tensor, h_other: Tensor, backbone: Any = backbone, t: Tensor = t) -> Tensor | None:
             b = backbone.encode(x[rows], t[rows])
             h = 0.5 * (b.h + h_other[rows])
-            state = StepState(backbone, x[rows], t[rows], backbone.schedule.at(t[rows]), backbone.decode(b),
-                              backbone.decode(b.with_h(h)), b, h)
+            state = StepState(
+                backbone,
+                x[rows],
+                t[rows],
+                backbone.schedule.at(t[rows]),
+                backbone.decode(b),
+                backbone.decode(b.with_h(h)),
+                b,
+                h,
+            )
             kept = [v.clone() for v in _tensors(state)]
             out = copy(calibrator)(state)
             _say(calibrator, all(map(torch.equal, kept, _tensors(state))), "changes the state in place; work on copies")
@@ -156,8 +186,16 @@ def _tensors(state: StepState) -> list[Tensor]:
 
 def _transfers(strategy: Strategy, device: str) -> None:
     """In a whole transfer: finite at gamma 0 and 1, and at 0 the style alone, whatever else is chosen."""
-    kind = next(name for name, base in (("schedule", BlendingSchedule), ("blend", Blend), ("normalizer", Normalizer),
-                                        ("calibrator", Calibrator)) if isinstance(strategy, base))
+    kind = next(
+        name
+        for name, base in (
+            ("schedule", BlendingSchedule),
+            ("blend", Blend),
+            ("normalizer", Normalizer),
+            ("calibrator", Calibrator),
+        )
+        if isinstance(strategy, base)
+    )
     images, backbone = _images(device), _backbone(device)
     results = []
     for gamma in (0.0, 1.0):
@@ -181,8 +219,11 @@ def _rows(
     kept = [v.clone() for v in arguments]
     out = call(slice(None), *arguments)
     _say(strategy, all(map(torch.equal, kept, arguments)), "changes its arguments in place; work on a copy")
-    _say(strategy, isinstance(out, Tensor) and out.shape == like.shape,
-         f"returns {tuple(getattr(out, 'shape', ()))}; expected a tensor of shape {tuple(like.shape)}")
+    _say(
+        strategy,
+        isinstance(out, Tensor) and out.shape == like.shape,
+        f"returns {tuple(getattr(out, 'shape', ()))}; expected a tensor of shape {tuple(like.shape)}",
+    )
     _say(strategy, out.dtype == like.dtype, f"returns {out.dtype} for {like.dtype}; end with .to(h.dtype)")
     _say(strategy, out.device == like.device, f"returns a tensor on {out.device} for one on {like.device}")
     _say(strategy, _finite(out), f"is not finite for ordinary {like.dtype} features at gamma 0, 0.5 and 1")
@@ -195,9 +236,14 @@ def _rows(
 
 def _extremes(content_h: Tensor, h: Tensor) -> Iterator[tuple[str, Tensor, Tensor]]:
     """Pairs that formulas break on, in words and as (content_h, h)."""
-    yield from (("a content_h of zeros", 0 * content_h, h), ("an h of zeros", content_h, 0 * h),
-                ("zeros in both", 0 * h, 0 * h), ("content_h equal to h", h.clone(), h),
-                ("content_h opposite to h", -h, h), ("constant features", 0 * h + 1, 0 * h + 2))
+    yield from (
+        ("a content_h of zeros", 0 * content_h, h),
+        ("an h of zeros", content_h, 0 * h),
+        ("zeros in both", 0 * h, 0 * h),
+        ("content_h equal to h", h.clone(), h),
+        ("content_h opposite to h", -h, h),
+        ("constant features", 0 * h + 1, 0 * h + 2),
+    )
 
 
 def _features(size: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -218,8 +264,14 @@ def _backbone(device: str, dtype: torch.dtype = torch.float32) -> UNet2DBackbone
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         unet = UNet2DModel(
-            sample_size=SIDE, block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4, attention_head_dim=8,
-            down_block_types=("DownBlock2D", "AttnDownBlock2D"), up_block_types=("AttnUpBlock2D", "UpBlock2D"))
+            sample_size=SIDE,
+            block_out_channels=(8, 16),
+            layers_per_block=1,
+            norm_num_groups=4,
+            attention_head_dim=8,
+            down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+            up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+        )
     return UNet2DBackbone(unet, NoiseSchedule.linear()).to(device, dtype)
 
 

@@ -27,8 +27,14 @@ def tiny_model(tmp_path_factory) -> Path:
     """A diffusers pipeline folder with a random 16 x 16 network."""
     torch.manual_seed(0)
     unet = UNet2DModel(
-        sample_size=16, block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4, attention_head_dim=8,
-        down_block_types=("DownBlock2D", "AttnDownBlock2D"), up_block_types=("AttnUpBlock2D", "UpBlock2D"))
+        sample_size=16,
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        norm_num_groups=4,
+        attention_head_dim=8,
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+    )
     folder = tmp_path_factory.mktemp("model") / "tiny"
     DDPMPipeline(unet, DDPMScheduler()).save_pretrained(folder)
     return folder

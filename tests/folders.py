@@ -13,10 +13,20 @@ FILE = "diffusion_pytorch_model.safetensors"
 
 def net(seed=0, **more) -> UNet2DModel:
     torch.manual_seed(seed)
-    return UNet2DModel(**dict(dict(
-        sample_size=16, block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4, attention_head_dim=8,
-        down_block_types=("DownBlock2D", "AttnDownBlock2D"), up_block_types=("AttnUpBlock2D", "UpBlock2D")),
-        **more)).eval()
+    return UNet2DModel(
+        **dict(
+            dict(
+                sample_size=16,
+                block_out_channels=(8, 16),
+                layers_per_block=1,
+                norm_num_groups=4,
+                attention_head_dim=8,
+                down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+                up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+            ),
+            **more,
+        )
+    ).eval()
 
 
 def edit(file, **changes):

@@ -62,9 +62,17 @@ def ddpm(ch: int, ch_mult, num_res_blocks: int, resolution: int, attn_resolution
     return out
 
 
-def openai(num_channels: int, channel_mult, num_res_blocks: int, image_size: int, attention_resolutions,
-           use_scale_shift_norm: bool = True, resblock_updown: bool = True, learn_sigma: bool = True,
-           num_classes: int | None = None) -> Shapes:
+def openai(
+    num_channels: int,
+    channel_mult,
+    num_res_blocks: int,
+    image_size: int,
+    attention_resolutions,
+    use_scale_shift_norm: bool = True,
+    resblock_updown: bool = True,
+    learn_sigma: bool = True,
+    num_classes: int | None = None,
+) -> Shapes:
     """openai/guided-diffusion's and improved-diffusion's ``UNetModel``."""
     out: Shapes = {}
     emb = 4 * num_channels

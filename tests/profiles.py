@@ -14,8 +14,9 @@ P3 = ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.066
 PROPHOTO = ((0.79767, 0.28804, 0.0), (0.13519, 0.71188, 0.0), (0.03134, 0.00009, 0.82491))
 SRGB = ((0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.71410))
 D50 = (0.9642, 1.0, 0.8249)
-TO_SRGB = np.array([[3.1338561, -1.6168667, -0.4906146], [-0.9787684, 1.9161415, 0.0334540],
-                    [0.0719453, -0.2289914, 1.4052427]])  # of XYZ at D50, Lindbloom
+TO_SRGB = np.array(
+    [[3.1338561, -1.6168667, -0.4906146], [-0.9787684, 1.9161415, 0.0334540], [0.0719453, -0.2289914, 1.4052427]]
+)  # of XYZ at D50, Lindbloom
 
 
 def _fixed(*values):
@@ -26,26 +27,39 @@ def _curve(gamma):
     """A number, or a function that is sampled at 1,024 places, as Hewlett-Packard's sRGB is."""
     if callable(gamma):
         return struct.pack(">4s4xI", b"curv", 1024) + b"".join(
-            struct.pack(">H", round(65535 * gamma(i / 1023))) for i in range(1024))
+            struct.pack(">H", round(65535 * gamma(i / 1023))) for i in range(1024)
+        )
     return struct.pack(">4s4xIH", b"curv", 1, round(gamma * 256)) + b"\0\0"
 
 
 def icc(space, tags, device=b"mntr", connection=b"XYZ "):
     """A profile of ``tags``."""
-    tags = {b"wtpt": b"XYZ \0\0\0\0" + _fixed(*D50), b"desc": struct.pack(">4s4xI4s79x", b"desc", 4, b"mine"),
-            b"cprt": b"text\0\0\0\0none\0", **tags}
+    tags = {
+        b"wtpt": b"XYZ \0\0\0\0" + _fixed(*D50),
+        b"desc": struct.pack(">4s4xI4s79x", b"desc", 4, b"mine"),
+        b"cprt": b"text\0\0\0\0none\0",
+        **tags,
+    }
     table, data = struct.pack(">I", len(tags)), b""
     for name, body in tags.items():
         table += struct.pack(">4sII", name, 132 + 12 * len(tags) + len(data), len(body))
         data += body + bytes(-len(body) % 4)
-    head = struct.pack(">I4sI4s4s4s12x4s", 132 + 12 * len(tags) + len(data), b"", 0x02400000, device, space, connection,
-                       b"acsp")
+    head = struct.pack(
+        ">I4sI4s4s4s12x4s", 132 + 12 * len(tags) + len(data), b"", 0x02400000, device, space, connection, b"acsp"
+    )
     return head.ljust(68, b"\0") + _fixed(*D50) + bytes(48) + table + data
 
 
 def matrix(colorants, gamma, **more):
-    return icc(b"RGB ", {t: b for n, c in zip((b"r", b"g", b"b"), colorants, strict=True) for t, b in (
-        (n + b"XYZ", b"XYZ \0\0\0\0" + _fixed(*c)), (n + b"TRC", _curve(gamma)))}, **more)
+    return icc(
+        b"RGB ",
+        {
+            t: b
+            for n, c in zip((b"r", b"g", b"b"), colorants, strict=True)
+            for t, b in ((n + b"XYZ", b"XYZ \0\0\0\0" + _fixed(*c)), (n + b"TRC", _curve(gamma)))
+        },
+        **more,
+    )
 
 
 def grey(gamma, **more):
@@ -60,9 +74,17 @@ def cmyk():
     return icc(b"CMYK", {b"A2B0": lut, b"A2B1": lut}, device=b"prtr", connection=b"Lab ")
 
 
-INKS = {(c, m, y, k): (95 * (1 - 0.35 * c) * (1 - 0.5 * m) * (1 - 0.1 * y) * (1 - 0.9 * k),
-                       (-35 * c + 70 * m) * (1 - k), (-45 * c - 5 * m + 85 * y) * (1 - k))
-        for c in (0, 1) for m in (0, 1) for y in (0, 1) for k in (0, 1)}
+INKS = {
+    (c, m, y, k): (
+        95 * (1 - 0.35 * c) * (1 - 0.5 * m) * (1 - 0.1 * y) * (1 - 0.9 * k),
+        (-35 * c + 70 * m) * (1 - k),
+        (-45 * c - 5 * m + 85 * y) * (1 - k),
+    )
+    for c in (0, 1)
+    for m in (0, 1)
+    for y in (0, 1)
+    for k in (0, 1)
+}
 
 
 def decoded(v):
@@ -83,8 +105,10 @@ def in_srgb(pixels, colorants, gamma):
 
 def lab_in_srgb(L, a, b):
     f = (L + 16) / 116
-    xyz = [w * (v ** 3 if v > 6 / 29 else 3 * (6 / 29) ** 2 * (v - 4 / 29)) for v, w in zip(
-        (f + a / 500, f, f - b / 200), D50, strict=True)]
+    xyz = [
+        w * (v**3 if v > 6 / 29 else 3 * (6 / 29) ** 2 * (v - 4 / 29))
+        for v, w in zip((f + a / 500, f, f - b / 200), D50, strict=True)
+    ]
     return encoded(TO_SRGB @ np.array(xyz))
 
 
@@ -106,6 +130,7 @@ def png_with(picture: Image.Image, *chunks: tuple[bytes, bytes]) -> bytes:
     """A PNG with chunks after its head."""
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
-    more = b"".join(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-                    for kind, data in chunks)
+    more = b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
     return buffer.getvalue()[:33] + more + buffer.getvalue()[33:]

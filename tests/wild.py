@@ -77,6 +77,7 @@ def _truncated(path: Path, seed: int) -> None:
 
 def _huge(path: Path, seed: int) -> None:
     """The head of a PNG of 20,000 x 20,000 bits."""
+
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 

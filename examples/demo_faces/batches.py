@@ -23,7 +23,13 @@ class Batches(Dataset):
     """
 
     def __init__(
-        self, faces: np.ndarray, flawed: np.ndarray, start: int, length: int, batch: int, mended: int,
+        self,
+        faces: np.ndarray,
+        flawed: np.ndarray,
+        start: int,
+        length: int,
+        batch: int,
+        mended: int,
     ) -> None:
         self.faces, self.flawed, self.start, self.length = faces, flawed, start, length
         self.batch, self.mended = batch, mended
@@ -46,8 +52,19 @@ class Batches(Dataset):
 
 def numbers(style: Style) -> np.ndarray:
     """A style's numbers, (20,): its palette, 0 to 1, and what else ``apply_styles`` asks for."""
-    return np.array([*style.palette.ravel(), style.texture, style.strength, style.angle, style.pitch, style.phase,
-                     style.light_angle, style.light, style.vignette])
+    return np.array(
+        [
+            *style.palette.ravel(),
+            style.texture,
+            style.strength,
+            style.angle,
+            style.pitch,
+            style.phase,
+            style.light_angle,
+            style.light,
+            style.vignette,
+        ]
+    )
 
 
 def apply_styles(tones: Tensor, styles: Tensor, grain: Tensor) -> Tensor:
@@ -69,7 +86,10 @@ def apply_styles(tones: Tensor, styles: Tensor, grain: Tensor) -> Tensor:
     a = torch.pi / pitch * (x * angle.cos() + y * angle.sin()) + 2 * torch.pi * phase
     b = torch.pi / pitch * (-x * angle.sin() + y * angle.cos()) + 2 * torch.pi * phase
     patterns = {
-        "hatching": 1.8 * a.cos() + 0.8 * (mid - 0.5), "halftone": 1.6 * a.cos() * b.cos(), "grain": 0.6 * grain}
+        "hatching": 1.8 * a.cos() + 0.8 * (mid - 0.5),
+        "halftone": 1.6 * a.cos() * b.cos(),
+        "grain": 0.6 * grain,
+    }
     pattern = sum((kind == TEXTURES.index(name)) * drawn.clamp(-1, 1) for name, drawn in patterns.items())
     tone = (tone + strength * (0.35 + 0.65 * 4 * mid * (1 - mid)) * pattern).clamp(0, 1)
     rgb = palette[:, 0].expand(-1, -1, *tone.shape[-2:])

@@ -41,8 +41,10 @@ def expect(n: int, size: int) -> None:
     if n < 1:
         raise HsxError(f"pairs: expected 1 or more, got {n}; give a number, or leave it out")
     if size not in PITCH:
-        raise HsxError(f"expected a model of poster faces, {' or '.join(map(str, PITCH))} pixels wide, got one of "
-                       f"{size}; take hsx://demo_faces, or one that train.py made")
+        raise HsxError(
+            f"expected a model of poster faces, {' or '.join(map(str, PITCH))} pixels wide, got one of "
+            f"{size}; take hsx://demo_faces, or one that train.py made"
+        )
 
 
 def held_out(n: int, size: int, seed: int = HELD_OUT) -> Pairs:
@@ -63,8 +65,11 @@ def transferred(args: argparse.Namespace, backbone: hsx.Backbone, pairs: Pairs) 
         "schedule": None if args.gamma is None else Constant(args.gamma),
         "calibrator": None if args.omega is None else Latent(args.omega),
         "normalizer": None if args.normalizer is None else NORMALIZERS[args.normalizer](),
-        "inversion_steps": args.steps, "generation_steps": args.steps, "injection_steps": args.injections,
-        "t_start": args.t_start, "t_edit": args.t_edit,
+        "inversion_steps": args.steps,
+        "generation_steps": args.steps,
+        "injection_steps": args.injections,
+        "t_start": args.t_start,
+        "t_edit": args.t_edit,
     }
     changes = {name: value for name, value in given.items() if value is not None}
     ours, paper = shipped(backbone, **changes), shipped(backbone, **changes | {"normalizer": Frobenius()})
@@ -72,12 +77,14 @@ def transferred(args: argparse.Namespace, backbone: hsx.Backbone, pairs: Pairs) 
     made = []
     for content, style in zip(pairs.content.split(BATCH), pairs.style.split(BATCH), strict=True):
         contents, styles = ours.invert(content), ours.invert(style)
-        made.append({
-            "hsx": ours.inject(contents, styles).clamp(-1, 1),
-            "hsx with the paper's normaliser": paper.inject(contents, styles).clamp(-1, 1),
-            "all skips swapped instead of h": swap_skips(ours, contents.x_T, styles.x_T),
-            "gamma = 0": again.inject(contents, styles).clamp(-1, 1),
-        })
+        made.append(
+            {
+                "hsx": ours.inject(contents, styles).clamp(-1, 1),
+                "hsx with the paper's normaliser": paper.inject(contents, styles).clamp(-1, 1),
+                "all skips swapped instead of h": swap_skips(ours, contents.x_T, styles.x_T),
+                "gamma = 0": again.inject(contents, styles).clamp(-1, 1),
+            }
+        )
     return {name: torch.cat([batch[name] for batch in made]) for name in made[0]}
 
 
@@ -88,8 +95,14 @@ def main() -> None:
     parser.add_argument("--recognisers", default="hsx://demo_faces/recognisers.safetensors", help="of recognisers.py")
     parser.add_argument("--pairs", type=int, default=96)
     parser.add_argument("--seed", type=int, default=HELD_OUT, help="of the pairs")
-    for name, kind in (("gamma", float), ("omega", float), ("steps", int), ("injections", int), ("t_start", int),
-                       ("t_edit", int)):
+    for name, kind in (
+        ("gamma", float),
+        ("omega", float),
+        ("steps", int),
+        ("injections", int),
+        ("t_start", int),
+        ("t_edit", int),
+    ):
         parser.add_argument(f"--{name}", type=kind, help="instead of the config's")
     parser.add_argument("--normalizer", choices=tuple(NORMALIZERS), help="instead of the config's")
     parser.add_argument("--sheet", help="also write a picture: content, style, result, truth in each column")
@@ -100,9 +113,12 @@ def main() -> None:
     back = psnr(made.pop("gamma = 0"), pairs.style)
     content, style, result = pairs.content, pairs.style, made["hsx"]
     rows = made | {
-        "the content itself": content, "the style itself": style, "pixel average": (content + style) / 2,
+        "the content itself": content,
+        "the style itself": style,
+        "pixel average": (content + style) / 2,
         "mean-and-deviation recolouring": recolour(content, style),
-        "histogram matching": match_histograms(content, style), "the true answer": pairs.truth,
+        "histogram matching": match_histograms(content, style),
+        "the true answer": pairs.truth,
     }
     for name, pictures in rows.items():
         print(name)

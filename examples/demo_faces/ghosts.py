@@ -45,13 +45,23 @@ def main() -> None:
     args = parser.parse_args()
     backbone = hsx.load_backbone(args.model)
     expect(args.pairs, backbone.sample_size)
-    transfer = shipped(backbone, schedule=Constant(1.0), t_start=START, inversion_steps=STEPS, generation_steps=STEPS,
-                       injection_steps=STEPS)
+    transfer = shipped(
+        backbone,
+        schedule=Constant(1.0),
+        t_start=START,
+        inversion_steps=STEPS,
+        generation_steps=STEPS,
+        injection_steps=STEPS,
+    )
     (faces, others), (own, plain) = plain_pairs(args.pairs, backbone.sample_size)
     grain = torch.randn(faces.shape, generator=torch.Generator().manual_seed(SEED))
     contents, styles, truth = (apply_styles(*each, grain) for each in ((faces, own), (others, plain), (faces, plain)))
-    result = torch.cat([transfer.inject(transfer.invert(content), transfer.invert(style)).clamp(-1, 1)
-                        for content, style in zip(contents.split(BATCH), styles.split(BATCH), strict=True)])
+    result = torch.cat(
+        [
+            transfer.inject(transfer.invert(content), transfer.invert(style)).clamp(-1, 1)
+            for content, style in zip(contents.split(BATCH), styles.split(BATCH), strict=True)
+        ]
+    )
     bare = ghosts_at(faces, others)
     squared = fine(127.5 * (result - truth)).square().mean(1, keepdim=True)
     print(f"ghosts {squared[bare].mean().sqrt():.2f} of 255, PSNR {psnr(result, truth).mean():.2f} dB")

@@ -52,16 +52,16 @@ def interval(measure: Callable[[Tensor], float], n: int, draws: int = 500) -> tu
 
 
 @torch.no_grad()
-def measured(
-    result: Tensor, pairs: Pairs, recognisers: dict[str, Recogniser]
-) -> dict[str, tuple[float, float, float]]:
+def measured(result: Tensor, pairs: Pairs, recognisers: dict[str, Recogniser]) -> dict[str, tuple[float, float, float]]:
     """Each measure of results (N, 3, R, R) against the truth, with its bootstrap interval."""
     true = pairs.factors
     read = recognisers["content"](result) | recognisers["style"](result)
     soft, soft_truth = blurred(result), blurred(pairs.truth)
     each = {
-        "PSNR": psnr(result, pairs.truth), "PSNR blurred": psnr(soft, soft_truth),
-        "SSIM": ssim(result, pairs.truth), "SSIM blurred": ssim(soft, soft_truth),
+        "PSNR": psnr(result, pairs.truth),
+        "PSNR blurred": psnr(soft, soft_truth),
+        "SSIM": ssim(result, pairs.truth),
+        "SSIM blurred": ssim(soft, soft_truth),
     } | {name: (read[name].argmax(1) == true[name]).float() for name in ("hair", "glasses", "texture")}
     slopes = {
         "geometry": (read["content"][:, POSE], true["content"][:, POSE]),

@@ -44,8 +44,11 @@ def main() -> None:
     args = parser.parse_args()
     backbone = hsx.load_backbone(args.model)
     transfer = shipped(  # gamma 0: the style's own process alone
-        backbone, schedule=Constant(0.0), t_start=args.t_start,
-        t_boost=args.t_start if args.t_boost is None else args.t_boost)
+        backbone,
+        schedule=Constant(0.0),
+        t_start=args.t_start,
+        t_boost=args.t_start if args.t_boost is None else args.t_boost,
+    )
     x_T = torch.randn(24, 3, *[backbone.sample_size] * 2, generator=torch.Generator().manual_seed(0))
     start = Trajectory(x_T, torch.zeros(24, 1, *backbone.h_shape), (0,), transfer.t_start)
     noise = SampleNoise(transfer.seed, range(24))

@@ -63,16 +63,23 @@ class Objective(nn.Module):
         channels = CHANNELS[size]
         sizes = [size >> level for level in range(len(channels))]
         self.net = UNet2DModel(
-            sample_size=size, block_out_channels=channels, layers_per_block=1, norm_num_groups=8,
-            attention_head_dim=32, dropout=0.0,
+            sample_size=size,
+            block_out_channels=channels,
+            layers_per_block=1,
+            norm_num_groups=8,
+            attention_head_dim=32,
+            dropout=0.0,
             down_block_types=tuple("AttnDownBlock2D" if s in (8, 16) else "DownBlock2D" for s in sizes),
             up_block_types=tuple("AttnUpBlock2D" if s == 8 else "UpBlock2D" for s in reversed(sizes)),
         )
         self.palette = nn.Linear(channels[-3], PALETTE)  # of 16 x 16
         self.ema = copy.deepcopy(self.net).requires_grad_(False)
         constants = {
-            "alphas_cumprod": NoiseSchedule.linear().alphas_cumprod, "spread": np.repeat(SPREAD, 3),
-            "tones": TONES[:, None, None], "tone_spread": np.interp(TONES, KNOTS, SPREAD)[:, None]}
+            "alphas_cumprod": NoiseSchedule.linear().alphas_cumprod,
+            "spread": np.repeat(SPREAD, 3),
+            "tones": TONES[:, None, None],
+            "tone_spread": np.interp(TONES, KNOTS, SPREAD)[:, None],
+        }
         for name, values in constants.items():
             self.register_buffer(name, torch.as_tensor(values).float(), persistent=False)
 
@@ -101,7 +108,14 @@ class Objective(nn.Module):
         return t.long().clamp_max(last), start.long().clamp_max(last), deviation
 
     def forward(
-        self, tones: Tensor, styles: Tensor, t: Tensor, start: Tensor, deviation: Tensor, grain: Tensor, noise: Tensor,
+        self,
+        tones: Tensor,
+        styles: Tensor,
+        t: Tensor,
+        start: Tensor,
+        deviation: Tensor,
+        grain: Tensor,
+        noise: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """The loss of a batch, and its parts before they are weighted: denoising, palette, colours, ghosts, (4,).
 
@@ -116,7 +130,14 @@ class Objective(nn.Module):
             return self._losses(*tones, styles, t, start, deviation, grain, noise)
 
     def _losses(
-        self, tones: Tensor, shown: Tensor, styles: Tensor, t: Tensor, start: Tensor, deviation: Tensor, grain: Tensor,
+        self,
+        tones: Tensor,
+        shown: Tensor,
+        styles: Tensor,
+        t: Tensor,
+        start: Tensor,
+        deviation: Tensor,
+        grain: Tensor,
         noise: Tensor,
     ) -> tuple[Tensor, Tensor]:
         n = len(tones)
@@ -164,7 +185,14 @@ class Objective(nn.Module):
 
     @torch.no_grad()
     def on_the_way(
-        self, style: Tensor, content: Tensor, noise: Tensor, truth: Tensor, bare: Tensor, start: Tensor, t: Tensor,
+        self,
+        style: Tensor,
+        content: Tensor,
+        noise: Tensor,
+        truth: Tensor,
+        bare: Tensor,
+        start: Tensor,
+        t: Tensor,
     ) -> Tensor:
         """x_t as hsx meets it, by the averaged weights: inverted to start, and in steps down to t with content's h.
 

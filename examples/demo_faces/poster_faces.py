@@ -13,6 +13,7 @@ Only numpy and Pillow are needed::
 
 ``python poster_faces.py sheet.png 32`` writes a contact sheet.
 """
+
 from __future__ import annotations
 
 import sys
@@ -212,8 +213,10 @@ def texture(style: Style, tone: np.ndarray) -> np.ndarray:
 def light(style: Style, size: int) -> np.ndarray:
     """The tone change that the style's light and vignette make."""
     x, y = _grid(size)
-    return style.light * (x * np.cos(style.light_angle) + y * np.sin(style.light_angle)) - style.vignette * (
-        (x**2 + y**2) / 2) ** 1.5
+    return (
+        style.light * (x * np.cos(style.light_angle) + y * np.sin(style.light_angle))
+        - style.vignette * ((x**2 + y**2) / 2) ** 1.5
+    )
 
 
 def apply_style(tone: np.ndarray, style: Style) -> np.ndarray:

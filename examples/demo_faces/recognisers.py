@@ -32,7 +32,9 @@ def factors(content: Content, style: Style) -> dict[str, np.ndarray]:
     """What is to be read: classes ``hair``, ``glasses``, ``texture``, and the numbers of ``content`` and ``style``."""
     light = style.light * np.array([np.cos(style.light_angle), np.sin(style.light_angle)])
     return {
-        "hair": np.array(content.hair), "glasses": np.array(content.glasses), "texture": np.array(style.texture),
+        "hair": np.array(content.hair),
+        "glasses": np.array(content.glasses),
+        "texture": np.array(style.texture),
         "content": np.array([getattr(content, name) for name in GEOMETRY], np.float32),
         "style": np.concatenate([style.palette.ravel(), 10 * light]).astype(np.float32),
     }
@@ -68,9 +70,7 @@ def faces(n: int, seed: int, size: int) -> list[tuple[Content, np.ndarray]]:
     return [(content, tone_image(content, size)) for content in contents]
 
 
-def styled(
-    chosen: list[tuple[Content, np.ndarray]], rng: np.random.Generator
-) -> tuple[Tensor, dict[str, Tensor]]:
+def styled(chosen: list[tuple[Content, np.ndarray]], rng: np.random.Generator) -> tuple[Tensor, dict[str, Tensor]]:
     """Each of these faces in a random style: pictures (N, 3, R, R) in [-1, 1] and their factors."""
     styles = [sample_style(rng, PITCH[tone.shape[0]]) for _, tone in chosen]
     pictures = np.stack([apply_style(tone, style) for (_, tone), style in zip(chosen, styles)])
@@ -120,8 +120,9 @@ def accuracy(model: Recogniser, x: Tensor, truth: dict[str, Tensor]) -> str:
 def load(path: Path) -> dict[str, Recogniser]:
     """The two recognisers, ready to read."""
     weights = load_file(path)
-    models = nn.ModuleDict({
-        what: Recogniser(what, weights[f"{what}.mean"].float(), weights[f"{what}.std"].float()) for what in KINDS})
+    models = nn.ModuleDict(
+        {what: Recogniser(what, weights[f"{what}.mean"].float(), weights[f"{what}.std"].float()) for what in KINDS}
+    )
     models.load_state_dict(weights)
     return dict(models.eval().requires_grad_(False))
 

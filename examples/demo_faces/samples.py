@@ -42,7 +42,7 @@ def faces(folder: Path, size: int) -> None:
         for name, (content, style) in named.items():
             Image.fromarray(render(content, style, size)).save(folder / kind / f"{name}.png")
     for name, (content, _) in contents.items():
-        for part in ("hair", "skin")[HAIR[content.hair] == "bald":]:
+        for part in ("hair", "skin")[HAIR[content.hair] == "bald" :]:
             mask(content, part, size).save(folder / "masks" / f"{name}_{part}.png")
 
 

@@ -1,6 +1,6 @@
 """Write the averaged weights of a training state as a diffusers pipeline folder in fp16.
 
-    python examples/demo_faces/ship.py .state/demo64 hsx/assets/demo_faces
+python examples/demo_faces/ship.py .state/demo64 hsx/assets/demo_faces
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ def main() -> None:
     try:
         module = DemoTraining.load_from_checkpoint(last, map_location="cpu", weights_only=True)
     except Exception as error:  # torch's unpickler raises nearly anything on bytes that are no checkpoint
-        parser.error(f"{last}: expected the state of a training by train.py, could not read it ({first_line(error)}); "
-                     "take another folder, or the commit that wrote it")
+        parser.error(
+            f"{last}: expected the state of a training by train.py, could not read it ({first_line(error)}); "
+            "take another folder, or the commit that wrote it"
+        )
     scheduler = DDPMScheduler(
-        num_train_timesteps=1000, beta_start=1e-4, beta_end=0.02, beta_schedule="linear",
-        prediction_type="v_prediction")
+        num_train_timesteps=1000, beta_start=1e-4, beta_end=0.02, beta_schedule="linear", prediction_type="v_prediction"
+    )
     unet = module.objective.ema.half()
     DDPMPipeline(unet, scheduler).save_pretrained(args.folder, safe_serialization=True)
     steps = torch.load(last, "cpu", weights_only=True, mmap=True)["global_step"]

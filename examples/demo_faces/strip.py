@@ -1,6 +1,6 @@
 """Put pictures side by side: a strip of the results of several runs.
 
-    python examples/demo_faces/strip.py strip.png outputs/omega_*/long_glasses_8__hatching_1.png
+python examples/demo_faces/strip.py strip.png outputs/omega_*/long_glasses_8__hatching_1.png
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ def main() -> None:
     parser.add_argument("pictures", type=Path, nargs="+")
     args = parser.parse_args()
     try:
-        cells = {(0, i): Image.open(picture, formats=("PNG",)).convert("RGB")
-                 for i, picture in enumerate(args.pictures)}
+        cells = {
+            (0, i): Image.open(picture, formats=("PNG",)).convert("RGB") for i, picture in enumerate(args.pictures)
+        }
     except OSError as error:  # its message names the picture
         parser.error(f"expected pictures, could not read one ({error}); check the path")
     grid(cells, cell_size(cells[0, 0].width)).save(args.out)

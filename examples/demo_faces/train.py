@@ -41,8 +41,17 @@ class DemoTraining(lightning.LightningModule):
     """
 
     def __init__(
-        self, folder: str, size: int = 64, iterations: int = 8400, decay: int = 3200, borrow: float = 0.05,
-        lend: float = 0.2, mend: float = 0.2, batch: int = 16, rate: float = 1e-3, chunk: int = 125,
+        self,
+        folder: str,
+        size: int = 64,
+        iterations: int = 8400,
+        decay: int = 3200,
+        borrow: float = 0.05,
+        lend: float = 0.2,
+        mend: float = 0.2,
+        batch: int = 16,
+        rate: float = 1e-3,
+        chunk: int = 125,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -86,8 +95,9 @@ class DemoTraining(lightning.LightningModule):
     def on_train_epoch_end(self) -> None:
         folder = Path(self.trainer.default_root_dir)
         with (folder / "loss.txt").open("a") as file:
-            file.write(f"{self.global_step} " + " ".join(
-                f"{self.trainer.callback_metrics[name]:.4f}" for name in PARTS) + "\n")
+            file.write(
+                f"{self.global_step} " + " ".join(f"{self.trainer.callback_metrics[name]:.4f}" for name in PARTS) + "\n"
+            )
         if self.current_epoch % 8 == 7:
             images = self.sample(24).add(1).mul(127.5).clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
             contact_sheet(images, 8).save(folder / f"samples_{self.global_step:06d}.png")
@@ -148,13 +158,24 @@ def main() -> None:
     args = parser.parse_args()
     shares = args.borrow, args.lend, args.mend
     if min(*shares, 1 - sum(shares)) < 0:
-        parser.error("--borrow, --lend, --mend: expected shares of a batch, at most 1 together, got "
-                     f"{', '.join(map(str, shares))}")
+        parser.error(
+            "--borrow, --lend, --mend: expected shares of a batch, at most 1 together, got "
+            f"{', '.join(map(str, shares))}"
+        )
     last = args.folder / "last.ckpt"
     lightning.seed_everything(0)
     module = DemoTraining(
-        str(args.folder), args.size, args.iterations, args.decay, args.borrow, args.lend, args.mend, args.batch,
-        args.rate, args.chunk)
+        str(args.folder),
+        args.size,
+        args.iterations,
+        args.decay,
+        args.borrow,
+        args.lend,
+        args.mend,
+        args.batch,
+        args.rate,
+        args.chunk,
+    )
     if args.weights and not last.exists():
         if not (args.weights / "unet").is_dir():
             parser.error(f"--weights: expected a diffusers folder with a unet, got {args.weights}; check the path")
@@ -168,11 +189,15 @@ def main() -> None:
         try:
             state = torch.load(last, "cpu", weights_only=True, mmap=True)["state_dict"]
         except Exception as error:  # torch's unpickler raises nearly anything on bytes that are no checkpoint
-            parser.error(f"{last}: expected the state of such a training, could not read it ({first_line(error)}); "
-                         "take another folder")
+            parser.error(
+                f"{last}: expected the state of such a training, could not read it ({first_line(error)}); "
+                "take another folder"
+            )
         if strange := others(state, module) or [name for name in module.state_dict() if name not in state]:
-            parser.error(f"{last}: expected the state of such a training, got another's, {strange[0]} the first that "
-                         "differs; take another folder, or the commit that wrote it")
+            parser.error(
+                f"{last}: expected the state of such a training, got another's, {strange[0]} the first that "
+                "differs; take another folder, or the commit that wrote it"
+            )
     args.folder.mkdir(parents=True, exist_ok=True)
     for name, seed in FILES.items():
         flawed, file = name == "flawed.npy", args.folder / name
@@ -183,9 +208,17 @@ def main() -> None:
         if (size := np.load(file, mmap_mode="r").shape[-1]) != args.size:
             parser.error(f"{file}: expected faces of {args.size} pixels, got {size}; take another folder")
     trainer = lightning.Trainer(
-        accelerator="auto", devices=1, max_steps=args.stop or args.iterations,
-        gradient_clip_val=1.0, callbacks=[Saving()], default_root_dir=str(args.folder), logger=False,
-        enable_checkpointing=False, reload_dataloaders_every_n_epochs=1, enable_progress_bar=False)
+        accelerator="auto",
+        devices=1,
+        max_steps=args.stop or args.iterations,
+        gradient_clip_val=1.0,
+        callbacks=[Saving()],
+        default_root_dir=str(args.folder),
+        logger=False,
+        enable_checkpointing=False,
+        reload_dataloaders_every_n_epochs=1,
+        enable_progress_bar=False,
+    )
     trainer.fit(module, ckpt_path=str(last) if last.exists() else None, weights_only=True)
 
 

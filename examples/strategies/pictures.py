@@ -59,28 +59,36 @@ def catalogue(folder: Path) -> dict[str, list[Row]]:
         "schedule": [
             ("Interval\n1, t 45 to 0", strategies.Interval(1, 45, 0), None),
             ("Interval\n1, t 999 to 400", strategies.Interval(1, 999, 400), None),
-            ("Constant\n1", strategies.Constant(1), None), ("Constant\n0.3", strategies.Constant(0.3), None),
-            ("Linear\n1 to 0", strategies.Linear(1), None), ("Linear\n0 to 1", strategies.Linear(0, 1), None),
+            ("Constant\n1", strategies.Constant(1), None),
+            ("Constant\n0.3", strategies.Constant(0.3), None),
+            ("Linear\n1 to 0", strategies.Linear(1), None),
+            ("Linear\n0 to 1", strategies.Linear(0, 1), None),
             ("Cosine\n1 to 0", strategies.Cosine(1), None),
             ("Table\n0, 0, 1, 0, 0", strategies.Table([0, 0, 1, 0, 0]), None),
             ("SignalToNoise\n1, k 1", strategies.SignalToNoise(1, 1), None),
         ],
         "blend": [
-            ("Slerp", strategies.Slerp(), None), ("Lerp", strategies.Lerp(), None),
+            ("Slerp", strategies.Slerp(), None),
+            ("Lerp", strategies.Lerp(), None),
             ("Masked\nby this mask", masked(), mask),
             ("Masked, invert\noutside this mask", masked(invert=True), mask),
-            ("SphericalMean\nwith this, 1 : 1", strategies.SphericalMean([further]),
-             Image.open(further, formats=("PNG",))),
+            (
+                "SphericalMean\nwith this, 1 : 1",
+                strategies.SphericalMean([further]),
+                Image.open(further, formats=("PNG",)),
+            ),
             *plugin("hsx_masks", "ObjectMask", "ObjectMask\n(hsx-masks)"),
         ],
         "normalizer": [
-            ("Unchanged", strategies.Unchanged(), None), ("ChannelMoments", strategies.ChannelMoments(), None),
+            ("Unchanged", strategies.Unchanged(), None),
+            ("ChannelMoments", strategies.ChannelMoments(), None),
             ("Frobenius", strategies.Frobenius(), None),
             *plugin("hsx_wct", "WhiteningColouring", "WhiteningColouring\ngroup 4 (hsx-wct)", group=4),
         ],
         "calibrator": [
             ("Uncalibrated,\nLatent omega 0", strategies.Latent(0.0), None),
-            ("Latent\nomega 0.3", strategies.Latent(0.3), None), ("Latent\nomega 1", strategies.Latent(1.0), None),
+            ("Latent\nomega 0.3", strategies.Latent(0.3), None),
+            ("Latent\nomega 1", strategies.Latent(1.0), None),
             ("IteratedLatent\nomega 0.3", strategies.IteratedLatent(0.3), None),
             *plugin("hsx_freeu", "SkipDamping", "SkipDamping\nscale 0.6 (hsx-freeu)", scale=0.6),
         ],
@@ -126,8 +134,12 @@ def save(page: Image.Image, file: Path) -> None:
 
 def draw_all(backbone: Any, rows: dict[str, list[Row]], folder: Path) -> None:
     """One picture for each kind."""
-    contents, styles = (torch.stack([read_image(find_images(f"hsx://demo_faces/{name}")[pair[k]], backbone.sample_size)
-                                     for pair in PAIRS]) for k, name in enumerate(("contents", "styles")))
+    contents, styles = (
+        torch.stack(
+            [read_image(find_images(f"hsx://demo_faces/{name}")[pair[k]], backbone.sample_size) for pair in PAIRS]
+        )
+        for k, name in enumerate(("contents", "styles"))
+    )
     plain = transfer(backbone)
     content, style = plain.invert(contents), plain.invert(styles)
     for kind, listed in rows.items():
@@ -150,11 +162,15 @@ def measure(backbone: Any, rows: dict[str, list[Row]], pairs: int, batch: int = 
         calls.clear()
         out, begin = [], time.process_time()
         for i in range(0, pairs, n):
-            out.append(job.inject(*(Trajectory(w.x_T[i:i + n], w.h[i:i + n], w.timesteps, w.t_start)
-                                    for w in inverted)).clamp(-1, 1))
+            out.append(
+                job.inject(
+                    *(Trajectory(w.x_T[i : i + n], w.h[i : i + n], w.timesteps, w.t_start) for w in inverted)
+                ).clamp(-1, 1)
+            )
         seconds, injected = time.process_time() - begin, sum(job.schedule.gamma(t) > 0 for t in job.injection_timesteps)
-        encodes, decodes = ((calls[half] / len(out) - len(job.timesteps) + injected) / injected
-                            for half in ("encode", "decode"))
+        encodes, decodes = (
+            (calls[half] / len(out) - len(job.timesteps) + injected) / injected for half in ("encode", "decode")
+        )
         return psnr(torch.cat(out), truth), encodes, decodes, seconds
 
     shipped = run(plain, batch)[0]
@@ -165,11 +181,16 @@ def measure(backbone: Any, rows: dict[str, list[Row]], pairs: int, batch: int = 
                 continue  # a matter of gamma, or aims at another picture than the truth
             values, encodes, decodes, _ = run(transfer(backbone, **{kind: strategy}), batch)
             apart = values - shipped
-            print(f"| {kind} | {' '.join(label.split())} | {values.mean():.2f} | {apart.mean():+.2f} ± "
-                  f"{apart.std() / pairs**0.5:.2f} | {encodes:.1f}, {decodes:.1f} |", flush=True)
+            print(
+                f"| {kind} | {' '.join(label.split())} | {values.mean():.2f} | {apart.mean():+.2f} ± "
+                f"{apart.std() / pairs**0.5:.2f} | {encodes:.1f}, {decodes:.1f} |",
+                flush=True,
+            )
     _, _, decodes, seconds = run(transfer(backbone, calibrator=strategies.IteratedLatent(0.3)), 1)
-    print(f"IteratedLatent, pair by pair: {decodes - 2:.2f} applications a step, "
-          f"{seconds / run(plain, 1)[3]:.2f} times the time of Latent")
+    print(
+        f"IteratedLatent, pair by pair: {decodes - 2:.2f} applications a step, "
+        f"{seconds / run(plain, 1)[3]:.2f} times the time of Latent"
+    )
 
 
 def count(backbone: Any) -> Counter[str]:

@@ -64,8 +64,13 @@ class HookedBackbone(Backbone):
     family = "hooked"
 
     def __init__(
-        self, module: nn.Module, bottleneck: str = "mid_block", *, sample_size: int,
-        schedule: NoiseSchedule | None = None, prediction: str = "epsilon",
+        self,
+        module: nn.Module,
+        bottleneck: str = "mid_block",
+        *,
+        sample_size: int,
+        schedule: NoiseSchedule | None = None,
+        prediction: str = "epsilon",
     ) -> None:
         super().__init__()
         _check("module", module, nn.Module, "a torch.nn.Module")
@@ -77,8 +82,10 @@ class HookedBackbone(Backbone):
         names = [name for name, _ in module.named_modules(remove_duplicate=False) if name]
         if bottleneck not in names:
             near = ", ".join(difflib.get_close_matches(bottleneck, names, 3, 0.3)) or ", ".join(names[:3])
-            raise BackboneError(f"bottleneck: expected the name of a module inside the network, such as {near}, got "
-                                f"{bottleneck}; see named_modules()")
+            raise BackboneError(
+                f"bottleneck: expected the name of a module inside the network, such as {near}, got "
+                f"{bottleneck}; see named_modules()"
+            )
         self.module, self.bottleneck = module.eval().requires_grad_(False), bottleneck
         self.schedule, self.sample_size = schedule or NoiseSchedule.linear(), sample_size
         self.prediction, self.facts = check_prediction("prediction", prediction), {}
@@ -129,8 +136,10 @@ class HookedBackbone(Backbone):
         finally:
             handle.remove()
         if len(calls) != 1:
-            raise BackboneError(f"bottleneck: expected a module that runs once a pass, got {self.bottleneck}, which "
-                                f"ran {len(calls)} times; name another")
+            raise BackboneError(
+                f"bottleneck: expected a module that runs once a pass, got {self.bottleneck}, which "
+                f"ran {len(calls)} times; name another"
+            )
         predicted = _first(getattr(output, "sample", output))[:, : x.shape[1]].to(x.dtype)
         return predicted if self.prediction == "epsilon" else to_eps(predicted, x, self.schedule.at(t), self.prediction)
 

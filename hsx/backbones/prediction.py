@@ -12,8 +12,9 @@ PREDICTIONS = ("epsilon", "v_prediction", "sample")
 def check_prediction(option: str, value: object) -> str:
     """One of PREDICTIONS as it is.  Raises BackboneError, naming ``option``, for another."""
     if not isinstance(value, str) or value not in PREDICTIONS:
-        raise BackboneError(f"{option}: expected epsilon, v_prediction or sample, got {value}; use a model that "
-                            "predicts one of them")
+        raise BackboneError(
+            f"{option}: expected epsilon, v_prediction or sample, got {value}; use a model that predicts one of them"
+        )
     return value
 
 

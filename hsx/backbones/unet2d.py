@@ -36,28 +36,41 @@ class UNet2DBackbone(Backbone):
     """
 
     def __init__(
-        self, unet: UNet2DModel, schedule: NoiseSchedule, family: str = "diffusers", timestep_scale: float = 1.0,
-        class_label: int | None = None, prediction_type: str = "epsilon",
+        self,
+        unet: UNet2DModel,
+        schedule: NoiseSchedule,
+        family: str = "diffusers",
+        timestep_scale: float = 1.0,
+        class_label: int | None = None,
+        prediction_type: str = "epsilon",
     ) -> None:
         super().__init__()
         config = unet.config
         foreign = [b for b in (*unet.down_blocks, *unet.up_blocks) if hasattr(b, "skip_conv")]
         if foreign or config.time_embedding_type != "positional" or unet.mid_block is None:
-            raise BackboneError("expected a U-Net with a middle block, plain skips and positional timesteps, got "
-                           f"{config.down_block_types} with {config.time_embedding_type} timesteps; use a DDPM network")
+            raise BackboneError(
+                "expected a U-Net with a middle block, plain skips and positional timesteps, got "
+                f"{config.down_block_types} with {config.time_embedding_type} timesteps; use a DDPM network"
+            )
         classes = config.num_class_embeds
         if unet.class_embedding is not None and classes is None:
-            raise BackboneError("expected classes as a table of embeddings, got class_embed_type "
-                                f"{config.class_embed_type}; use an unconditional network")
+            raise BackboneError(
+                "expected classes as a table of embeddings, got class_embed_type "
+                f"{config.class_embed_type}; use an unconditional network"
+            )
         if config.in_channels != 3:
-            raise BackboneError(f"expected a network for pictures of 3 channels, got {config.in_channels}; use a "
-                                "pixel-space RGB model")
+            raise BackboneError(
+                f"expected a network for pictures of 3 channels, got {config.in_channels}; use a pixel-space RGB model"
+            )
         if unet.class_embedding is None and class_label is not None:
-            raise BackboneError(f"class_label: expected none for an unconditional network, got {class_label}; "
-                                "leave it out")
+            raise BackboneError(
+                f"class_label: expected none for an unconditional network, got {class_label}; leave it out"
+            )
         if unet.class_embedding is not None and class_label is None:
-            raise BackboneError(f"expected an unconditional network, got one of {classes} classes; choose one with the "
-                           "option class_label, or use an unconditional network")
+            raise BackboneError(
+                f"expected an unconditional network, got one of {classes} classes; choose one with the "
+                "option class_label, or use an unconditional network"
+            )
         if class_label is not None and not 0 <= class_label < classes:
             raise BackboneError(f"class_label: expected 0 to {classes - 1}, got {class_label}; take one of the classes")
         self.unet = unet.eval().requires_grad_(False)
@@ -70,12 +83,16 @@ class UNet2DBackbone(Backbone):
         self.sample_size = size if isinstance(size, int) else size[0]
         halvings = 2 ** (len(unet.down_blocks) - 1)
         if self.sample_size % halvings:
-            raise BackboneError(f"image_size: expected a multiple of {halvings}, which the network's "
-                                f"{len(unet.down_blocks)} levels ask for, got {self.sample_size}; correct it")
+            raise BackboneError(
+                f"image_size: expected a multiple of {halvings}, which the network's "
+                f"{len(unet.down_blocks)} levels ask for, got {self.sample_size}; correct it"
+            )
         side = self.sample_size // halvings
         if side == 1 and min(config.block_out_channels[-2:]) == config.norm_num_groups:
-            raise BackboneError(f"image_size: expected more than {self.sample_size}, of which its group norms are left "
-                                "with single numbers; correct it")
+            raise BackboneError(
+                f"image_size: expected more than {self.sample_size}, of which its group norms are left "
+                "with single numbers; correct it"
+            )
         self.h_shape = (config.block_out_channels[-1], side, side)
 
     @cached_property
@@ -106,9 +123,7 @@ class UNet2DBackbone(Backbone):
         return to_eps(predicted, b.x, self.schedule.at(b.t), self.prediction_type)
 
 
-def make_unet(
-    config: dict[str, Any], weights: dict[str, Tensor], num_heads: int | None = None
-) -> UNet2DModel:
+def make_unet(config: dict[str, Any], weights: dict[str, Tensor], num_heads: int | None = None) -> UNet2DModel:
     """A ``UNet2DModel`` with these weights, and two things that its config cannot say.
 
     Args:
@@ -149,8 +164,10 @@ def _skeleton(config: dict[str, Any], width: int | None) -> UNet2DModel:
     channels, groups = config["block_out_channels"], config.get("norm_num_groups") or 32
     odd = [c for c in channels if c % groups]
     if odd:
-        raise BackboneError(f"expected channels in multiples of {groups}, the groups of its norms, got {odd[0]} among "
-                            f"{', '.join(map(str, channels))}; give a diffusers folder, whose config says the groups")
+        raise BackboneError(
+            f"expected channels in multiples of {groups}, the groups of its norms, got {odd[0]} among "
+            f"{', '.join(map(str, channels))}; give a diffusers folder, whose config says the groups"
+        )
     with torch.device("meta"):
         unet = UNet2DModel(**config)
         if width not in (None, channels[0]):

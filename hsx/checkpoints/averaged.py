@@ -25,8 +25,13 @@ def from_list(found: Found, raw: list[Network], files: list[Found]) -> Network:
     label, fitting = ".".join(found.path), []
     reasons = []
     for network in raw:
-        whole = next(f.tensors for f in files if f.path == network.path[: len(f.path)] and isinstance(f.tensors, dict)
-                     and any(v is w for v in f.tensors.values() for w in list(network.state.values())[:1]))
+        whole = next(
+            f.tensors
+            for f in files
+            if f.path == network.path[: len(f.path)]
+            and isinstance(f.tensors, dict)
+            and any(v is w for v in f.tensors.values() for w in list(network.state.values())[:1])
+        )
         for parameters in (_parameters(network.state), _parameters(whole)):
             reason = _misfit(found.tensors, parameters)
             if reason:
@@ -37,12 +42,15 @@ def from_list(found: Found, raw: list[Network], files: list[Found]) -> Network:
             fitting.append(Network(found.path, state, True, found.doubt, ", in the order of the parameters"))
             break
     if not fitting:
-        raise BackboneError(f"expected averaged weights in {label} that fit the network's parameters, got "
-                            f"{reasons[0]}: whose is whose cannot be told; {REMEDY}")
+        raise BackboneError(
+            f"expected averaged weights in {label} that fit the network's parameters, got "
+            f"{reasons[0]}: whose is whose cannot be told; {REMEDY}"
+        )
     if len(fitting) > 1:
         names = " and ".join(network.label for network in raw)
-        raise BackboneError(f"expected averaged weights in {label} of one network, got a list that fits {names}; "
-                            f"{REMEDY}")
+        raise BackboneError(
+            f"expected averaged weights in {label} of one network, got a list that fits {names}; {REMEDY}"
+        )
     return fitting[0]
 
 
@@ -88,7 +96,7 @@ def from_lit_ema(found: Found, rest: State, raw: list[Network]) -> tuple[list[Ne
         if not own or any("." in name for name in own):
             continue
         for network in raw:
-            prefix = network.path[len(found.path):]
+            prefix = network.path[len(found.path) :]
             for start in range(len(prefix) + 1):
                 head = "".join(prefix[start:])
                 flat = {name: head + name.replace(".", "") for name in network.state if not is_buffer(name)}
@@ -96,12 +104,12 @@ def from_lit_ema(found: Found, rest: State, raw: list[Network]) -> tuple[list[Ne
                     continue
                 absent = next((name for name, value in flat.items() if value not in own), None)
                 if absent:
-                    raise BackboneError(f"expected averaged weights in {first} for every tensor of {network.label}, "
-                                        f"got none for {absent}; save the one that is meant alone")
+                    raise BackboneError(
+                        f"expected averaged weights in {first} for every tensor of {network.label}, "
+                        f"got none for {absent}; save the one that is meant alone"
+                    )
                 state = {name: own[value] for name, value in flat.items()}
                 made.append(Network((*found.path, first), state, True, doubt_of(group), ", names without dots"))
                 rest = {n: v for n, v in rest.items() if not n.startswith(f"{first}.")}
                 break
     return made, rest
-
-

@@ -12,10 +12,16 @@ from hsx.errors import BackboneError
 
 DIFFUSION = re.compile(
     r"(betas|alphas_cumprod(_prev|_next)?|alphas|alphas?_(bar|hat)|(sqrt|log)_\w*alphas?\w*|sqrt_recip\w*|posterior_\w+|"
-    r"logvar|lvlb_weights|loss_weight|p2_loss_weight|snr|num_timesteps)$")
-READ = {"betas": lambda a: a, "alphas": lambda a: 1 - a, **dict.fromkeys(
-    ("alphas_cumprod", "alphas_bar", "alpha_bar", "alphas_hat", "alpha_hat"),
-    lambda a: 1 - a / torch.cat([torch.ones(1).double(), a[:-1]]))}  # how betas come out of a buffer
+    r"logvar|lvlb_weights|loss_weight|p2_loss_weight|snr|num_timesteps)$"
+)
+READ = {
+    "betas": lambda a: a,
+    "alphas": lambda a: 1 - a,
+    **dict.fromkeys(
+        ("alphas_cumprod", "alphas_bar", "alpha_bar", "alphas_hat", "alpha_hat"),
+        lambda a: 1 - a / torch.cat([torch.ones(1).double(), a[:-1]]),
+    ),
+}  # how betas come out of a buffer
 COUNTERS = re.compile(r"(.*\.)?(num_batches_tracked|position_ids|n_averaged|initted|num_updates)$|(step|decay)$")
 
 
@@ -47,17 +53,22 @@ def diffusion_betas(found: list[Found]) -> Tensor | None:
             else:
                 betas.append((label, READ[last](a)))
     if noise and not betas:
-        raise BackboneError(f"expected a noise schedule of betas or alphas_cumprod, got {noise[0]}, the noise levels "
-                            "of another kind of diffusion (score_sde, EDM, k-diffusion); if it was trained with betas, "
-                            "save the network alone")
+        raise BackboneError(
+            f"expected a noise schedule of betas or alphas_cumprod, got {noise[0]}, the noise levels "
+            "of another kind of diffusion (score_sde, EDM, k-diffusion); if it was trained with betas, "
+            "save the network alone"
+        )
     if not betas:
         return None
     (first, schedule), *rest = sorted(betas, key=lambda pair: not pair[0].endswith("betas"))
     for other, value in rest:
         if len(value) != len(schedule) or not torch.allclose(
-                (1 - value).cumprod(0), (1 - schedule).cumprod(0), rtol=1e-4, atol=1e-6):
-            raise BackboneError(f"expected one noise schedule, got {first} and {other}, which differ; save the network "
-                                "alone and give the option schedule")
+            (1 - value).cumprod(0), (1 - schedule).cumprod(0), rtol=1e-4, atol=1e-6
+        ):
+            raise BackboneError(
+                f"expected one noise schedule, got {first} and {other}, which differ; save the network "
+                "alone and give the option schedule"
+            )
     _check_loss(found, (1 - schedule).cumprod(0))
     return schedule
 
@@ -71,6 +82,8 @@ def _check_loss(found: list[Found], alphas_cumprod: Tensor) -> None:
             if name.rpartition(".")[2] == "loss_weight" and value.shape == snr.shape:
                 for predicts, weight in (("v", snr / (snr + 1)), ("x_0", snr)):
                     if torch.allclose(value.double()[noisy], weight[noisy], rtol=1e-3, atol=1e-6):
-                        raise BackboneError(f"expected a network that predicts eps, got one whose {name} is that of a "
-                                            f"network that predicts {predicts}; hsx reads such from diffusers folders, "
-                                            "whose scheduler says it")
+                        raise BackboneError(
+                            f"expected a network that predicts eps, got one whose {name} is that of a "
+                            f"network that predicts {predicts}; hsx reads such from diffusers folders, "
+                            "whose scheduler says it"
+                        )

@@ -39,14 +39,18 @@ def flag() -> Rule:
 def one_of(*values: str, remedy: str = Rule._field_defaults["remedy"]) -> Rule:
     """One of some words."""
     *first, last = values
-    return Rule(f"{', '.join(first)} or {last}" if first else last, lambda v: isinstance(v, str) and v in values,
-                remedy)
+    return Rule(
+        f"{', '.join(first)} or {last}" if first else last, lambda v: isinstance(v, str) and v in values, remedy
+    )
 
 
 def several(rule: Rule, low: int = 1, high: int = 100_000) -> Rule:
     """A list, each item by a rule."""
-    return Rule(f"a list of {low} to {high} items, each {rule.expected}",
-                lambda v: isinstance(v, list) and low <= len(v) <= high and all(map(rule.fits, v)), rule.remedy)
+    return Rule(
+        f"a list of {low} to {high} items, each {rule.expected}",
+        lambda v: isinstance(v, list) and low <= len(v) <= high and all(map(rule.fits, v)),
+        rule.remedy,
+    )
 
 
 def or_null(rule: Rule) -> Rule:
@@ -68,11 +72,14 @@ def check(file: Path, config: Mapping[str, Any], rules: Mapping[str, Rule], igno
     for name, value in config.items():
         if name in rules:
             if not rules[name].fits(value):
-                raise BackboneError(f"{file}: {name}: expected {rules[name].expected}, got {shown(value)}; "
-                                    f"{rules[name].remedy}")
+                raise BackboneError(
+                    f"{file}: {name}: expected {rules[name].expected}, got {shown(value)}; {rules[name].remedy}"
+                )
         elif name not in ignored and not name.startswith("_") and not any(same(value, n) for n in NOTHING):
-            raise BackboneError(f"{file}: expected fields that hsx understands, got {name} {shown(value)}; "
-                                "take it out if it does not matter to the network's output")
+            raise BackboneError(
+                f"{file}: expected fields that hsx understands, got {name} {shown(value)}; "
+                "take it out if it does not matter to the network's output"
+            )
 
 
 def read_json(file: Path, remedy: str = "fetch the model again") -> dict[str, Any]:
@@ -80,8 +87,9 @@ def read_json(file: Path, remedy: str = "fetch the model again") -> dict[str, An
     try:
         found = json.loads(file.read_bytes().decode("utf-8-sig"), object_pairs_hook=_without_doubles)
     except OSError as error:
-        raise BackboneError(f"{file}: expected a file that can be read, got an error ({error.strerror}); "
-                            f"{remedy}") from None
+        raise BackboneError(
+            f"{file}: expected a file that can be read, got an error ({error.strerror}); {remedy}"
+        ) from None
     except (ValueError, RecursionError) as error:
         if is_lfs_pointer(file):
             raise BackboneError(f"{file}: expected JSON, got a Git LFS pointer; run git lfs pull") from None

@@ -14,10 +14,14 @@ State = dict[str, Tensor]
 Recognises = Callable[[State], bool]
 
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")  # what wrappers put anywhere into names
-AVERAGED = re.compile(r"(?<![a-z])(ema|swa|avg)s?(model|net|unet|weights?|params?|state|dict)*(?![a-z])|"
-                      r"(model|net|unet|params)(ema|swa|avg)(?![a-z])|averag|shadow|polyak")
-RAW = re.compile(r"(?<![a-z])(online|raw|original|current|backup|collected|stored|temp)(?![a-z])|"
-                 r"(?<![a-z])(no|non|not|un|without|wo|pre|before)_?(ema|swa|avg|averag)")
+AVERAGED = re.compile(
+    r"(?<![a-z])(ema|swa|avg)s?(model|net|unet|weights?|params?|state|dict)*(?![a-z])|"
+    r"(model|net|unet|params)(ema|swa|avg)(?![a-z])|averag|shadow|polyak"
+)
+RAW = re.compile(
+    r"(?<![a-z])(online|raw|original|current|backup|collected|stored|temp)(?![a-z])|"
+    r"(?<![a-z])(no|non|not|un|without|wo|pre|before)_?(ema|swa|avg|averag)"
+)
 OPTIMIZER = re.compile(r"(.*\.)?((max_)?exp_avg(_sq)?s?|exp_inf|square_avg|momentum_buffer|step)")  # Adam's and others'
 NOTHING = {"n_averaged": 0, "initted": False, "num_updates": 0}  # before the first average
 
@@ -78,24 +82,28 @@ def walk(node: Any) -> list[Found]:
     return list(_walk(node, (), False, "", set()))
 
 
-def _walk(node: Any, path: tuple[str, ...], averaged: bool, doubt: str,
-          seen: set[tuple[int, bool]]) -> Iterator[Found]:
+def _walk(node: Any, path: tuple[str, ...], averaged: bool, doubt: str, seen: set[tuple[int, bool]]) -> Iterator[Found]:
     if (id(node), averaged) in seen or len(path) > 100:  # data may hold itself
         return
     seen.add((id(node), averaged))
     if averaged and isinstance(node, (dict, list, tuple)):
         inside = list(node.values() if isinstance(node, dict) else node)
         if sum(isinstance(value, Setting) for value in inside) > len(inside) / 2:
-            raise BackboneError(f"expected averaged weights as tensors, got NumPy arrays or the like in "
-                                f"{'.'.join(path)}; save them as tensors")
+            raise BackboneError(
+                f"expected averaged weights as tensors, got NumPy arrays or the like in "
+                f"{'.'.join(path)}; save them as tensors"
+            )
     if isinstance(node, dict) and node and list(node) == list(range(len(node))):
         node = list(node.values())
     if isinstance(node, (list, tuple)) and node and all(map(_is_named, node)):  # list(network.named_parameters())
         node = dict(node)
     if isinstance(node, dict):
         keys = set(map(str, node))
-        tensors = {str(k): v for k, v in node.items() if isinstance(v, Tensor) and (averaged or isinstance(k, str))
-                   and not OPTIMIZER.fullmatch(str(k))}
+        tensors = {
+            str(k): v
+            for k, v in node.items()
+            if isinstance(v, Tensor) and (averaged or isinstance(k, str)) and not OPTIMIZER.fullmatch(str(k))
+        }
         averaged, doubt = averaged or "n_averaged" in tensors, doubt or doubt_of(node)
         if tensors or (averaged and not node):
             yield Found(path, tensors, averaged, doubt)
@@ -132,8 +140,9 @@ def is_averaged(path: tuple[str, ...]) -> bool | None:
 
 
 def _is_named(pair: Any) -> bool:
-    return isinstance(pair, (list, tuple)) and len(pair) == 2 and isinstance(pair[0], str) and isinstance(
-        pair[1], Tensor)
+    return (
+        isinstance(pair, (list, tuple)) and len(pair) == 2 and isinstance(pair[0], str) and isinstance(pair[1], Tensor)
+    )
 
 
 def _is_mmengine(node: dict[Any, Any]) -> bool:
@@ -185,8 +194,9 @@ def _cleaned(tensors: State) -> State:
     return dict(zip(names, tensors.values(), strict=True)) if len(set(names)) == len(names) else tensors
 
 
-def _split(state: State, recognises: Recognises, prefix: tuple[str, ...]) -> tuple[list[tuple[tuple[str, ...], State]],
-                                                                                State]:
+def _split(
+    state: State, recognises: Recognises, prefix: tuple[str, ...]
+) -> tuple[list[tuple[tuple[str, ...], State]], State]:
     """The networks under a prefix, and what belongs to none, under its names in full."""
     here = recognises(state)
     found: list[tuple[tuple[str, ...], State]] = []

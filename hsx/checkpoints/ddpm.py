@@ -26,8 +26,15 @@ NAMES = [
     (r"up_blocks\.(\d+)\.attentions\.(\d+)", r"up.{u}.attn.\2"),
     (r"up_blocks\.(\d+)\.upsamplers\.0", r"up.{u}.upsample"),
 ]
-PARTS = {"time_emb_proj": "temb_proj", "conv_shortcut": "nin_shortcut", "group_norm": "norm", "to_q": "q", "to_k": "k",
-         "to_v": "v", "to_out.0": "proj_out"}
+PARTS = {
+    "time_emb_proj": "temb_proj",
+    "conv_shortcut": "nin_shortcut",
+    "group_norm": "norm",
+    "to_q": "q",
+    "to_k": "k",
+    "to_v": "v",
+    "to_out.0": "proj_out",
+}
 
 
 class DDPM(UNet2DFamily):
@@ -40,20 +47,29 @@ class DDPM(UNet2DFamily):
 
     def recognises(self, state: State) -> bool:
         """See Family."""
-        return some(state, r"down\.\d+\.block\.") and some(state, r"up\.\d+\.block\.") and some(
-            state, r"mid\.(block_[12]|attn_1)\.")
+        return (
+            some(state, r"down\.\d+\.block\.")
+            and some(state, r"up\.\d+\.block\.")
+            and some(state, r"mid\.(block_[12]|attn_1)\.")
+        )
 
     def read(self, state: State) -> Architecture:
         """See UNet2DFamily."""
         levels = count(state, r"(?:down|up)\.(\d+)\.")
         inside = r"block\.\d+\.(conv1|conv2|norm2|temb_proj)"
         widths = [agreed(first_sizes(state, rf"(down|up)\.{i}\.{inside}")) for i in range(levels)]
-        layers = agreed(number for i in range(levels) for number in (
-            count(state, rf"down\.{i}\.block\.(\d+)"), count(state, rf"up\.{i}\.block\.(\d+)") - 1) if number > 0)
+        layers = agreed(
+            number
+            for i in range(levels)
+            for number in (count(state, rf"down\.{i}\.block\.(\d+)"), count(state, rf"up\.{i}\.block\.(\d+)") - 1)
+            if number > 0
+        )
         if not levels or not layers or not all(widths):
-            raise BackboneError("expected the whole of a U-Net of family ddpm, got one without blocks such as "
-                                f"down.{widths.index(None) if None in widths else 0}.block.0; check the option family "
-                                "and the file")
+            raise BackboneError(
+                "expected the whole of a U-Net of family ddpm, got one without blocks such as "
+                f"down.{widths.index(None) if None in widths else 0}.block.0; check the option family "
+                "and the file"
+            )
         return Architecture(
             self.name,
             widths=tuple(width for width in widths if width),

@@ -28,8 +28,13 @@ class Unet2D(UNet2DFamily):
 
     def recognises(self, state: State) -> bool:
         """See Family."""
-        return all(some(state, begin) for begin in (
-            r"down_blocks\.\d+\.resnets\.", r"mid_block\.(resnets|attentions)\.", r"up_blocks\.\d+\.resnets\.")
+        return all(
+            some(state, begin)
+            for begin in (
+                r"down_blocks\.\d+\.resnets\.",
+                r"mid_block\.(resnets|attentions)\.",
+                r"up_blocks\.\d+\.resnets\.",
+            )
         ) and not any("transformer_blocks" in name for name in state)
 
     def read(self, state: State) -> Architecture:
@@ -37,13 +42,21 @@ class Unet2D(UNet2DFamily):
         levels = max(count(state, r"down_blocks\.(\d+)\."), count(state, r"up_blocks\.(\d+)\."))
         places = [rf"(down_blocks\.{i}|up_blocks\.{levels - 1 - i})" for i in range(levels)]
         widths = [agreed(first_sizes(state, rf"{place}\.resnets\.\d+\.(conv1|conv2|norm2)")) for place in places]
-        layers = agreed(number for i in range(levels) for number in (
-            count(state, rf"down_blocks\.{i}\.resnets\.(\d+)"),
-            count(state, rf"up_blocks\.{i}\.resnets\.(\d+)") - 1) if number > 0)
+        layers = agreed(
+            number
+            for i in range(levels)
+            for number in (
+                count(state, rf"down_blocks\.{i}\.resnets\.(\d+)"),
+                count(state, rf"up_blocks\.{i}\.resnets\.(\d+)") - 1,
+            )
+            if number > 0
+        )
         if not levels or not layers or not all(widths):
-            raise BackboneError("expected the whole of a U-Net of family unet2d, got one without blocks such as "
-                                f"down_blocks.{widths.index(None) if None in widths else 0}.resnets.0; check the "
-                                "option family and the file")
+            raise BackboneError(
+                "expected the whole of a U-Net of family unet2d, got one without blocks such as "
+                f"down_blocks.{widths.index(None) if None in widths else 0}.resnets.0; check the "
+                "option family and the file"
+            )
         middle = agreed(first_sizes(state, r"mid_block\.resnets\.\d\.(conv1|conv2|norm2)")) or widths[-1]
         return Architecture(
             self.name,
@@ -62,7 +75,8 @@ class Unet2D(UNet2DFamily):
         config = self.config(architecture, facts) | dict(
             add_attention=some(state, r"mid_block\.attentions\."),
             time_embedding_dim=embedding,
-            attn_norm_num_groups=32 if any(name.startswith("mid_block.attentions.0.group_norm.") for name in state)
+            attn_norm_num_groups=32
+            if any(name.startswith("mid_block.attentions.0.group_norm.") for name in state)
             else None,  # that class's default with scale_shift is none
             **{name: facts[name] for name in self.tacit},
         )

@@ -35,12 +35,15 @@ def export(backbone: Backbone, folder: Path, hsx_only: bool = False) -> None:
         HsxError: for a folder that is not empty, or cannot be written.
     """
     if not isinstance(backbone, UNet2DBackbone):
-        raise BackboneError(f"expected a network that is a UNet2DModel, got family {backbone.family}; it cannot be "
-                            "converted")
+        raise BackboneError(
+            f"expected a network that is a UNet2DModel, got family {backbone.family}; it cannot be converted"
+        )
     reasons = unsayable(backbone)
     if reasons and not hsx_only:
-        raise BackboneError(f"expected a network that diffusers' configs can describe, got one with {reasons[0]}: the "
-                            "folder would give wrong images; write one for hsx alone with --hsx-only")
+        raise BackboneError(
+            f"expected a network that diffusers' configs can describe, got one with {reasons[0]}: the "
+            "folder would give wrong images; write one for hsx alone with --hsx-only"
+        )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise HsxError(f"{folder}: expected an empty folder or none, got one that is taken; name another")
     try:
@@ -53,8 +56,9 @@ def export(backbone: Backbone, folder: Path, hsx_only: bool = False) -> None:
         finally:
             shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
-        raise HsxError(f"{folder}: expected a folder that can be written, got an error ({error.strerror}); "
-                       "name another") from None
+        raise HsxError(
+            f"{folder}: expected a folder that can be written, got an error ({error.strerror}); name another"
+        ) from None
 
 
 def unsayable(backbone: UNet2DBackbone) -> list[str]:
@@ -91,8 +95,11 @@ def _write_diffusers(backbone: UNet2DBackbone, folder: Path) -> None:
 
 def _notes(backbone: UNet2DBackbone, schedule: str) -> dict[str, Any]:
     """The facts that a folder, whose schedule is called so, would make look read, though they were assumed or known."""
-    unread = {name: [schedule if name == "schedule" else fact.value, fact.origin]
-              for name, fact in getattr(backbone, "facts", {}).items() if fact.origin.startswith(("assumed", "known"))}
+    unread = {
+        name: [schedule if name == "schedule" else fact.value, fact.origin]
+        for name, fact in getattr(backbone, "facts", {}).items()
+        if fact.origin.startswith(("assumed", "known"))
+    }
     return {NOTES: unread} if unread else {}
 
 
@@ -118,10 +125,14 @@ def _betas(schedule: NoiseSchedule) -> dict[str, Any]:
 def _write_hsx(backbone: UNet2DBackbone, folder: Path) -> None:
     config = {k: v for k, v in backbone.unet.config.items() if not k.startswith("_")}
     told: dict[str, Any] = {
-        "unet": config, "num_heads": _fixed_heads(backbone.unet),
-        "alphas_cumprod": backbone.schedule.alphas_cumprod.tolist(), "timestep_scale": backbone.timestep_scale,
-        "class_label": backbone.class_label, "prediction_type": backbone.prediction_type,
-        **_notes(backbone, "alphas_cumprod")}
+        "unet": config,
+        "num_heads": _fixed_heads(backbone.unet),
+        "alphas_cumprod": backbone.schedule.alphas_cumprod.tolist(),
+        "timestep_scale": backbone.timestep_scale,
+        "class_label": backbone.class_label,
+        "prediction_type": backbone.prediction_type,
+        **_notes(backbone, "alphas_cumprod"),
+    }
     save_file(backbone.unet.state_dict(), folder / HSX_WEIGHTS)
     (folder / HSX_FILE).write_text(json.dumps(told, indent=1))
 

@@ -20,8 +20,13 @@ from hsx.errors import BackboneError, HsxError, first_line
 from hsx.schedule import NoiseSchedule
 
 USE = ("image_size", "schedule", "num_train_timesteps", "rescale_timesteps", "prediction_type")
-ASSUMED = {"attention_order": "legacy", "schedule": "linear", "num_train_timesteps": 1000, "rescale_timesteps": False,
-           "prediction_type": "epsilon"}
+ASSUMED = {
+    "attention_order": "legacy",
+    "schedule": "linear",
+    "num_train_timesteps": 1000,
+    "rescale_timesteps": False,
+    "prediction_type": "epsilon",
+}
 
 log = logging.getLogger("hsx")
 
@@ -43,11 +48,18 @@ class UNet2DFamily(Family):
 
     def build(self, state: State, options: Options, path: Path) -> Backbone:
         """See Family: what is read, then what is given, known or assumed, then the network."""
-        foreign = [name for name in options.given() if name in ("num_heads", "num_head_channels", "attention_order")
-                   and name not in self.asks and (name, options.num_heads) != ("num_heads", self.heads)]
+        foreign = [
+            name
+            for name in options.given()
+            if name in ("num_heads", "num_head_channels", "attention_order")
+            and name not in self.asks
+            and (name, options.num_heads) != ("num_heads", self.heads)
+        ]
         if foreign:
-            raise BackboneError(f"{path}: expected no option {foreign[0]} for {self.name}, whose weights leave nothing "
-                                "open there; leave it out")
+            raise BackboneError(
+                f"{path}: expected no option {foreign[0]} for {self.name}, whose weights leave nothing "
+                "open there; leave it out"
+            )
         try:
             architecture = self.read(state)
             facts = self.settle(architecture, options, path)
@@ -63,9 +75,10 @@ class UNet2DFamily(Family):
             text = str(error)
             raise BackboneError(text if text.startswith(str(path)) else f"{path}: {text}") from None
         except (LookupError, ValueError, RuntimeError, StopIteration) as error:
-            raise BackboneError(f"{path}: expected the whole of a U-Net of family {self.name} that fits its options, "
-                                f"got one that does not fit ({first_line(error)}); check the options and the file"
-                                ) from None
+            raise BackboneError(
+                f"{path}: expected the whole of a U-Net of family {self.name} that fits its options, "
+                f"got one that does not fit ({first_line(error)}); check the options and the file"
+            ) from None
         backbone.facts = facts
         return backbone
 
@@ -96,8 +109,10 @@ class UNet2DFamily(Family):
         widths = {architecture.widths[-1], *with_attention}  # the middle block's too
         for width in widths:
             if width % (heads or channels or 1):
-                raise BackboneError(f"expected heads that divide the {width} channels of an attention layer, got "
-                                    f"{f'num_heads {heads}' if heads else f'num_head_channels {channels}'}; correct it")
+                raise BackboneError(
+                    f"expected heads that divide the {width} channels of an attention layer, got "
+                    f"{f'num_heads {heads}' if heads else f'num_head_channels {channels}'}; correct it"
+                )
         if heads == 1:
             return None
         return math.gcd(*widths) // heads if heads else channels
@@ -108,8 +123,7 @@ class UNet2DFamily(Family):
         Raises:
             Unsaid: where options are missing, with all of them.
         """
-        facts = {name: Fact(value, "read") for name, value in architecture._asdict().items()
-                 if name != "family"}
+        facts = {name: Fact(value, "read") for name, value in architecture._asdict().items() if name != "family"}
         row, origin = _published(architecture, path)
         known, given = row.facts if row else {}, options.given()
         missing = []
@@ -146,8 +160,11 @@ def _published(architecture: Architecture, path: Path) -> tuple[Published | None
     if row and row.architecture() == architecture:
         return row, f"known ({published_name(path.name)}, {row.source})"
     if row:
-        log.warning("%s: has the name of a model of %s, but another architecture; its facts are not taken over", path,
-                    row.source)
+        log.warning(
+            "%s: has the name of a model of %s, but another architecture; its facts are not taken over",
+            path,
+            row.source,
+        )
     return alike, f"assumed (the architecture of {alike.files[0]})" if alike else ""
 
 
@@ -158,17 +175,20 @@ def make_schedule(schedule: str | list[float], num_timesteps: int) -> NoiseSched
     if schedule == "cosine":
         return NoiseSchedule.cosine(num_timesteps)
     if isinstance(schedule, str):
-        raise BackboneError(f"expected the option schedule as linear, cosine or a list of betas, got {schedule}; "
-                            "write the betas out")
+        raise BackboneError(
+            f"expected the option schedule as linear, cosine or a list of betas, got {schedule}; write the betas out"
+        )
     betas = torch.as_tensor(schedule, dtype=torch.float64)
     if len(betas) != num_timesteps:
-        raise BackboneError(f"num_train_timesteps: expected {len(betas)}, as many as there are betas, got "
-                            f"{num_timesteps}; leave it out")
+        raise BackboneError(
+            f"num_train_timesteps: expected {len(betas)}, as many as there are betas, got {num_timesteps}; leave it out"
+        )
     return NoiseSchedule.from_betas(betas)
 
 
 def tell(path: Path, facts: dict[str, Fact]) -> None:
     """State in the log what was not read from the file: as a warning where it is only assumed."""
+
     def those(origin: str) -> dict[str, str]:
         told: dict[str, list[str]] = {}
         for name, fact in facts.items():

@@ -31,7 +31,8 @@ PATTERNS = ["*.json", "*.safetensors", "*.bin", "*/*.json", "*/*.safetensors", "
 def is_hub_id(source: str) -> bool:
     """Whether this may be a model of the Hub, such as google/ddpm-celebahq-256."""
     return bool(re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", source)) and not source.endswith(
-        (".pt", ".pth", ".ckpt", ".bin", ".safetensors"))
+        (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
+    )
 
 
 def cache_folder() -> Path:
@@ -44,8 +45,9 @@ def cache_folder() -> Path:
     folder = given or (os.path.join(caches, "hsx") if os.path.isabs(caches) else "~/.cache/hsx")
     path = os.path.expanduser(folder)  # which leaves ~ where there is no home
     if not given and not os.path.isabs(path) or path.startswith("~"):
-        raise BackboneError(f"{folder}: expected a home to keep fetched files in, found none; set HSX_CACHE to a "
-                            "folder")
+        raise BackboneError(
+            f"{folder}: expected a home to keep fetched files in, found none; set HSX_CACHE to a folder"
+        )
     return Path(path)
 
 
@@ -57,9 +59,11 @@ def from_hub(name: str) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=PATTERNS, cache_dir=cache))
     except Exception as error:  # the Hub's client raises its own, requests' and httpx's
-        raise BackboneError(f"{name}: expected a folder here or a model of the Hub, could not get one "
-                            f"({without_secrets(first_line(error))}); check the name and the network, or fetch it by "
-                            "hand") from None
+        raise BackboneError(
+            f"{name}: expected a folder here or a model of the Hub, could not get one "
+            f"({without_secrets(first_line(error))}); check the name and the network, or fetch it by "
+            "hand"
+        ) from None
 
 
 def from_url(url: str, sha256: str | None = None) -> Path:
@@ -80,17 +84,20 @@ def from_url(url: str, sha256: str | None = None) -> Path:
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BackboneError(f"{path.parent}: expected a folder to keep fetched files in, could not use it "
-                            f"({error.strerror}); set HSX_CACHE to another") from None
+        raise BackboneError(
+            f"{path.parent}: expected a folder to keep fetched files in, could not use it "
+            f"({error.strerror}); set HSX_CACHE to another"
+        ) from None
     try:
         with atomic(path) as part:
             _download(url, part)
             _check(url, part, sha256, "correct the address")
     except (OSError, http.client.HTTPException, ValueError) as error:
         said = first_line(error)  # of a redirect in circles there are more
-        raise BackboneError(f"{public_url(url)}: expected a file that can be fetched, got an error "
-                            f"({without_secrets(said)}); check the address and the network, or fetch it by hand"
-                            ) from None
+        raise BackboneError(
+            f"{public_url(url)}: expected a file that can be fetched, got an error "
+            f"({without_secrets(said)}); check the address and the network, or fetch it by hand"
+        ) from None
     return path
 
 
@@ -108,9 +115,15 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 def _opener() -> urllib.request.OpenerDirector:
     """One that knows http and https, and nothing else, such as file or ftp."""
     opener = urllib.request.OpenerDirector()
-    for handler in (urllib.request.ProxyHandler, urllib.request.UnknownHandler, urllib.request.HTTPHandler,
-                    urllib.request.HTTPSHandler, urllib.request.HTTPDefaultErrorHandler, _Redirects,
-                    urllib.request.HTTPErrorProcessor):
+    for handler in (
+        urllib.request.ProxyHandler,
+        urllib.request.UnknownHandler,
+        urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler,
+        urllib.request.HTTPDefaultErrorHandler,
+        _Redirects,
+        urllib.request.HTTPErrorProcessor,
+    ):
         opener.add_handler(handler())
     return opener
 
@@ -146,8 +159,9 @@ def _check(url: str, path: Path, sha256: str | None, remedy: str) -> None:
         if head.startswith(b"PK") and not zipfile.is_zipfile(path):
             found = "an archive that is cut short"
         if found:
-            raise BackboneError(f"{public_url(url)}: expected a checkpoint, got {found}; {remedy}, or fetch the file "
-                                "by hand")
+            raise BackboneError(
+                f"{public_url(url)}: expected a checkpoint, got {found}; {remedy}, or fetch the file by hand"
+            )
     if sha256 is not None:
         check_hash(public_url(url), path, sha256, remedy)
 
@@ -160,11 +174,13 @@ def check_hash(name: str, path: Path, sha256: str, remedy: str) -> None:
             while chunk := file.read(CHUNK):
                 total.update(chunk)
     except OSError as error:
-        raise BackboneError(f"{name}: expected a file that can be read, got an error ({error.strerror}); check its "
-                            "permissions") from None
+        raise BackboneError(
+            f"{name}: expected a file that can be read, got an error ({error.strerror}); check its permissions"
+        ) from None
     if total.hexdigest() != sha256.strip().lower():
-        raise BackboneError(f"{name}: expected sha256 {sha256}, got {total.hexdigest()}; correct the option sha256, or "
-                            f"{remedy}")
+        raise BackboneError(
+            f"{name}: expected sha256 {sha256}, got {total.hexdigest()}; correct the option sha256, or {remedy}"
+        )
 
 
 def _kind(head: bytes) -> str | None:

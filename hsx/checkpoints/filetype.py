@@ -17,15 +17,21 @@ AGAIN = "fetch it again"
 
 # The first bytes, what they are the beginning of, and what to do.
 BEGINNINGS: tuple[tuple[bytes, str, str], ...] = (
-    (rb"version https://git-lfs", "a Git LFS pointer, which stands for the real file",
-     "fetch that with git lfs pull, or by its download link"),
+    (
+        rb"version https://git-lfs",
+        "a Git LFS pointer, which stands for the real file",
+        "fetch that with git lfs pull, or by its download link",
+    ),
     (rb"\s*<(!doctype html|html|head)", "a web page", "the link asked for a login or a click: fetch the file itself"),
     (rb"\s*<", "an XML or HTML text, as servers answer with an error", AGAIN),
     (rb"\x93NUMPY", "a NumPy array (.npy)", CONVERT),
     (rb"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras, TensorFlow)", CONVERT),
     (rb"GGUF|GGML|lmgg|tjgg", "a GGUF or GGML file, whose weights are quantised", "give the original checkpoint"),
-    (rb"\x08[\x01-\x20]\x12.{1,60}(pytorch|tf2onnx|onnx|keras)|\x08[\x01-\x20]:", "an ONNX graph",
-     "give the checkpoint from which it was exported"),
+    (
+        rb"\x08[\x01-\x20]\x12.{1,60}(pytorch|tf2onnx|onnx|keras)|\x08[\x01-\x20]:",
+        "an ONNX graph",
+        "give the checkpoint from which it was exported",
+    ),
     (rb"\x1f\x8b", "a gzip archive", "unpack it with gunzip or tar -xzf, and give the file inside"),
     (rb"BZh", "a bzip2 archive", "unpack it, and give the file inside"),
     (rb"\xfd7zXZ", "an xz archive", "unpack it, and give the file inside"),
@@ -33,10 +39,16 @@ BEGINNINGS: tuple[tuple[bytes, str, str], ...] = (
     (rb"7z\xbc\xaf|Rar!", "a 7z or RAR archive", "unpack it, and give the file inside"),
     (rb"\x89PNG|\xff\xd8\xff|GIF8|BM....\0\0\0\0|II\*\0|MM\0\*|RIFF....WEBP", "a picture", "give the checkpoint"),
     (rb"%PDF", "a PDF", "give the checkpoint"),
-    (rb"[\x81-\x8f][\xa0-\xbf\xd9]|[\xde\xdf]\0", "a msgpack file (Flax, JAX)",
-     "convert it to PyTorch, with diffusers' from_flax=True for instance, " + CONVERT),
-    (rb"\s*[\[{]", "a JSON text", "a config, a Lightning log or an index of shards holds no weights: give the weights, "
-                                 "or the folder"),
+    (
+        rb"[\x81-\x8f][\xa0-\xbf\xd9]|[\xde\xdf]\0",
+        "a msgpack file (Flax, JAX)",
+        "convert it to PyTorch, with diffusers' from_flax=True for instance, " + CONVERT,
+    ),
+    (
+        rb"\s*[\[{]",
+        "a JSON text",
+        "a config, a Lightning log or an index of shards holds no weights: give the weights, or the folder",
+    ),
 )
 
 
@@ -53,8 +65,10 @@ def kind_of(path: Path) -> Literal["safetensors", "torch", "pickle"]:
             file.seek(max(0, size - 8))
             tail = file.read()
     except OSError as error:
-        raise BackboneError(f"{path}: expected a checkpoint that can be read, got an error ({error.strerror}); "
-                            "look at the file and its rights") from None
+        raise BackboneError(
+            f"{path}: expected a checkpoint that can be read, got an error ({error.strerror}); "
+            "look at the file and its rights"
+        ) from None
     if not size:
         raise BackboneError(f"{path}: expected a checkpoint, got an empty file; {AGAIN}")
     if head.startswith(b"PK"):
@@ -76,13 +90,19 @@ def _zip(path: Path) -> Literal["torch"]:
         raise _not(path, "a zip archive that is cut short or damaged", AGAIN) from None
     insides = [name.split("/", 1)[-1] for name in names]
     if "constants.pkl" in insides or any(name.startswith("code/") for name in insides):
-        raise _not(path, "a TorchScript archive (torch.jit.save)",
-                   "save its weights alone: torch.save(torch.jit.load(FILE).state_dict(), NEW)")
+        raise _not(
+            path,
+            "a TorchScript archive (torch.jit.save)",
+            "save its weights alone: torch.save(torch.jit.load(FILE).state_dict(), NEW)",
+        )
     if "data.pkl" in insides:
         return "torch"
     if names and all(name.endswith(".npy") for name in names):
-        raise _not(path, "NumPy arrays (.npz)", "save them as tensors: torch.save({k: torch.from_numpy(v) for k, v in "
-                                                "numpy.load(FILE).items()}, NEW)")
+        raise _not(
+            path,
+            "NumPy arrays (.npz)",
+            "save them as tensors: torch.save({k: torch.from_numpy(v) for k, v in numpy.load(FILE).items()}, NEW)",
+        )
     if any(name.endswith((".h5", "keras_metadata.pb")) for name in names):
         raise _not(path, "a Keras archive", CONVERT)
     inside = f" of {len(names)} files, such as {names[0]}" if names else " without files"
@@ -95,8 +115,12 @@ def _refuse(path: Path, head: bytes, tail: bytes) -> None:
         if re.match(beginning, head, re.IGNORECASE | re.DOTALL):
             raise _not(path, what, remedy)
     if head[257:262] == b"ustar":
-        raise _not(path, "a tar archive", "unpack it with tar -xf, and give the file inside; if it is a checkpoint of "
-                                          "PyTorch 0.1, save it again with a later one")
+        raise _not(
+            path,
+            "a tar archive",
+            "unpack it with tar -xf, and give the file inside; if it is a checkpoint of "
+            "PyTorch 0.1, save it again with a later one",
+        )
     if tail == b"\x57\xfb\x80\x8b\x24\x75\x47\xdb" or ".data-0" in path.name:
         raise _not(path, "a TensorFlow checkpoint", "convert it to PyTorch, then " + CONVERT)
     try:

@@ -31,8 +31,11 @@ HSX_FILE, HSX_WEIGHTS = "hsx.json", "hsx.safetensors"  # what diffusers does not
 NOTES = "_hsx"  # facts that hsx convert knew to be assumed or known; diffusers passes over names that begin so
 NOTED = {*Options.__dataclass_fields__, *TACIT, "learned_variance"}
 HSX_RULES: dict[str, Rule] = {
-    "unet": Rule("a config", lambda v: isinstance(v, dict)), "num_heads": or_null(whole(1, 65536)),
-    "alphas_cumprod": several(number(0, 1)), "timestep_scale": number(0, 1e6), "class_label": or_null(whole(0, 10**7)),
+    "unet": Rule("a config", lambda v: isinstance(v, dict)),
+    "num_heads": or_null(whole(1, 65536)),
+    "alphas_cumprod": several(number(0, 1)),
+    "timestep_scale": number(0, 1e6),
+    "class_label": or_null(whole(0, 10**7)),
     "prediction_type": one_of("epsilon", "v_prediction", "sample"),
 }
 TODAYS = {old: new for new, old in OLD.items()}
@@ -70,18 +73,25 @@ def read_folder(path: Path, options: Options | None = None, named: Path | None =
     """
     options = options or Options()
     path = path if path.name not in ("", "..") else Path(os.path.abspath(path))  # whose name and surroundings matter
-    closed = [name for name in ("num_heads", "num_head_channels", "attention_order", "family")
-              if getattr(options, name) not in (None, "diffusers")]
+    closed = [
+        name
+        for name in ("num_heads", "num_head_channels", "attention_order", "family")
+        if getattr(options, name) not in (None, "diffusers")
+    ]
     if closed:
-        raise BackboneError(f"{named or path}: expected no option {closed[0]} for a diffusers folder, whose config "
-                            "says it; leave it out")
+        raise BackboneError(
+            f"{named or path}: expected no option {closed[0]} for a diffusers folder, whose config "
+            "says it; leave it out"
+        )
     try:
         if (path / HSX_FILE).is_file():
             return _read_hsx(path, options)
         return _read_diffusers(path, options, named)
     except OSError as error:
-        raise BackboneError(f"{path}: expected a folder that can be read, got an error ({error.strerror}); look at its "
-                            "files and their rights") from None
+        raise BackboneError(
+            f"{path}: expected a folder that can be read, got an error ({error.strerror}); look at its "
+            "files and their rights"
+        ) from None
     except HsxError as error:
         text = str(error)
         if isinstance(error, Unsaid) or str(path) in text or str(path.parent) in text:
@@ -128,22 +138,32 @@ def _read_hsx(path: Path, options: Options) -> Backbone:
     given, count = options.given(), len(schedule)
     if "schedule" in given:
         listed = isinstance(options.schedule, list)
-        schedule = make_schedule(given["schedule"], options.num_train_timesteps or (
-            len(given["schedule"]) if listed else count))
+        schedule = make_schedule(
+            given["schedule"], options.num_train_timesteps or (len(given["schedule"]) if listed else count)
+        )
     elif options.num_train_timesteps not in (None, count):
-        raise BackboneError(f"{file}: num_train_timesteps: expected it with the option schedule, got it alone; give "
-                            "both")
+        raise BackboneError(
+            f"{file}: num_train_timesteps: expected it with the option schedule, got it alone; give both"
+        )
     scale, rescaled = told["timestep_scale"], options.rescale_timesteps
     if scale != 1 and rescaled is None and len(schedule) != count:
-        raise BackboneError(f"{file}: timestep_scale: expected the {count} timesteps that it belongs to, got "
-                            f"{len(schedule)}; give rescale_timesteps too")
-    facts = {"weights": Fact(HSX_WEIGHTS, "read"), **facts,
-             **({"timestep_scale": Fact(scale, "read")} if scale != 1 and rescaled is None else {}),
-             **({"class_label": Fact(told["class_label"], "read")} if told["class_label"] is not None else {})}
-    facts |= {"schedule": Fact(given.get("schedule", "alphas_cumprod"), "given" if "schedule" in given else "read"),
-              "num_train_timesteps": Fact(len(schedule), "read" if len(schedule) == count else "given"),
-              "prediction_type": Fact(given.get("prediction_type", told["prediction_type"]),
-                                      "given" if "prediction_type" in given else "read")}
+        raise BackboneError(
+            f"{file}: timestep_scale: expected the {count} timesteps that it belongs to, got "
+            f"{len(schedule)}; give rescale_timesteps too"
+        )
+    facts = {
+        "weights": Fact(HSX_WEIGHTS, "read"),
+        **facts,
+        **({"timestep_scale": Fact(scale, "read")} if scale != 1 and rescaled is None else {}),
+        **({"class_label": Fact(told["class_label"], "read")} if told["class_label"] is not None else {}),
+    }
+    facts |= {
+        "schedule": Fact(given.get("schedule", "alphas_cumprod"), "given" if "schedule" in given else "read"),
+        "num_train_timesteps": Fact(len(schedule), "read" if len(schedule) == count else "given"),
+        "prediction_type": Fact(
+            given.get("prediction_type", told["prediction_type"]), "given" if "prediction_type" in given else "read"
+        ),
+    }
     _restore(facts, told.get(NOTES))
     _complete(path, config, facts, options, told["class_label"])
     tell(path, facts)
@@ -151,8 +171,14 @@ def _read_hsx(path: Path, options: Options) -> Backbone:
     return _backbone(unet, schedule, facts, options, scale, told["class_label"])
 
 
-def _backbone(unet: UNet2DModel, schedule: NoiseSchedule, facts: dict[str, Fact], options: Options, scale: float = 1.0,
-              label: int | None = None) -> UNet2DBackbone:
+def _backbone(
+    unet: UNet2DModel,
+    schedule: NoiseSchedule,
+    facts: dict[str, Fact],
+    options: Options,
+    scale: float = 1.0,
+    label: int | None = None,
+) -> UNet2DBackbone:
     """The network with the options over what the folder says."""
     if options.rescale_timesteps is not None:
         scale = 1000 / len(schedule) if options.rescale_timesteps else 1.0
@@ -165,8 +191,9 @@ def _backbone(unet: UNet2DModel, schedule: NoiseSchedule, facts: dict[str, Fact]
     return backbone
 
 
-def _complete(path: Path, config: dict[str, Any], facts: dict[str, Fact], options: Options,
-              label: int | None = None) -> None:
+def _complete(
+    path: Path, config: dict[str, Any], facts: dict[str, Fact], options: Options, label: int | None = None
+) -> None:
     """Raise Unsaid for a folder that leaves open what only its user can say."""
     classes = config["num_class_embeds"]
     missing = ["image_size"] if config["sample_size"] is None else []
@@ -176,14 +203,17 @@ def _complete(path: Path, config: dict[str, Any], facts: dict[str, Fact], option
         raise Unsaid(path, "diffusers", {k: v for k, v in facts.items() if k not in missing}, missing, classes)
 
 
-def _network(config: dict[str, Any], state: dict[str, Tensor], heads: int | None = None,
-             adapts: bool = False) -> UNet2DModel:
+def _network(
+    config: dict[str, Any], state: dict[str, Tensor], heads: int | None = None, adapts: bool = False
+) -> UNet2DModel:
     """The network that a config describes, with these weights and no others; ``adapts``: of any time embedding."""
     state = {_todays(name): value for name, value in state.items()}
     width = time_width(state.get("time_embedding.linear_1.weight"), config)
     if width != config["block_out_channels"][0] and not adapts:
-        raise BackboneError(f"expected time_embedding.linear_1.weight for {config['block_out_channels'][0]} sinusoids, "
-                            f"got one for {width}; save or fetch the model again")
+        raise BackboneError(
+            f"expected time_embedding.linear_1.weight for {config['block_out_channels'][0]} sinusoids, "
+            f"got one for {width}; save or fetch the model again"
+        )
     return make_unet(config, state, heads)
 
 

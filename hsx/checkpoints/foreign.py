@@ -13,8 +13,9 @@ EXPECTED = "expected the weights of a DDPM, iDDPM, ADM or diffusers UNet2DModel 
 
 Kinds = tuple[tuple[str, str], ...]
 
-LATENT = re.compile(r"(.*\.)?(first_stage_model|cond_stage_model|vae|vq_?vae|vq_?gan|vq_?model|auto_?encoder(_kl)?)\.",
-                    re.IGNORECASE)
+LATENT = re.compile(
+    r"(.*\.)?(first_stage_model|cond_stage_model|vae|vq_?vae|vq_?gan|vq_?model|auto_?encoder(_kl)?)\.", re.IGNORECASE
+)
 
 # What a network is, and how some of its tensors' names look; the first row that fits any name.  These have a U-Net's
 # names too:
@@ -24,20 +25,30 @@ CONDITIONED: Kinds = (
     ("one part of a sharded network (FSDP)", r".*(_flat_param|flat_param)"),
     ("quantised weights", r".*(weight\.(absmax|quant_state|quant_map)|weight_scale|qweight|qzeros)"),
     ("a latent diffusion model (Stable Diffusion, LDM)", LATENT.pattern),
-    ("a network with cross-attention, conditioned on text or classes (Stable Diffusion)",
-     r".*(transformer_blocks|attn2\.|add_k_proj|encoder_hid_proj|add_embedding\.|temp_convs|motion_modules)"),
-    ("an NCSN++ network (score_sde), with Fourier timesteps or skips of its own",
-     r"(time_proj\.weight|.*\.skip_conv\.)"),
+    (
+        "a network with cross-attention, conditioned on text or classes (Stable Diffusion)",
+        r".*(transformer_blocks|attn2\.|add_k_proj|encoder_hid_proj|add_embedding\.|temp_convs|motion_modules)",
+    ),
+    (
+        "an NCSN++ network (score_sde), with Fourier timesteps or skips of its own",
+        r"(time_proj\.weight|.*\.skip_conv\.)",
+    ),
 )
 OTHERS: Kinds = (
-    ("an autoencoder (VAE)", r"((encoder|decoder)\.(conv_in|mid|mid_block|down|down_blocks)\.|post_quant_conv\.|"
-                             r"quantize\.)"),
+    (
+        "an autoencoder (VAE)",
+        r"((encoder|decoder)\.(conv_in|mid|mid_block|down|down_blocks)\.|post_quant_conv\.|"
+        r"quantize\.)",
+    ),
     ("a text or image encoder", r"(.*\.)?(text_model|vision_model|token_embedding|wte|word_embeddings)\b"),
     ("score_sde's DDPM or NCSN++, whose modules have numbers for names", r"(.*\.)?all_modules\.\d+\."),
     ("an EDM network (NVlabs/edm)", r"(model\.)?((enc|dec)\.\d+x\d+_|map_layer0|map_noise)"),
     ("a k-diffusion network", r"(.*\.)?(u_net|timestep_embed|patch_in|mapping\.blocks)\."),
-    ("a transformer (DiT, U-ViT)", r"(.*\.)?(x_embedder|pos_embed|adaLN_modulation|in_blocks\.\d+\.attn)|"
-                                   r"(.*\.)?blocks\.\d+\.attn\."),
+    (
+        "a transformer (DiT, U-ViT)",
+        r"(.*\.)?(x_embedder|pos_embed|adaLN_modulation|in_blocks\.\d+\.attn)|"
+        r"(.*\.)?blocks\.\d+\.attn\.",
+    ),
     ("lucidrains' Unet (denoising_diffusion_pytorch)", r"(.*\.)?(init_conv|mid_block1|mid_attn|downs\.\d+\.\d+)\."),
     ("a GAN's generator", r".*(synthesis\.|mapping\.fc|to_rgb|torgb|conv\.modulation|noises\.noise)"),
     ("a classifier or encoder of ADM (guided-diffusion)", r"(out\.\d\.positional_embedding|encoder_unet)"),
@@ -48,13 +59,15 @@ OTHERS: Kinds = (
 def what_is(names: Iterable[str]) -> str | None:
     """What a network with such names is, where it is one that is known and not taken."""
     names = list(names)
-    found = next((what for what, pattern in CONDITIONED + OTHERS if any(map(re.compile(pattern).match, names))),
-                 None)
+    found = next((what for what, pattern in CONDITIONED + OTHERS if any(map(re.compile(pattern).match, names))), None)
     starts = {name.partition(".")[0] for name in names}
     if found is None and {"input_blocks", "middle_block", "out"} <= starts and "output_blocks" not in starts:
         return "a classifier or encoder of ADM (guided-diffusion), which has no output_blocks"
-    for parts in (("down", "mid", "up"), ("down_blocks", "mid_block", "up_blocks"),
-                  ("input_blocks", "middle_block", "output_blocks")):
+    for parts in (
+        ("down", "mid", "up"),
+        ("down_blocks", "mid_block", "up_blocks"),
+        ("input_blocks", "middle_block", "output_blocks"),
+    ):
         absent = [part for part in parts if part not in starts]
         if found is None and len(absent) == 1:
             return f"a U-Net without its {absent[0]}"
@@ -78,17 +91,25 @@ def refuse(state: State, path: tuple[str, ...], beside: Iterable[str], recognise
     if kind:
         raise BackboneError(f"{EXPECTED}, got {kind}, with tensors such as {some}; {GIVE}")
     if path[-2:] == ("model", "diffusion_model") and any(name.startswith("input_blocks.") for name in state):
-        raise BackboneError(f"{EXPECTED}, got model.diffusion_model, as latent diffusion (LDM, Stable Diffusion) names "
-                            "its network of latents; if it is one of pixels, save its state dict without that prefix")
+        raise BackboneError(
+            f"{EXPECTED}, got model.diffusion_model, as latent diffusion (LDM, Stable Diffusion) names "
+            "its network of latents; if it is one of pixels, save its state dict without that prefix"
+        )
     if "inner_model" in path:
-        raise BackboneError(f"{EXPECTED}, got a network in a wrapper of k-diffusion (inner_model), which "
-                            "scales what it is given and predicts in a way that the file does not say; if it predicts "
-                            "eps, save its state dict without that prefix")
+        raise BackboneError(
+            f"{EXPECTED}, got a network in a wrapper of k-diffusion (inner_model), which "
+            "scales what it is given and predicts in a way that the file does not say; if it predicts "
+            "eps, save its state dict without that prefix"
+        )
     for name in ("conv_in.weight", "input_blocks.0.0.weight"):
         value = state.get(name)
         if value is not None and value.ndim == 4 and value.shape[1] != 3:
             channels = value.shape[1]
-            kind = {6: "an upsampler (super-resolution), whose input is two pictures", 4: "a network of latents",
-                    1: "a network of grey pictures"}.get(channels, "another network")
-            raise BackboneError(f"{EXPECTED} for pictures of 3 channels, got {kind}: {name} takes {channels} channels; "
-                                f"{GIVE}")
+            kind = {
+                6: "an upsampler (super-resolution), whose input is two pictures",
+                4: "a network of latents",
+                1: "a network of grey pictures",
+            }.get(channels, "another network")
+            raise BackboneError(
+                f"{EXPECTED} for pictures of 3 channels, got {kind}: {name} takes {channels} channels; {GIVE}"
+            )

@@ -53,22 +53,26 @@ def load_backbone(source: str | Path, **options: Any) -> Backbone:
     try:
         return backbone.to(chosen.device or "cpu")
     except (RuntimeError, AssertionError) as error:
-        raise BackboneError(f"device: expected one that this machine has, got {chosen.device} ({first_line(error)}); "
-                            "name another") from None
+        raise BackboneError(
+            f"device: expected one that this machine has, got {chosen.device} ({first_line(error)}); name another"
+        ) from None
 
 
 def _load(source: str, options: Options) -> Backbone:
     path = resolve(source)
     if not source.strip():
-        raise BackboneError("source: expected a checkpoint file, a folder, a Hub id or a URL, got an empty name; name "
-                            "one")
+        raise BackboneError(
+            "source: expected a checkpoint file, a folder, a Hub id or a URL, got an empty name; name one"
+        )
     if is_url(source):
         path, source = from_url(source, options.sha256), public_url(source)
     elif options.sha256 and os.path.isfile(path):
         check_hash(source, path, options.sha256, "name another file")
     elif options.sha256 and (os.path.exists(path) or is_hub_id(source)):
-        raise BackboneError(f"sha256: expected a source that is a single file, got {source}; leave the option out, or "
-                            "name the file of the weights")
+        raise BackboneError(
+            f"sha256: expected a source that is a single file, got {source}; leave the option out, or "
+            "name the file of the weights"
+        )
     elif not os.path.exists(path) and is_hub_id(source):
         path = from_hub(source)
     if os.path.isdir(path):
@@ -125,13 +129,20 @@ def _schedule(options: Options, betas: torch.Tensor | None) -> tuple[Options, di
         return options, {}
     file = NoiseSchedule.from_betas(betas).alphas_cumprod
     names = [name for name in ("linear", "cosine") if _same(name, file)]
-    if options.schedule is not None and not _same(options.schedule, file) or (
-            options.num_train_timesteps not in (None, len(file))):
-        raise BackboneError(f"expected the schedule of the file, whose diffusion holds {len(file)} betas"
-                            f"{f' ({names[0]})' if names else ''}, got options that contradict it; leave them out")
+    if (
+        options.schedule is not None
+        and not _same(options.schedule, file)
+        or (options.num_train_timesteps not in (None, len(file)))
+    ):
+        raise BackboneError(
+            f"expected the schedule of the file, whose diffusion holds {len(file)} betas"
+            f"{f' ({names[0]})' if names else ''}, got options that contradict it; leave them out"
+        )
     schedule: Any = names[0] if names else betas.tolist()
-    read = {"schedule": Fact(schedule if names else f"{len(file)} betas", "read"),
-            "num_train_timesteps": Fact(len(file), "read")}
+    read = {
+        "schedule": Fact(schedule if names else f"{len(file)} betas", "read"),
+        "num_train_timesteps": Fact(len(file), "read"),
+    }
     return replace(options, schedule=schedule, num_train_timesteps=len(file)), read
 
 

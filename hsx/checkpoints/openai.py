@@ -20,14 +20,23 @@ from hsx.checkpoints.published import Architecture
 from hsx.errors import BackboneError
 
 RESNET = {
-    "norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1", "norm2": "out_layers.0",
-    "conv2": "out_layers.3", "conv_shortcut": "skip_connection",
+    "norm1": "in_layers.0",
+    "conv1": "in_layers.2",
+    "time_emb_proj": "emb_layers.1",
+    "norm2": "out_layers.0",
+    "conv2": "out_layers.3",
+    "conv_shortcut": "skip_connection",
 }
 ATTENTION = {"group_norm": "norm", "to_q": "qkv", "to_k": "qkv", "to_v": "qkv", "to_out.0": "proj_out"}
 OUTSIDE = {
-    "time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2", "conv_in": "input_blocks.0.0",
-    "conv_norm_out": "out.0", "conv_out": "out.2", "class_embedding": "label_emb",
-    "mid_block.resnets.0": "middle_block.0", "mid_block.attentions.0": "middle_block.1",
+    "time_embedding.linear_1": "time_embed.0",
+    "time_embedding.linear_2": "time_embed.2",
+    "conv_in": "input_blocks.0.0",
+    "conv_norm_out": "out.0",
+    "conv_out": "out.2",
+    "class_embedding": "label_emb",
+    "mid_block.resnets.0": "middle_block.0",
+    "mid_block.attentions.0": "middle_block.1",
     "mid_block.resnets.1": "middle_block.2",
 }
 
@@ -52,8 +61,10 @@ class OpenAI(UNet2DFamily):
         widths = [agreed(first_sizes(state, rf"{blocks}\.{outs}")) for blocks in inside]
         middle = agreed(first_sizes(state, r"middle_block\.[02]\.(in_layers\.2|out_layers\.0|out_layers\.3)"))
         if not all(widths):
-            raise BackboneError(f"expected the whole of a U-Net of family {self.name}, got one without blocks such as "
-                                f"input_blocks.{1 + widths.index(None) * (layers + 1)}.0; check the file")
+            raise BackboneError(
+                f"expected the whole of a U-Net of family {self.name}, got one without blocks such as "
+                f"input_blocks.{1 + widths.index(None) * (layers + 1)}.0; check the file"
+            )
         return Architecture(
             self.name,
             widths=tuple(width for width in widths if width),
@@ -77,8 +88,10 @@ class OpenAI(UNet2DFamily):
         )
         prefixes = _prefixes(architecture)
         expected = shapes(config, time_width(state.get("time_embed.0.weight"), config))
-        sources = {name: _source(name, shape, prefixes, channels, heads, facts["attention_order"])
-                   for name, shape in expected.items()}
+        sources = {
+            name: _source(name, shape, prefixes, channels, heads, facts["attention_order"])
+            for name, shape in expected.items()
+        }
         return config, pulled(state, sources, f"a U-Net of family {self.name}")
 
 
@@ -110,8 +123,10 @@ def _levels(state: State, family: str) -> tuple[int, int]:
     """How many levels there are, and how many layers each has: a level ends where it upsamples."""
     blocks = max(count(state, r"input_blocks\.(\d+)\."), count(state, r"output_blocks\.(\d+)\."))
     if not blocks:
-        raise BackboneError(f"expected the whole of a U-Net of family {family}, got one without input_blocks and "
-                            "output_blocks; check the option family and the file")
+        raise BackboneError(
+            f"expected the whole of a U-Net of family {family}, got one without input_blocks and "
+            "output_blocks; check the option family and the file"
+        )
     upsamplers = (re.match(r"output_blocks\.(\d+)\.[12]\.(?:conv|in_layers|out_layers|emb_layers)\.", n) for n in state)
     ends = {1 + int(found[1]) for found in upsamplers if found and int(found[1]) < blocks}
     ends |= {int(found[1]) for found in (re.match(r"input_blocks\.(\d+)\.0\.op\.", n) for n in state) if found}

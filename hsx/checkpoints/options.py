@@ -26,8 +26,9 @@ MISSING = {  # what cannot be assumed, and what it means
 class Unsaid(BackboneError):
     """A source that does not say all of its use: what was read of it, and every option that must be given."""
 
-    def __init__(self, path: Path, family: str, facts: dict[str, Fact], missing: Sequence[str],
-                 classes: int | None = None) -> None:
+    def __init__(
+        self, path: Path, family: str, facts: dict[str, Fact], missing: Sequence[str], classes: int | None = None
+    ) -> None:
         self.family, self.facts = family, facts
         last = classes - 1 if classes else None
         self.missing = {name: MISSING[name].format(classes=classes, last=last) for name in missing}
@@ -36,8 +37,10 @@ class Unsaid(BackboneError):
         if heads:
             one.append(f"one of the options {' and '.join(heads)}")
         if list(missing) == ["class_label"]:
-            said = (f"expected an unconditional network, got one of {classes} classes; choose one with the option "
-                    "class_label, or use an unconditional network")
+            said = (
+                f"expected an unconditional network, got one of {classes} classes; choose one with the option "
+                "class_label, or use an unconditional network"
+            )
         else:
             whose = "its config does not say" if family == "diffusers" else f"{family} weights cannot tell"
             said = f"expected {' and '.join(one)}, which {whose}; give {'it' if len(one) == 1 else 'them'}"
@@ -61,8 +64,10 @@ def _plain(value: Any) -> Any:
 
 
 TAKES: dict[str, tuple[str, Callable[[Any], bool]]] = {  # what the value of an option must be
-    **{name: ("a whole number above 0", _whole) for name in ("image_size", "num_heads", "num_head_channels",
-                                                             "num_train_timesteps")},
+    **{
+        name: ("a whole number above 0", _whole)
+        for name in ("image_size", "num_heads", "num_head_channels", "num_train_timesteps")
+    },
     "class_label": ("a whole number from 0 on", lambda value: _whole(value, 0)),
     "schedule": ("linear, cosine or a list of betas", _schedule),
     "rescale_timesteps": ("True or False", lambda value: isinstance(value, bool)),
@@ -112,16 +117,21 @@ class Options:
         for name, value in options.items():
             if name not in known:
                 near = difflib.get_close_matches(name, known, 1)
-                raise BackboneError(f"{name}: expected options among {', '.join(known)}; "
-                                    + (f"did you mean {near[0]}?" if near else "leave it out"))
+                raise BackboneError(
+                    f"{name}: expected options among {', '.join(known)}; "
+                    + (f"did you mean {near[0]}?" if near else "leave it out")
+                )
             expected, fits = TAKES.get(name, ("", None))
             if value is not None and fits and not fits(value):
                 raise BackboneError(f"{name}: expected {expected}, got {repr(value)[:60]}; correct or drop it")
             if value is not None and name in MOST and value > MOST[name]:
                 raise BackboneError(f"{name}: expected at most {MOST[name]}, got {value}; correct or drop it")
         found = cls(**options)
-        for name, allowed in (("attention_order", ("legacy", "new")), ("dtype", tuple(DTYPES)),
-                              ("prediction_type", ("epsilon", "v_prediction", "sample"))):
+        for name, allowed in (
+            ("attention_order", ("legacy", "new")),
+            ("dtype", tuple(DTYPES)),
+            ("prediction_type", ("epsilon", "v_prediction", "sample")),
+        ):
             if getattr(found, name) not in (None, *allowed):
                 raise BackboneError(f"{name}: expected {' or '.join(allowed)}, got {getattr(found, name)}; take one")
         if found.num_heads and found.num_head_channels:

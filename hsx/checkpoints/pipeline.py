@@ -17,11 +17,23 @@ NET = re.compile(r"(.*[-_.])?(unet|ema|swa|averaged)([-_.].*)?$", re.IGNORECASE)
 WHOLE = {"unet", "model", "diffusion", "weights", "checkpoint", "ckpt"}  # in names of files that may be the network too
 SAVED = re.compile(r"(checkpoint|ckpt|step|epoch|iter)s?[-_]?(\d+)$", re.IGNORECASE)  # folders of one training
 PARTS = {  # components beside a U-Net, by the beginning of their names
-    "vae": "an autoencoder", "vq": "an autoencoder", "movq": "an autoencoder", "first_stage": "an autoencoder",
-    "autoencoder": "an autoencoder", "text_encoder": "a text encoder", "bert": "a text encoder",
-    "tokenizer": "a tokenizer", "image_encoder": "an image encoder", "prior": "a prior", "controlnet": "a ControlNet",
-    "safety_checker": "a safety checker", "feature_extractor": "a feature extractor", "transformer": "a transformer",
-    "decoder": "a decoder", "super_res": "an upsampler", "mel": "a converter of sounds",
+    "vae": "an autoencoder",
+    "vq": "an autoencoder",
+    "movq": "an autoencoder",
+    "first_stage": "an autoencoder",
+    "autoencoder": "an autoencoder",
+    "text_encoder": "a text encoder",
+    "bert": "a text encoder",
+    "tokenizer": "a tokenizer",
+    "image_encoder": "an image encoder",
+    "prior": "a prior",
+    "controlnet": "a ControlNet",
+    "safety_checker": "a safety checker",
+    "feature_extractor": "a feature extractor",
+    "transformer": "a transformer",
+    "decoder": "a decoder",
+    "super_res": "an upsampler",
+    "mel": "a converter of sounds",
 }
 LATENT = ("an autoencoder", "a decoder")
 KIND = "give an unconditional pixel-space diffusion model"
@@ -60,8 +72,13 @@ def find(path: Path) -> Place:
         siblings = _nets(home, _index(home), only=path.name)
     else:
         siblings = nets
-    files = [file.name for file in sorted(home.iterdir()) if home != unet and _is_weights(file)
-             and (averaged(file.name) or WHOLE & set(re.split(r"[._-]", file.name.lower())))]
+    files = [
+        file.name
+        for file in sorted(home.iterdir())
+        if home != unet
+        and _is_weights(file)
+        and (averaged(file.name) or WHOLE & set(re.split(r"[._-]", file.name.lower())))
+    ]
     left = (*(_short(net, home) for net in siblings if net != unet), *files)
     return Place(unet, left, _scheduler(home, unet, _index(home)))
 
@@ -72,8 +89,10 @@ def _choose(path: Path, nets: list[Path]) -> Path:
     if len(kept) > 1 and path in kept and path / "unet" in kept:
         kept = [path / "unet"]  # diffusers looks there first
     if len(kept) > 1:
-        raise BackboneError(f"{path}: expected one U-Net, got {', '.join(_short(net, path) for net in kept)}; name the "
-                            f"folder that is meant, such as {kept[-1]}")
+        raise BackboneError(
+            f"{path}: expected one U-Net, got {', '.join(_short(net, path) for net in kept)}; name the "
+            f"folder that is meant, such as {kept[-1]}"
+        )
     return kept[0]
 
 
@@ -93,8 +112,9 @@ def _nets(path: Path, index: dict[str, Any], only: str | None = None) -> list[Pa
     if (path / "config.json").is_file():
         nets.append(path)
     if index and "unet" in index and not nets:
-        raise BackboneError(f"{path}: expected the U-Net that model_index.json names, found no unet/config.json; "
-                            "fetch the whole model")
+        raise BackboneError(
+            f"{path}: expected the U-Net that model_index.json names, found no unet/config.json; fetch the whole model"
+        )
     return nets
 
 
@@ -116,18 +136,27 @@ def _index(path: Path) -> dict[str, Any]:
             raise BackboneError(f"{file}: expected a UNet2DModel, got {name} {kind}{_what(kind)}; {KIND}")
         elif not NET.match(name):
             raise _foreign(path, name, kind, index)
-    rest = [k for k, v in index.items() if not k.startswith("_") and k not in parts
-            and not any(same(v, n) for n in NOTHING) and not (isinstance(v, list) and not any(v))]
+    rest = [
+        k
+        for k, v in index.items()
+        if not k.startswith("_")
+        and k not in parts
+        and not any(same(v, n) for n in NOTHING)
+        and not (isinstance(v, list) and not any(v))
+    ]
     pipeline = index.get("_class_name")
     if rest and not isinstance(index[rest[0]], dict):
-        raise BackboneError(f"{file}: expected components that hsx understands, got {rest[0]} "
-                            f"{shown(index[rest[0]])}; {KIND}")
+        raise BackboneError(
+            f"{file}: expected components that hsx understands, got {rest[0]} {shown(index[rest[0]])}; {KIND}"
+        )
     if pipeline not in PIPELINES:
-        raise BackboneError(f"{file}: expected {', '.join(PIPELINES[:-1])} or {PIPELINES[-1]}, got {shown(pipeline)}; "
-                            f"{KIND}")
+        raise BackboneError(
+            f"{file}: expected {', '.join(PIPELINES[:-1])} or {PIPELINES[-1]}, got {shown(pipeline)}; {KIND}"
+        )
     if not any(NET.match(part) for part in (*parts, *rest)):
-        raise BackboneError(f"{file}: expected a pipeline with a unet, got one of {', '.join(parts) or 'nothing'}; "
-                            f"{KIND}")
+        raise BackboneError(
+            f"{file}: expected a pipeline with a unet, got one of {', '.join(parts) or 'nothing'}; {KIND}"
+        )
     return index
 
 
@@ -136,8 +165,10 @@ def _foreign(path: Path, name: str, kind: str, index: dict[str, Any]) -> Backbon
     pipeline = f" of {shown(index['_class_name'])}" if index.get("_class_name") not in (None, *PIPELINES) else ""
     model = "a latent model" if what in LATENT else "a model with another part"
     told = ", ".join(part for part in (kind, what) if part)
-    return BackboneError(f"{path}: expected a U-Net and a scheduler alone, got {model}{pipeline}: {name}"
-                         f"{f' ({told})' if told else ''} beside the U-Net; {KIND}")
+    return BackboneError(
+        f"{path}: expected a U-Net and a scheduler alone, got {model}{pipeline}: {name}"
+        f"{f' ({told})' if told else ''} beside the U-Net; {KIND}"
+    )
 
 
 def _scheduler(home: Path, unet: Path, index: dict[str, Any]) -> Path | None:
@@ -153,17 +184,23 @@ def _scheduler(home: Path, unet: Path, index: dict[str, Any]) -> Path | None:
     told = [{k: v for k, v in read_json(file).items() if not k.startswith("_diffusers")} for file in found]
     other = next((file for file, config in zip(found, told, strict=True) if config != told[0]), None)
     if other:
-        raise BackboneError(f"{home}: expected one scheduler, got {found[0]} and {other}, which differ; "
-                            "take one of them away")
+        raise BackboneError(
+            f"{home}: expected one scheduler, got {found[0]} and {other}, which differ; take one of them away"
+        )
     if not found and (index.get("scheduler") or (home / "scheduler").is_dir()):
-        raise BackboneError(f"{home}: expected scheduler/{name}, found none, and without it the schedule "
-                            "would only be assumed; fetch the whole model")
+        raise BackboneError(
+            f"{home}: expected scheduler/{name}, found none, and without it the schedule "
+            "would only be assumed; fetch the whole model"
+        )
     return found[0] if found else None
 
 
 def _is_pipeline(home: Path, unet: Path) -> bool:
-    return bool((home / "model_index.json").is_file() or NET.match(unet.name)
-                or (home / "scheduler" / "scheduler_config.json").is_file())
+    return bool(
+        (home / "model_index.json").is_file()
+        or NET.match(unet.name)
+        or (home / "scheduler" / "scheduler_config.json").is_file()
+    )
 
 
 def _instead(path: Path) -> str:
@@ -171,8 +208,11 @@ def _instead(path: Path) -> str:
     files = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
     folders = _folders(path)
     weights = [file for file in files if _is_weights(file)]
-    models = [p for p in folders if (p / "model_index.json").is_file() or (p / "config.json").is_file()
-              or (p / "unet" / "config.json").is_file()]
+    models = [
+        p
+        for p in folders
+        if (p / "model_index.json").is_file() or (p / "config.json").is_file() or (p / "unet" / "config.json").is_file()
+    ]
     snapshots = _folders(path / "snapshots") if (path / "snapshots").is_dir() else []
     if snapshots:
         return f"a model in the Hub's cache; name the snapshot: {snapshots[-1]}"

@@ -11,17 +11,29 @@ from hsx.checkpoints.contents import Setting
 from hsx.errors import BackboneError
 
 # The names of settings, the option that each is, and how its values are called there.
-PREDICTS = {"eps": "epsilon", "noise": "epsilon", "x0": "sample", "v": "v_prediction", "pred_noise": "epsilon",
-            "pred_x0": "sample", "pred_v": "v_prediction"}
+PREDICTS = {
+    "eps": "epsilon",
+    "noise": "epsilon",
+    "x0": "sample",
+    "v": "v_prediction",
+    "pred_noise": "epsilon",
+    "pred_x0": "sample",
+    "pred_v": "v_prediction",
+}
 SCHEDULES = {"squaredcos_cap_v2": "cosine"}
 SAYS: dict[str, tuple[str, dict[Any, Any]]] = {
-    "prediction_type": ("prediction_type", PREDICTS), "parameterization": ("prediction_type", PREDICTS),
+    "prediction_type": ("prediction_type", PREDICTS),
+    "parameterization": ("prediction_type", PREDICTS),
     "objective": ("prediction_type", PREDICTS),
     "predict_xstart": ("prediction_type", {True: "sample", False: "epsilon"}),
-    "noise_schedule": ("schedule", SCHEDULES), "beta_schedule": ("schedule", SCHEDULES),
-    "num_train_timesteps": ("num_train_timesteps", {}), "diffusion_steps": ("num_train_timesteps", {}),
-    "num_diffusion_timesteps": ("num_train_timesteps", {}), "timesteps": ("num_train_timesteps", {}),
-    "ddpm_beta_schedule": ("schedule", SCHEDULES), "ddpm_num_steps": ("num_train_timesteps", {}),  # diffusers' script
+    "noise_schedule": ("schedule", SCHEDULES),
+    "beta_schedule": ("schedule", SCHEDULES),
+    "num_train_timesteps": ("num_train_timesteps", {}),
+    "diffusion_steps": ("num_train_timesteps", {}),
+    "num_diffusion_timesteps": ("num_train_timesteps", {}),
+    "timesteps": ("num_train_timesteps", {}),
+    "ddpm_beta_schedule": ("schedule", SCHEDULES),
+    "ddpm_num_steps": ("num_train_timesteps", {}),  # diffusers' script
     "rescale_timesteps": ("rescale_timesteps", {}),
 }
 Sayings = list[tuple[str, str, Any]]
@@ -62,5 +74,7 @@ def check_sayings(path: Path, said: Sayings, facts: dict[str, Fact]) -> None:
         if option == "rescale_timesteps" and steps and steps.value == 1000:  # which changes nothing
             continue
         if fact and fact.origin.startswith("assumed") and fact.value != value:
-            raise BackboneError(f"{path}: expected the option {option}, of which {fact.value} would be assumed, "
-                                f"because the file's setting {where} says {value}; give it")
+            raise BackboneError(
+                f"{path}: expected the option {option}, of which {fact.value} would be assumed, "
+                f"because the file's setting {where} says {value}; give it"
+            )

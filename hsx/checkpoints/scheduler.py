@@ -34,48 +34,103 @@ from hsx.errors import BackboneError, HsxError
 from hsx.schedule import NoiseSchedule
 
 BETAS = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas")  # what makes a schedule
-DEFAULTS = {"num_train_timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02, "beta_schedule": "linear",
-            "trained_betas": None, "prediction_type": "epsilon"}
+DEFAULTS = {
+    "num_train_timesteps": 1000,
+    "beta_start": 1e-4,
+    "beta_end": 0.02,
+    "beta_schedule": "linear",
+    "trained_betas": None,
+    "prediction_type": "epsilon",
+}
 BETWEEN = ("linear", "scaled_linear", "sigmoid")  # schedules that run from beta_start to beta_end
 SMALLER = {"beta_start": 0.00085, "beta_end": 0.012}  # the defaults of the classes from k-diffusion
 
 # Classes that are built from the betas of a discrete diffusion, with the defaults that differ.
 UNDERSTOOD: dict[str, dict[str, Any]] = {
-    "DDPMScheduler": {}, "DDPMParallelScheduler": {}, "DDIMScheduler": {}, "DDIMParallelScheduler": {},
-    "DDIMInverseScheduler": {}, "PNDMScheduler": {}, "DPMSolverMultistepScheduler": {},
-    "DPMSolverMultistepInverseScheduler": {}, "DPMSolverSinglestepScheduler": {}, "DPMSolverSDEScheduler": SMALLER,
-    "DEISMultistepScheduler": {}, "UniPCMultistepScheduler": {}, "SASolverScheduler": {}, "EulerDiscreteScheduler": {},
-    "EulerAncestralDiscreteScheduler": {}, "HeunDiscreteScheduler": SMALLER, "KDPM2DiscreteScheduler": SMALLER,
-    "KDPM2AncestralDiscreteScheduler": SMALLER, "LMSDiscreteScheduler": {},
+    "DDPMScheduler": {},
+    "DDPMParallelScheduler": {},
+    "DDIMScheduler": {},
+    "DDIMParallelScheduler": {},
+    "DDIMInverseScheduler": {},
+    "PNDMScheduler": {},
+    "DPMSolverMultistepScheduler": {},
+    "DPMSolverMultistepInverseScheduler": {},
+    "DPMSolverSinglestepScheduler": {},
+    "DPMSolverSDEScheduler": SMALLER,
+    "DEISMultistepScheduler": {},
+    "UniPCMultistepScheduler": {},
+    "SASolverScheduler": {},
+    "EulerDiscreteScheduler": {},
+    "EulerAncestralDiscreteScheduler": {},
+    "HeunDiscreteScheduler": SMALLER,
+    "KDPM2DiscreteScheduler": SMALLER,
+    "KDPM2AncestralDiscreteScheduler": SMALLER,
+    "LMSDiscreteScheduler": {},
 }
 
 # Of other worlds, by the beginning of their names: what their networks are.
 FOREIGN = {
-    "CMStochasticIterative": "a consistency model", "LCM": "a consistency model", "TCD": "a consistency model",
-    "SCM": "a consistency model", "FlowMatch": "a flow-matching model", "FlowMap": "a flow-matching model",
-    "Piflow": "a flow-matching model", "Helios": "a flow-matching model", "LTX": "a flow-matching model",
-    "MiniMax": "a flow-matching model", "EDM": "a model of EDM's continuous noise levels",
-    "CosineDPMSolver": "a model of EDM's continuous noise levels", "ScoreSdeVe": "a variance-exploding model",
-    "KarrasVe": "a variance-exploding model", "ScoreSdeVp": "a model of continuous time",
-    "IPNDM": "a model of continuous time", "DDPMWuerstchen": "a model of continuous time",
-    "VQDiffusion": "a model of tokens", "Amused": "a model of tokens", "BlockRefinement": "a model of tokens",
-    "DiscreteDDIM": "a model of tokens", "EntropyBound": "a model of tokens", "CogVideoX": "a video model",
-    "UnCLIP": "a prior or upsampler of unCLIP", "RePaint": "a sampler for inpainting",
-    "ConsistencyDecoder": "a decoder of latents", "RFD4": "a model of proteins",
+    "CMStochasticIterative": "a consistency model",
+    "LCM": "a consistency model",
+    "TCD": "a consistency model",
+    "SCM": "a consistency model",
+    "FlowMatch": "a flow-matching model",
+    "FlowMap": "a flow-matching model",
+    "Piflow": "a flow-matching model",
+    "Helios": "a flow-matching model",
+    "LTX": "a flow-matching model",
+    "MiniMax": "a flow-matching model",
+    "EDM": "a model of EDM's continuous noise levels",
+    "CosineDPMSolver": "a model of EDM's continuous noise levels",
+    "ScoreSdeVe": "a variance-exploding model",
+    "KarrasVe": "a variance-exploding model",
+    "ScoreSdeVp": "a model of continuous time",
+    "IPNDM": "a model of continuous time",
+    "DDPMWuerstchen": "a model of continuous time",
+    "VQDiffusion": "a model of tokens",
+    "Amused": "a model of tokens",
+    "BlockRefinement": "a model of tokens",
+    "DiscreteDDIM": "a model of tokens",
+    "EntropyBound": "a model of tokens",
+    "CogVideoX": "a video model",
+    "UnCLIP": "a prior or upsampler of unCLIP",
+    "RePaint": "a sampler for inpainting",
+    "ConsistencyDecoder": "a decoder of latents",
+    "RFD4": "a model of proteins",
 }
 
 SAMPLING = "how diffusers samples; hsx steps by its own timesteps and DDIM's rule"
 SOLVER = "a solver's bookkeeping of diffusers' own sampling"
 IGNORED = {
-    "set_alpha_to_one": SAMPLING, "set_alpha_to_zero": SAMPLING, "steps_offset": SAMPLING, "timestep_spacing": SAMPLING,
-    "skip_prk_steps": SAMPLING, "final_sigmas_type": SAMPLING, "interpolation_type": SAMPLING,
-    "noise_sampler_seed": SAMPLING, "use_karras_sigmas": SAMPLING, "use_exponential_sigmas": SAMPLING,
-    "use_beta_sigmas": SAMPLING, "use_lu_lambdas": SAMPLING, "sigma_min": SAMPLING, "sigma_max": SAMPLING,
-    "lambda_min_clipped": SAMPLING, "solver_order": SOLVER, "solver_type": SOLVER, "solver_p": SOLVER,
-    "algorithm_type": SOLVER, "lower_order_final": SOLVER, "euler_at_final": SOLVER, "predict_x0": SOLVER,
-    "disable_corrector": SOLVER, "predictor_order": SOLVER, "corrector_order": SOLVER, "tau_func": SOLVER,
+    "set_alpha_to_one": SAMPLING,
+    "set_alpha_to_zero": SAMPLING,
+    "steps_offset": SAMPLING,
+    "timestep_spacing": SAMPLING,
+    "skip_prk_steps": SAMPLING,
+    "final_sigmas_type": SAMPLING,
+    "interpolation_type": SAMPLING,
+    "noise_sampler_seed": SAMPLING,
+    "use_karras_sigmas": SAMPLING,
+    "use_exponential_sigmas": SAMPLING,
+    "use_beta_sigmas": SAMPLING,
+    "use_lu_lambdas": SAMPLING,
+    "sigma_min": SAMPLING,
+    "sigma_max": SAMPLING,
+    "lambda_min_clipped": SAMPLING,
+    "solver_order": SOLVER,
+    "solver_type": SOLVER,
+    "solver_p": SOLVER,
+    "algorithm_type": SOLVER,
+    "lower_order_final": SOLVER,
+    "euler_at_final": SOLVER,
+    "predict_x0": SOLVER,
+    "disable_corrector": SOLVER,
+    "predictor_order": SOLVER,
+    "corrector_order": SOLVER,
+    "tau_func": SOLVER,
     "thresholding": "clips the predicted x_0 of diffusers' own sampling; hsx keeps x_0 as the network has it",
-    "dynamic_thresholding_ratio": "belongs to thresholding", "sample_max_value": "belongs to thresholding",
+    "dynamic_thresholding_ratio": "belongs to thresholding",
+    "sample_max_value": "belongs to thresholding",
     "flow_shift": "has no effect without use_flow_sigmas, which is refused",
     "time_shift_type": "has no effect without use_dynamic_shifting, which is refused",
     "tensor_format": "numpy or torch, in diffusers before 0.3",
@@ -85,19 +140,30 @@ RULES: dict[str, Rule] = {
     "num_train_timesteps": whole(1, MOST["num_train_timesteps"]),
     "beta_start": number(0, 1),
     "beta_end": number(0, 1),
-    "beta_schedule": one_of("linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid", "laplace", "exp",
-                            remedy="write the betas out as trained_betas"),
+    "beta_schedule": one_of(
+        "linear",
+        "scaled_linear",
+        "squaredcos_cap_v2",
+        "sigmoid",
+        "laplace",
+        "exp",
+        remedy="write the betas out as trained_betas",
+    ),
     "trained_betas": or_null(several(number(0, 1))),
     "prediction_type": one_of("epsilon", "v_prediction", "sample", remedy="use a model that predicts one of them"),
     "rescale_betas_zero_snr": only(
-        False, remedy="at its last timestep alpha-bar is 0, where x_0 = (x - sqrt(1 - a) eps) / sqrt(a) has no value: "
-                      "use a model without, or give betas below 1 as the option schedule"),
-    "use_flow_sigmas": only(False, remedy=FLOW), "use_dynamic_shifting": only(False, remedy=FLOW),
+        False,
+        remedy="at its last timestep alpha-bar is 0, where x_0 = (x - sqrt(1 - a) eps) / sqrt(a) has no value: "
+        "use a model without, or give betas below 1 as the option schedule",
+    ),
+    "use_flow_sigmas": only(False, remedy=FLOW),
+    "use_dynamic_shifting": only(False, remedy=FLOW),
     "shift_terminal": only(None, remedy=FLOW),
     "timestep_type": only("discrete", remedy="use a model that is given whole timesteps"),
     "predict_epsilon": only(True, remedy="write prediction_type sample in its place"),
-    "variance_type": or_null(one_of("fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned",
-                                    "learned_range")),
+    "variance_type": or_null(
+        one_of("fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range")
+    ),
     "clip_sample": flag(),
     "clip_sample_range": number(0, math.inf),
 }
@@ -134,10 +200,15 @@ def read_scheduler(file: Path | None, options: Options, out_channels: int) -> Sc
         _contradictions(file, kept, out_channels)
         count = given.get("num_train_timesteps")
         if count not in (None, config.get("num_train_timesteps")) and "schedule" not in given:
-            raise BackboneError(f"{file}: num_train_timesteps: expected it with the option schedule, got {count} "
-                                "alone, and the betas here are for another number; give schedule too")
-    told: dict[str, Any] = DEFAULTS | UNDERSTOOD.get(config.get("_class_name", ""), {}) | {
-        name: value for name, value in (*kept.items(), *given.items()) if name in DEFAULTS}
+            raise BackboneError(
+                f"{file}: num_train_timesteps: expected it with the option schedule, got {count} "
+                "alone, and the betas here are for another number; give schedule too"
+            )
+    told: dict[str, Any] = (
+        DEFAULTS
+        | UNDERSTOOD.get(config.get("_class_name", ""), {})
+        | {name: value for name, value in (*kept.items(), *given.items()) if name in DEFAULTS}
+    )
     if "schedule" in given:
         if isinstance(options.schedule, list) and "num_train_timesteps" not in given:
             told["num_train_timesteps"] = len(options.schedule)
@@ -146,9 +217,11 @@ def read_scheduler(file: Path | None, options: Options, out_channels: int) -> Sc
         schedule = _schedule(file, told) if file else NoiseSchedule.linear(told["num_train_timesteps"])
     ends = ("beta_start", "beta_end") if told["beta_schedule"] in BETWEEN else ()
     made = ("trained_betas",) if told["trained_betas"] is not None else ("beta_schedule", *ends)
-    values = {"schedule": (given.get("schedule", _kind(told)), made),
-              "num_train_timesteps": (len(schedule), ("num_train_timesteps",)),
-              "prediction_type": (told["prediction_type"], ("prediction_type",))}
+    values = {
+        "schedule": (given.get("schedule", _kind(told)), made),
+        "num_train_timesteps": (len(schedule), ("num_train_timesteps",)),
+        "prediction_type": (told["prediction_type"], ("prediction_type",)),
+    }
     facts = {fact: Fact(value, _origin(fact, made, config, given)) for fact, (value, made) in values.items()}
     return Scheduler(schedule, told["prediction_type"], facts, kept)
 
@@ -167,24 +240,32 @@ def understood(file: Path, name: Any) -> None:
         return
     told = shown(name)
     what = next((f", of {what}" for start, what in FOREIGN.items() if told.startswith(start)), ", unknown to hsx")
-    raise BackboneError(f"{file}: expected a scheduler with the betas of a discrete diffusion, such as DDPMScheduler, "
-                        f"got {told}{what}; use a DDPM, or name the scheduler of its training")
+    raise BackboneError(
+        f"{file}: expected a scheduler with the betas of a discrete diffusion, such as DDPMScheduler, "
+        f"got {told}{what}; use a DDPM, or name the scheduler of its training"
+    )
 
 
 def _contradictions(file: Path, config: dict[str, Any], out_channels: int) -> None:
     betas, count = config.get("trained_betas"), config.get("num_train_timesteps")
     if betas is not None and count is not None and len(betas) != count:
-        raise BackboneError(f"{file}: trained_betas: expected {count}, as many as num_train_timesteps, got "
-                            f"{len(betas)}; correct one of the two")
+        raise BackboneError(
+            f"{file}: trained_betas: expected {count}, as many as num_train_timesteps, got "
+            f"{len(betas)}; correct one of the two"
+        )
     variance = config.get("variance_type")
     if variance is not None and variance.startswith("learned") != (out_channels == 6):
         kind = "learned" if out_channels == 6 else "fixed"
-        raise BackboneError(f"{file}: variance_type: expected a {kind} one, as a network of {out_channels} output "
-                            f"channels has it, got {variance}; correct it")
+        raise BackboneError(
+            f"{file}: variance_type: expected a {kind} one, as a network of {out_channels} output "
+            f"channels has it, got {variance}; correct it"
+        )
     if config.get("clip_sample", True) and config.get("clip_sample_range", 1) != 1:
-        raise BackboneError(f"{file}: clip_sample_range: expected 1, as hsx's pictures are in [-1, 1], got "
-                            f"{shown(config['clip_sample_range'])}: the model's are in another range; correct "
-                            "it, or use another model")
+        raise BackboneError(
+            f"{file}: clip_sample_range: expected 1, as hsx's pictures are in [-1, 1], got "
+            f"{shown(config['clip_sample_range'])}: the model's are in another range; correct "
+            "it, or use another model"
+        )
 
 
 def _schedule(file: Path, told: dict[str, Any]) -> NoiseSchedule:

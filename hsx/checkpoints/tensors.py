@@ -34,31 +34,105 @@ NEW_PICKLE = re.compile(r"Unsupported operand (140|141|142|147|148|149|150)")  #
 
 # What the settings beside the weights are made of.  An empty object stands for each: none is imported or called.
 PLAIN = [
-    *(f"omegaconf.{name}" for name in (
-        "dictconfig.DictConfig", "listconfig.ListConfig", "base.ContainerMetadata", "base.Metadata", "base.SCMode",
-        "nodes.AnyNode", "nodes.StringNode", "nodes.IntegerNode", "nodes.FloatNode", "nodes.BooleanNode",
-        "nodes.BytesNode", "nodes.PathNode", "nodes.EnumNode", "nodes.InterpolationResultNode", "nodes.ValueNode")),
+    *(
+        f"omegaconf.{name}"
+        for name in (
+            "dictconfig.DictConfig",
+            "listconfig.ListConfig",
+            "base.ContainerMetadata",
+            "base.Metadata",
+            "base.SCMode",
+            "nodes.AnyNode",
+            "nodes.StringNode",
+            "nodes.IntegerNode",
+            "nodes.FloatNode",
+            "nodes.BooleanNode",
+            "nodes.BytesNode",
+            "nodes.PathNode",
+            "nodes.EnumNode",
+            "nodes.InterpolationResultNode",
+            "nodes.ValueNode",
+        )
+    ),
     *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
-    "numpy.core.numeric._frombuffer", "numpy._core.numeric._frombuffer", "numpy.dtype", "numpy.ndarray",
-    *(f"numpy.{name}" for name in ("bool_", "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
-                                   "uint64", "float16", "float32", "float64")),
-    *(f"numpy.dtypes.{name}DType" for name in ("Bool", "Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32",
-                                               "UInt64", "Float16", "Float32", "Float64", "Str", "Object")),
-    *(f"pathlib.{local}{name}" for local in ("", "_local.") for name in (
-        "Path", "PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")),
+    "numpy.core.numeric._frombuffer",
+    "numpy._core.numeric._frombuffer",
+    "numpy.dtype",
+    "numpy.ndarray",
+    *(
+        f"numpy.{name}"
+        for name in (
+            "bool_",
+            "bool",
+            "int8",
+            "int16",
+            "int32",
+            "int64",
+            "uint8",
+            "uint16",
+            "uint32",
+            "uint64",
+            "float16",
+            "float32",
+            "float64",
+        )
+    ),
+    *(
+        f"numpy.dtypes.{name}DType"
+        for name in (
+            "Bool",
+            "Int8",
+            "Int16",
+            "Int32",
+            "Int64",
+            "UInt8",
+            "UInt16",
+            "UInt32",
+            "UInt64",
+            "Float16",
+            "Float32",
+            "Float64",
+            "Str",
+            "Object",
+        )
+    ),
+    *(
+        f"pathlib.{local}{name}"
+        for local in ("", "_local.")
+        for name in ("Path", "PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")
+    ),
     *(f"datetime.{name}" for name in ("datetime", "date", "time", "timedelta", "timezone")),
-    "argparse.Namespace", "types.SimpleNamespace", "typing.Any", "uuid.UUID", "jsonargparse.Namespace",
+    "argparse.Namespace",
+    "types.SimpleNamespace",
+    "typing.Any",
+    "uuid.UUID",
+    "jsonargparse.Namespace",
     "jsonargparse._namespace.Namespace",
-    *(f"{lightning}.callbacks.{name}" for lightning in ("pytorch_lightning", "lightning.pytorch") for name in (
-        "model_checkpoint.ModelCheckpoint", "early_stopping.EarlyStopping", "lr_monitor.LearningRateMonitor",
-        "timer.Timer", "stochastic_weight_avg.StochasticWeightAveraging")),  # before 1.5 a class was a callback's key
-    *(f"builtins.{name}" for name in ("dict", "list", "tuple", "int", "float", "str", "bool", "object", "slice",
-                                      "range", "frozenset")),
+    *(
+        f"{lightning}.callbacks.{name}"
+        for lightning in ("pytorch_lightning", "lightning.pytorch")
+        for name in (
+            "model_checkpoint.ModelCheckpoint",
+            "early_stopping.EarlyStopping",
+            "lr_monitor.LearningRateMonitor",
+            "timer.Timer",
+            "stochastic_weight_avg.StochasticWeightAveraging",
+        )
+    ),  # before 1.5 a class was a callback's key
+    *(
+        f"builtins.{name}"
+        for name in ("dict", "list", "tuple", "int", "float", "str", "bool", "object", "slice", "range", "frozenset")
+    ),
 ]
 MAPPINGS = [
-    "collections.defaultdict", "lightning.fabric.utilities.data.AttributeDict", "easydict.EasyDict",
-    "lightning.pytorch.utilities.parsing.AttributeDict", "pytorch_lightning.utilities.parsing.AttributeDict",
-    "lightning_fabric.utilities.data.AttributeDict", "yacs.config.CfgNode", "addict.addict.Dict",
+    "collections.defaultdict",
+    "lightning.fabric.utilities.data.AttributeDict",
+    "easydict.EasyDict",
+    "lightning.pytorch.utilities.parsing.AttributeDict",
+    "pytorch_lightning.utilities.parsing.AttributeDict",
+    "lightning_fabric.utilities.data.AttributeDict",
+    "yacs.config.CfgNode",
+    "addict.addict.Dict",
     "ml_collections.config_dict.config_dict.ConfigDict",
 ]
 
@@ -142,27 +216,37 @@ def _loaded(path: Path) -> Any:
     except BackboneError:
         raise
     except SafetensorError:
-        raise BackboneError(f"{path}: expected a whole safetensors file, got one whose header does not fit what "
-                            "follows: it is cut short or damaged; fetch it again") from None
+        raise BackboneError(
+            f"{path}: expected a whole safetensors file, got one whose header does not fit what "
+            "follows: it is cut short or damaged; fetch it again"
+        ) from None
     except MemoryError:
-        raise BackboneError(f"{path}: expected a checkpoint that fits into memory, got one that does not; "
-                            "save its weights alone") from None
+        raise BackboneError(
+            f"{path}: expected a checkpoint that fits into memory, got one that does not; save its weights alone"
+        ) from None
     except Exception as error:  # torch's unpickler raises nearly anything on bytes that are no checkpoint
         blocked = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
         distributed = "torch.distributed.tensor" in str(error)
         dumped = kind == "pickle" and blocked and blocked[1].startswith("torch.")  # a state dict by pickle.dump
         if (blocked or distributed) and not dumped:
             name = blocked[1] if blocked else "torch.distributed.tensor.DTensor"
-            raise BackboneError(f"{path}: expected a checkpoint that holds only tensors, got one that is broken or "
-                                f"would run code (it names {name}); {ALONE}") from None
+            raise BackboneError(
+                f"{path}: expected a checkpoint that holds only tensors, got one that is broken or "
+                f"would run code (it names {name}); {ALONE}"
+            ) from None
         if kind == "pickle":
-            raise BackboneError(f"{path}: expected a checkpoint of safetensors or torch.save, got a plain pickle, "
-                                f"which may run code and is not opened; {ALONE}") from None
+            raise BackboneError(
+                f"{path}: expected a checkpoint of safetensors or torch.save, got a plain pickle, "
+                f"which may run code and is not opened; {ALONE}"
+            ) from None
         if NEW_PICKLE.search(str(error)):
-            raise BackboneError(f"{path}: expected a checkpoint of torch.save's own pickle protocol 2, got one of 4 or "
-                                "more, which is not read safely; save it again without pickle_protocol") from None
-        raise BackboneError(f"{path}: expected a whole checkpoint, got one of torch.save that is cut short or damaged; "
-                            "fetch it again") from None
+            raise BackboneError(
+                f"{path}: expected a checkpoint of torch.save's own pickle protocol 2, got one of 4 or "
+                "more, which is not read safely; save it again without pickle_protocol"
+            ) from None
+        raise BackboneError(
+            f"{path}: expected a whole checkpoint, got one of torch.save that is cut short or damaged; fetch it again"
+        ) from None
 
 
 def _check_torch(path: Path, version: str) -> None:
@@ -172,9 +256,11 @@ def _check_torch(path: Path, version: str) -> None:
     except InvalidVersion:
         safe = False
     if not safe:
-        raise BackboneError(f"{path}: expected torch 2.10 or later to read a pickle safely (CVE-2025-32434, "
-                            f"CVE-2026-24747), got torch {version}; upgrade torch, or convert the file to safetensors "
-                            "elsewhere")
+        raise BackboneError(
+            f"{path}: expected torch 2.10 or later to read a pickle safely (CVE-2025-32434, "
+            f"CVE-2026-24747), got torch {version}; upgrade torch, or convert the file to safetensors "
+            "elsewhere"
+        )
 
 
 def _real(path: Path, name: str, value: Tensor) -> Tensor:
@@ -183,8 +269,10 @@ def _real(path: Path, name: str, value: Tensor) -> Tensor:
     if value.is_meta:
         what = "no values (a tensor on the device meta)"
     elif not value.numel():
-        raise BackboneError(f"{path}: expected whole weights, got {name} without a number, of shape "
-                            f"{tuple(value.shape)}: they lie in other files (DeepSpeed ZeRO 3, FSDP); gather them")
+        raise BackboneError(
+            f"{path}: expected whole weights, got {name} without a number, of shape "
+            f"{tuple(value.shape)}: they lie in other files (DeepSpeed ZeRO 3, FSDP); gather them"
+        )
     elif value.layout != torch.strided or value.is_nested:
         what = f"a tensor that is not dense ({str(value.layout).removeprefix('torch.')})"
     elif value.is_floating_point() and not value.is_quantized:

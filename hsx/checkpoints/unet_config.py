@@ -32,9 +32,11 @@ PLAIN = "use a U-Net of DDPM's plain blocks"
 DOWN = ("DownBlock2D", "AttnDownBlock2D", "ResnetDownsampleBlock2D")
 UP = ("UpBlock2D", "AttnUpBlock2D", "ResnetUpsampleBlock2D")
 RULES: dict[str, Rule] = {
-    "sample_size": Rule(f"the side of square pictures, 1 to {MOST['image_size']}, or null",
-                        lambda v: v is None or _side(v) is not None,
-                        "hsx takes square pictures: use a model of them"),
+    "sample_size": Rule(
+        f"the side of square pictures, 1 to {MOST['image_size']}, or null",
+        lambda v: v is None or _side(v) is not None,
+        "hsx takes square pictures: use a model of them",
+    ),
     "in_channels": only(3, remedy="use a pixel-space RGB model"),
     "out_channels": only(3, 6, remedy="use a model that predicts 3 channels, or 6 with its variance"),
     "center_input_sample": flag(),
@@ -64,23 +66,55 @@ RULES: dict[str, Rule] = {
     "num_train_timesteps": or_null(whole(1, 10_000_000)),  # of a learned time embedding, which is refused
 }
 EMA = "how the weights were averaged in training, a note of diffusers' EMAModel"
-IGNORED = {name: EMA for name in ("decay", "min_decay", "optimization_step", "update_after_step", "use_ema_warmup",
-                                  "inv_gamma", "power", "collected_params")}
-DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(UNet2DModel.__init__).parameters.items()
-            if name in RULES}
+IGNORED = {
+    name: EMA
+    for name in (
+        "decay",
+        "min_decay",
+        "optimization_step",
+        "update_after_step",
+        "use_ema_warmup",
+        "inv_gamma",
+        "power",
+        "collected_params",
+    )
+}
+DEFAULTS = {
+    name: parameter.default
+    for name, parameter in inspect.signature(UNet2DModel.__init__).parameters.items()
+    if name in RULES
+}
 
 # What changes the output and no shape tells: where a config leaves one out, the class's default is only assumed.
-TACIT = ("center_input_sample", "freq_shift", "flip_sin_to_cos", "mid_block_scale_factor", "downsample_padding",
-         "act_fn", "attention_head_dim", "norm_num_groups", "norm_eps")
+TACIT = (
+    "center_input_sample",
+    "freq_shift",
+    "flip_sin_to_cos",
+    "mid_block_scale_factor",
+    "downsample_padding",
+    "act_fn",
+    "attention_head_dim",
+    "norm_num_groups",
+    "norm_eps",
+)
 
 OTHERS = {
-    "UNet2DConditionModel": "a U-Net that is steered by a text, mostly of latents", "VQModel": "an autoencoder",
-    "AutoencoderKL": "an autoencoder", "AutoencoderTiny": "an autoencoder", "AsymmetricAutoencoderKL": "an autoencoder",
-    "AutoencoderDC": "an autoencoder", "ConsistencyDecoderVAE": "an autoencoder", "ControlNetModel": "a ControlNet",
-    "DiTTransformer2DModel": "a transformer", "Transformer2DModel": "a transformer", "UViTModel": "a transformer",
+    "UNet2DConditionModel": "a U-Net that is steered by a text, mostly of latents",
+    "VQModel": "an autoencoder",
+    "AutoencoderKL": "an autoencoder",
+    "AutoencoderTiny": "an autoencoder",
+    "AsymmetricAutoencoderKL": "an autoencoder",
+    "AutoencoderDC": "an autoencoder",
+    "ConsistencyDecoderVAE": "an autoencoder",
+    "ControlNetModel": "a ControlNet",
+    "DiTTransformer2DModel": "a transformer",
+    "Transformer2DModel": "a transformer",
+    "UViTModel": "a transformer",
     "UNet1DModel": "a U-Net of sounds or paths",
-    "UNet3DConditionModel": "a U-Net of videos", "UNetMotionModel": "a U-Net of videos",
-    "UNetSpatioTemporalConditionModel": "a U-Net of videos", "PriorTransformer": "a prior of embeddings",
+    "UNet3DConditionModel": "a U-Net of videos",
+    "UNetMotionModel": "a U-Net of videos",
+    "UNetSpatioTemporalConditionModel": "a U-Net of videos",
+    "PriorTransformer": "a prior of embeddings",
 }
 
 
@@ -94,8 +128,10 @@ def read_unet_config(file: Path, options: Options) -> tuple[dict[str, Any], dict
     name = config.get("_class_name")
     if name != "UNet2DModel":
         what = OTHERS.get(name) if isinstance(name, str) else None
-        raise BackboneError(f"{file}: expected a UNet2DModel, got {shown(name)}{f', {what}' if what else ''}; "
-                            "give an unconditional pixel-space diffusion model")
+        raise BackboneError(
+            f"{file}: expected a UNet2DModel, got {shown(name)}{f', {what}' if what else ''}; "
+            "give an unconditional pixel-space diffusion model"
+        )
     return checked(file, config, options)
 
 
@@ -104,8 +140,11 @@ def checked(file: Path, config: dict[str, Any], options: Options) -> tuple[dict[
     if options.image_size is not None:
         config = config | {"sample_size": options.image_size}
     check(file, config, RULES, IGNORED)
-    whole_config = {name: tuple(value) if isinstance(value, list) else value
-                    for name, value in (DEFAULTS | config).items() if name in RULES}
+    whole_config = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in (DEFAULTS | config).items()
+        if name in RULES
+    }
     whole_config["sample_size"] = _side(whole_config["sample_size"])
     _agree(file, whole_config)
     facts = {
@@ -113,8 +152,9 @@ def checked(file: Path, config: dict[str, Any], options: Options) -> tuple[dict[
         "layers": Fact(whole_config["layers_per_block"], _origin("layers_per_block", config)),
         "image_size": Fact(whole_config["sample_size"], "given" if options.image_size else "read"),
     }
-    return whole_config, facts | {name: Fact(whole_config[name], _origin(name, config))
-                                  for name in TACIT if name not in config}
+    return whole_config, facts | {
+        name: Fact(whole_config[name], _origin(name, config)) for name in TACIT if name not in config
+    }
 
 
 def _origin(name: str, config: dict[str, Any]) -> str:
@@ -136,15 +176,22 @@ def _agree(file: Path, config: dict[str, Any]) -> None:
         raise BackboneError(f"{file}: expected as many block types as widths, got {told}; correct it")
     uneven = next((width for width in widths if width % groups), None)
     if uneven:
-        raise BackboneError(f"{file}: norm_num_groups: expected a divisor of all widths, got {groups} for {uneven} "
-                            "channels; correct it")
+        raise BackboneError(
+            f"{file}: norm_num_groups: expected a divisor of all widths, got {groups} for {uneven} channels; correct it"
+        )
     middle = config["attn_norm_num_groups"]
     if middle and widths[-1] % middle:
-        raise BackboneError(f"{file}: attn_norm_num_groups: expected a divisor of {widths[-1]}, got {middle}; correct "
-                            "it")
-    attending = [w for w, down, up in zip(widths, config["down_block_types"], reversed(config["up_block_types"]),
-                                          strict=True) if "Attn" in down or "Attn" in up]
+        raise BackboneError(
+            f"{file}: attn_norm_num_groups: expected a divisor of {widths[-1]}, got {middle}; correct it"
+        )
+    attending = [
+        w
+        for w, down, up in zip(widths, config["down_block_types"], reversed(config["up_block_types"]), strict=True)
+        if "Attn" in down or "Attn" in up
+    ]
     narrow = min([*attending, *[widths[-1]] * config["add_attention"]], default=None)
     if config["attention_head_dim"] and narrow and config["attention_head_dim"] > narrow:
-        raise BackboneError(f"{file}: attention_head_dim: expected at most {narrow}, the width of an attention layer, "
-                            f"got {config['attention_head_dim']}; correct it")
+        raise BackboneError(
+            f"{file}: attention_head_dim: expected at most {narrow}, the width of an attention layer, "
+            f"got {config['attention_head_dim']}; correct it"
+        )

@@ -17,8 +17,16 @@ NAME = re.compile(r"(?P<base>.+?)(?:-(?P<part>\d{5})-of-(?P<parts>\d{5}))?\.(?P<
 INDEX = re.compile(r"(?P<base>.+)\.(?P<kind>safetensors|bin)\.index(?:\.(?P<variant>[\w-]+))?\.json$")
 USUAL = "diffusion_pytorch_model"
 BESIDE = re.compile(r"(optimizer|scheduler|random_states|scaler|sampler|training_args|rng_state|pytorch_lora)", re.I)
-OTHER = {".msgpack": "Flax", ".onnx": "ONNX", ".xml": "OpenVINO", ".h5": "TensorFlow", ".tflite": "TensorFlow",
-         ".ckpt.index": "TensorFlow", ".gguf": "GGUF", ".mlmodel": "Core ML"}
+OTHER = {
+    ".msgpack": "Flax",
+    ".onnx": "ONNX",
+    ".xml": "OpenVINO",
+    ".h5": "TensorFlow",
+    ".tflite": "TensorFlow",
+    ".ckpt.index": "TensorFlow",
+    ".gguf": "GGUF",
+    ".mlmodel": "Core ML",
+}
 
 
 class Candidate(NamedTuple):
@@ -60,20 +68,28 @@ def choose(folder: Path, named: Path | None = None) -> tuple[Candidate, list[str
     candidates = [*_indexed(files), *_unlisted(files)]
     if named is not None:
         found = [c for c in candidates if named.name in (c.name, *(f.name for f in c.files))]
-        candidates = found[:1] + [c for c in candidates if c not in found[:1]] if found else [
-            Candidate(named.name, (named,), False), *candidates]
+        candidates = (
+            found[:1] + [c for c in candidates if c not in found[:1]]
+            if found
+            else [Candidate(named.name, (named,), False), *candidates]
+        )
     else:
         candidates.sort(key=Candidate.rank)
         if len(candidates) > 1 and candidates[0].rank() == candidates[1].rank():
-            raise BackboneError(f"{folder}: expected one file of weights, got {candidates[0].name} and "
-                                f"{candidates[1].name}; name the one that is meant")
+            raise BackboneError(
+                f"{folder}: expected one file of weights, got {candidates[0].name} and "
+                f"{candidates[1].name}; name the one that is meant"
+            )
     if not candidates:
-        raise BackboneError(f"{folder}: expected {USUAL}.safetensors or .bin beside config.json, got "
-                            f"{_instead(files)}; fetch or save the model again")
+        raise BackboneError(
+            f"{folder}: expected {USUAL}.safetensors or .bin beside config.json, got "
+            f"{_instead(files)}; fetch or save the model again"
+        )
     used = {file.name for c in candidates for file in c.files}
     lora = [file.name for file in files if file.name.lower().startswith("pytorch_lora")]
-    stray = [file.name for file in files if NAME.match(file.name) and file.name not in used
-             and not BESIDE.match(file.name)]
+    stray = [
+        file.name for file in files if NAME.match(file.name) and file.name not in used and not BESIDE.match(file.name)
+    ]
     return candidates[0], [c.name for c in candidates[1:]] + stray + lora
 
 
@@ -88,19 +104,23 @@ def read(candidate: Candidate) -> tuple[dict[str, Tensor], str]:
     said = []
     for file in candidate.files:
         if not file.is_file():
-            raise BackboneError(f"{candidate.listing}: expected the shards that it lists, {file.name} is missing; "
-                                "fetch it too")
+            raise BackboneError(
+                f"{candidate.listing}: expected the shards that it lists, {file.name} is missing; fetch it too"
+            )
         inside, taken, *_ = read_tensors(file, None if len(candidate.files) > 1 else _is_unet)
         said += [taken.value] * (taken.value != "the only ones in the file")
         twice = next((name for name in inside if name in state), None)
         if twice:
-            raise BackboneError(f"{file}: expected tensors that no other shard has, got {twice} again; "
-                                "save the model again")
+            raise BackboneError(
+                f"{file}: expected tensors that no other shard has, got {twice} again; save the model again"
+            )
         state |= inside
     lost = next((name for name in listed or () if name not in state), None)
     if lost:
-        raise BackboneError(f"{candidate.listing}: expected the tensor {lost} in one of its shards, got none of that "
-                            "name; save the model again")
+        raise BackboneError(
+            f"{candidate.listing}: expected the tensor {lost} in one of its shards, got none of that "
+            "name; save the model again"
+        )
     return state, "; ".join(said)
 
 
@@ -111,8 +131,15 @@ def _is_unet(state: dict[str, Tensor]) -> bool:
 
 def other_formats(files: Iterable[Path]) -> str | None:
     """Weights of other libraries among some files, named."""
-    return next((f"{name} weights ({file.name})" for file in files for suffix, name in OTHER.items()
-                 if file.name.endswith(suffix)), None)
+    return next(
+        (
+            f"{name} weights ({file.name})"
+            for file in files
+            for suffix, name in OTHER.items()
+            if file.name.endswith(suffix)
+        ),
+        None,
+    )
 
 
 def _indexed(files: list[Path]) -> list[Candidate]:
@@ -120,8 +147,9 @@ def _indexed(files: list[Path]) -> list[Candidate]:
     for file in files:
         if INDEX.match(file.name):
             shards = sorted(set(_listed(file).values()))
-            found.append(Candidate(file.name, tuple(file.parent / name for name in shards),
-                                   file.name.startswith(USUAL), file))
+            found.append(
+                Candidate(file.name, tuple(file.parent / name for name in shards), file.name.startswith(USUAL), file)
+            )
     return found
 
 
@@ -129,13 +157,16 @@ def _listed(index: Path) -> dict[str, str]:
     """Which shard holds which tensor; names of shards are plain names beside the index."""
     weights = read_json(index).get("weight_map")
     if not isinstance(weights, dict) or not weights:
-        raise BackboneError(f"{index}: expected a weight_map of tensors and shards, got {shown(weights)}; "
-                            "save the model again")
+        raise BackboneError(
+            f"{index}: expected a weight_map of tensors and shards, got {shown(weights)}; save the model again"
+        )
     for tensor, shard in weights.items():
         matched = NAME.match(shard) if isinstance(shard, str) and Path(shard).name == shard else None
         if not matched or not matched["part"]:
-            raise BackboneError(f"{index}: expected shards such as {USUAL}-00001-of-00002.safetensors beside it, got "
-                                f"{shown(shard)} for {tensor}; save the model again")
+            raise BackboneError(
+                f"{index}: expected shards such as {USUAL}-00001-of-00002.safetensors beside it, got "
+                f"{shown(shard)} for {tensor}; save the model again"
+            )
     return weights
 
 

@@ -68,8 +68,7 @@ def choose(found: list[Found], recognises: Recognises | None) -> Taken:
 
 def _weights(state: State) -> State:
     """What is no buffer and no number beside the network."""
-    return {name: value for name, value in state.items()
-            if not is_buffer(name) and (value.ndim or "." in name)}
+    return {name: value for name, value in state.items() if not is_buffer(name) and (value.ndim or "." in name)}
 
 
 def _best(nets: list[Network]) -> Network:
@@ -78,8 +77,9 @@ def _best(nets: list[Network]) -> Network:
     first, *more = rank
     for other in more:
         if not _equal(first.state, other.state):
-            raise BackboneError(f"expected one network, or one averaged, got {' and '.join(map(str, rank[:4]))}, which "
-                                f"differ; {SAVE}")
+            raise BackboneError(
+                f"expected one network, or one averaged, got {' and '.join(map(str, rank[:4]))}, which differ; {SAVE}"
+            )
     raw = [net for net in nets if not net.averaged]
     if first.doubt and raw and not _equal(first.state, raw[0].state):
         raise BackboneError(f"expected averaged weights, got {first} with {first.doubt}, beside {raw[0]}; {SAVE}")
@@ -89,7 +89,8 @@ def _best(nets: list[Network]) -> Network:
 def _equal(one: State, other: State) -> bool:
     one, other = _weights(one), _weights(other)
     return one.keys() == other.keys() and all(
-        v.shape == other[n].shape and v.dtype == other[n].dtype and torch.equal(v, other[n]) for n, v in one.items())
+        v.shape == other[n].shape and v.dtype == other[n].dtype and torch.equal(v, other[n]) for n, v in one.items()
+    )
 
 
 def _check_names(averaged: Network, raw: Network) -> None:
@@ -100,26 +101,33 @@ def _check_names(averaged: Network, raw: Network) -> None:
     other = next((n for n in averaged.state if n in raw.state and averaged.state[n].shape != raw.state[n].shape), None)
     if other:
         one, two = (tuple(net.state[other].shape) for net in (averaged, raw))
-        raise BackboneError(f"expected averaged weights with the shapes of the raw ones, got {other} as {one} in "
-                            f"{averaged} and {two} in {raw}; {SAVE}")
+        raise BackboneError(
+            f"expected averaged weights with the shapes of the raw ones, got {other} as {one} in "
+            f"{averaged} and {two} in {raw}; {SAVE}"
+        )
     for name in (*sorted(its - mine), *sorted(mine - its)):
         who, whom = (averaged, raw) if name in its else (raw, averaged)
-        raise BackboneError(f"expected averaged weights with the names of the raw ones, got {name} in {whom} but not "
-                            f"in {who}; {SAVE}")
+        raise BackboneError(
+            f"expected averaged weights with the names of the raw ones, got {name} in {whom} but not in {who}; {SAVE}"
+        )
 
 
 def _rest(found: Found, rest: State, taken: Network) -> list[str]:
     """What else a state dict holds, named; averaged weights that are no network must not be passed over."""
     rest = {n: v for n, v in rest.items() if not is_buffer(n) and v.ndim}
     if found.averaged and rest and not taken.averaged:
-        raise BackboneError(f"expected averaged weights that fit the network {taken.label}, got "
-                            f"{'.'.join((*found.path, next(iter(rest))))}, which does not; {SAVE}")
+        raise BackboneError(
+            f"expected averaged weights that fit the network {taken.label}, got "
+            f"{'.'.join((*found.path, next(iter(rest))))}, which does not; {SAVE}"
+        )
     groups = by_first(rest)
     averaged = [f"{first}.{next(iter(group))}" for first, group in groups.items() if is_averaged((first,))]
     averaged += [n for n, v in rest.items() if "." not in n and is_averaged((n,)) and v.numel() > FEW]
     if averaged and not taken.averaged:
-        raise BackboneError(f"expected averaged weights that fit the network {taken.label}, got "
-                            f"{'.'.join((*found.path, averaged[0]))}, which does not; {SAVE}")
+        raise BackboneError(
+            f"expected averaged weights that fit the network {taken.label}, got "
+            f"{'.'.join((*found.path, averaged[0]))}, which does not; {SAVE}"
+        )
     names = [*groups, *(name for name in rest if "." not in name)]
     if not names:
         return []
@@ -140,9 +148,11 @@ def _unknown(named: list[Found], lists: list[Found]) -> Taken:
     """No network was recognised: the largest state dict, for what it is to be said, or for the option family."""
     whole = max(named, key=lambda f: (len(f.tensors) > 4, f.averaged, len(f.tensors)), default=None)
     if lists and (whole is None or len(whole.tensors) < len(lists[0].tensors) / 2):
-        raise BackboneError(f"expected tensors with names, got a list of {len(lists[0].tensors)}"
-                            f"{' in ' + '.'.join(lists[0].path) if lists[0].path else ''} without the network's own "
-                            "state_dict, which would name them; copy them into the network and save its state_dict")
+        raise BackboneError(
+            f"expected tensors with names, got a list of {len(lists[0].tensors)}"
+            f"{' in ' + '.'.join(lists[0].path) if lists[0].path else ''} without the network's own "
+            "state_dict, which would name them; copy them into the network and save its state_dict"
+        )
     if whole is None or not isinstance(whole.tensors, dict):
         raise BackboneError(f"expected a state dict of tensors, got none with a tensor in it; {SAVE}")
     state, path = whole.tensors, whole.path

@@ -85,8 +85,10 @@ def describe(backbone: Backbone) -> dict[str, Any]:
         "image_size": backbone.sample_size,
         "timesteps": len(backbone.schedule),
         "prediction_type": getattr(backbone, "prediction_type", "epsilon"),
-        "encode_macs": layout.encode_macs, "decode_macs": layout.decode_macs,
-        "bottleneck": layout.bottleneck, "h": list(layout.h),
+        "encode_macs": layout.encode_macs,
+        "decode_macs": layout.decode_macs,
+        "bottleneck": layout.bottleneck,
+        "h": list(layout.h),
         "skips": [{"module": name, "shape": list(shape)} for name, shape in layout.skips],
     }
 
@@ -99,8 +101,11 @@ def convert(argv: list[str]) -> int:
     """``hsx convert SOURCE FOLDER``: a checkpoint as a diffusers pipeline folder."""
     parser = _parser("convert", "Write a checkpoint as a folder that diffusers.DDPMPipeline and hsx open.")
     parser.add_argument("folder", type=str, help="where to: a new or empty folder")
-    parser.add_argument("--hsx-only", action="store_true",
-                        help="write what hsx alone reads, for a network that diffusers' configs cannot describe")
+    parser.add_argument(
+        "--hsx-only",
+        action="store_true",
+        help="write what hsx alone reads, for a network that diffusers' configs cannot describe",
+    )
     given = _parse(parser, argv)
     if "://" in given.folder or not given.folder.strip():
         raise HsxError(f"folder: expected a folder, got {json.dumps(public_url(given.folder))}; name one")

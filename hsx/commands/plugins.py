@@ -21,8 +21,12 @@ KINDS = ("schedule", "blend", "normalizer", "calibrator", "backbone", "metric")
 
 def plugins(argv: list[str]) -> int:
     """``hsx plugins [NAME]``: all strategies, backbone families and metrics, or the options of one; 1: some broken."""
-    parser = ArgumentParser("hsx plugins", description="All strategies, backbone families and metrics.",
-                            exit_on_error=False, allow_abbrev=False)
+    parser = ArgumentParser(
+        "hsx plugins",
+        description="All strategies, backbone families and metrics.",
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
     parser.add_argument("name", nargs="?", help="show the options of this one")
     parser.add_argument("--json", action="store_true", help="for programs")
     try:
@@ -39,12 +43,16 @@ def plugins(argv: list[str]) -> int:
     items = {item.name: item for item in registry.items}
     for broken in registry.broken:
         if given.name in (broken.plugin, broken.package) and given.name not in items:
-            print(json.dumps(vars(broken), indent=1) if given.json else
-                  f"{broken.plugin} is BROKEN ({broken.package} {broken.version}): {broken.cause}")
+            print(
+                json.dumps(vars(broken), indent=1)
+                if given.json
+                else f"{broken.plugin} is BROKEN ({broken.package} {broken.version}): {broken.cause}"
+            )
             return 1
     if given.name not in items:
-        raise HsxError(f"expected one of {', '.join(closest(given.name, list(items)))}, got {given.name}; "
-                       "see hsx plugins")
+        raise HsxError(
+            f"expected one of {', '.join(closest(given.name, list(items)))}, got {given.name}; see hsx plugins"
+        )
     about = details(items[given.name])
     print(json.dumps(about, indent=1)) if given.json else _page(about)
     return 0
@@ -54,8 +62,10 @@ def overview(registry: Registry) -> dict[str, Any]:
     """All that ``hsx plugins`` shows, as plain data."""
     items = sorted(registry.items, key=lambda item: KINDS.index(item.kind))
     return {
-        "plugins": [{"kind": item.kind, "name": item.name, "package": item.package, "version": item.version,
-                     "line": item.line} for item in items],
+        "plugins": [
+            {"kind": item.kind, "name": item.name, "package": item.package, "version": item.version, "line": item.line}
+            for item in items
+        ],
         "broken": [vars(broken) for broken in registry.broken],
         "disabled": registry.disabled,
     }
@@ -64,19 +74,30 @@ def overview(registry: Registry) -> dict[str, Any]:
 def details(item: Item) -> dict[str, Any]:
     """All that ``hsx plugins NAME`` shows, as plain data; an option without ``default`` must be given."""
     page = parse(inspect.getdoc(item.cls) or "")
-    told = {name: about for part in page.params for name in part.arg_name.split(", ")
-            for about in [" ".join((part.description or "").split())]}
+    told = {
+        name: about
+        for part in page.params
+        for name in part.arg_name.split(", ")
+        for about in [" ".join((part.description or "").split())]
+    }
     options = []
     for name, parameter in inspect.signature(item.cls).parameters.items():
-        kind = parameter.annotation if isinstance(parameter.annotation, str) else inspect.formatannotation(
-            parameter.annotation)
+        kind = (
+            parameter.annotation
+            if isinstance(parameter.annotation, str)
+            else inspect.formatannotation(parameter.annotation)
+        )
         option = {"name": name, "type": "" if parameter.annotation is parameter.empty else kind}
         if parameter.default is not parameter.empty:
             option["default"] = parameter.default
         options.append({**option, "about": told.get(name, "")})
     return {
-        "kind": item.kind, "name": item.name, "class_path": f"{item.cls.__module__}.{item.cls.__qualname__}",
-        "package": item.package, "version": item.version, "line": item.line,
+        "kind": item.kind,
+        "name": item.name,
+        "class_path": f"{item.cls.__module__}.{item.cls.__qualname__}",
+        "package": item.package,
+        "version": item.version,
+        "line": item.line,
         "description": "\n\n".join(" ".join(part.split()) for part in (page.long_description or "").split("\n\n")),
         "options": options,
     }
@@ -101,8 +122,10 @@ def _table(found: dict[str, Any]) -> None:
 def _page(about: dict[str, Any]) -> None:
     """One class with its options."""
     console = Console(highlight=False)
-    console.print(f"[bold]{about['name']}[/], a {about['kind']} of {about['package']} {about['version']} "
-                  f"({about['class_path']})\n")
+    console.print(
+        f"[bold]{about['name']}[/], a {about['kind']} of {about['package']} {about['version']} "
+        f"({about['class_path']})\n"
+    )
     for text in (about["line"], about["description"]):
         if text:
             console.print(escape(text) + "\n")

@@ -28,8 +28,12 @@ SAME = "byte-identical"
 
 def remake(argv: list[str]) -> int:
     """``hsx remake PICTURE …``: 0 if all are byte-identical, 1 if some are not, 2 if some could not be made."""
-    parser = Parser("hsx remake", description="Make pictures again from their records alone, and say whether they are "
-                    "byte-identical.  Exit code 1 if some are not, 2 if some could not be made.", allow_abbrev=False)
+    parser = Parser(
+        "hsx remake",
+        description="Make pictures again from their records alone, and say whether they are "
+        "byte-identical.  Exit code 1 if some are not, 2 if some could not be made.",
+        allow_abbrev=False,
+    )
     parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="that hsx made")
     for of in MOVED:
         parser.add_argument(f"--{of}", metavar="FILE_OR_FOLDER", help=f"where the {of} is by now, or its folder")

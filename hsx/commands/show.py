@@ -29,8 +29,12 @@ How a picture that hsx made was made.
 
 def _way(value: Any) -> bool:
     """Whether this says how something was computed: how many rows at once, and how many threads, if that is known."""
-    return isinstance(value, dict) and type(value.get("rows")) is int and 0 < value["rows"] < MOST and (
-        value.get("threads") is None or type(value["threads"]) is int and 0 < value["threads"] < MOST)
+    return (
+        isinstance(value, dict)
+        and type(value.get("rows")) is int
+        and 0 < value["rows"] < MOST
+        and (value.get("threads") is None or type(value["threads"]) is int and 0 < value["threads"] < MOST)
+    )
 
 
 def _text(value: Any) -> bool:
@@ -48,7 +52,8 @@ FULL: dict[str, Callable[[Any], bool]] = {  # what a record must hold, in which 
     "gamma": lambda value: value is None or type(value) in (int, float),
     **dict.fromkeys(("seed", "seed_everything"), lambda value: type(value) is int),
     "mask": lambda value: value is None or _text(value),
-    **dict.fromkeys(("name", "content", "style", "fingerprint", "settings_digest", "made"), _text)}
+    **dict.fromkeys(("name", "content", "style", "fingerprint", "settings_digest", "made"), _text),
+}
 
 
 def show(argv: list[str]) -> int:
@@ -65,8 +70,10 @@ def show(argv: list[str]) -> int:
     elif "--config" in argv:
         text = _yaml(config_of(paths[0]))
         if "${" in text:
-            raise HsxError(f"{paths[0]}: expected names that a config can hold, got one with ${{, which is looked up "
-                           "there; rename it, or take hsx remake")
+            raise HsxError(
+                f"{paths[0]}: expected names that a config can hold, got one with ${{, which is looked up "
+                "there; rename it, or take hsx remake"
+            )
         print(f"# Makes a picture again: hsx predict --config THIS_FILE\n{text}")
     else:
         print(_yaml(record))
@@ -100,8 +107,10 @@ def full_record(picture: str) -> dict[str, Any]:
     if "sheet" in record or wrong:
         older = f"one of hsx {record.get('hsx')} with no {wrong} that this hsx understands"
         found = "that of a contact sheet" if "sheet" in record else older
-        raise HsxError(f"{picture}: expected a record that makes a picture again, got {found}; name one of a run's "
-                       "pictures, or run its config.yaml again")
+        raise HsxError(
+            f"{picture}: expected a record that makes a picture again, got {found}; name one of a run's "
+            "pictures, or run its config.yaml again"
+        )
     return record
 
 
@@ -111,10 +120,17 @@ def config_of(picture: str) -> dict[str, Any]:
     row = {name: record[name] for name in ("content", "style", "mask", "gamma", "seed") if record.get(name) is not None}
     cpu = {"accelerator": "cpu"} if record["computed"].get("device") == "cpu" else {}
     return {
-        "seed_everything": record["seed_everything"], "output_dir": "outputs/remade", "model": record["model"],
-        "data": {"pairs": [{**row, "output": record["name"]}], **record["data"],
-                 "batch_size": record["computed"]["rows"]},
-        "store": record["store"], "trainer": {**record["trainer"], **cpu}}
+        "seed_everything": record["seed_everything"],
+        "output_dir": "outputs/remade",
+        "model": record["model"],
+        "data": {
+            "pairs": [{**row, "output": record["name"]}],
+            **record["data"],
+            "batch_size": record["computed"]["rows"],
+        },
+        "store": record["store"],
+        "trainer": {**record["trainer"], **cpu},
+    }
 
 
 def _yaml(value: dict[str, Any]) -> str:

@@ -29,10 +29,14 @@ def store(argv: list[str]) -> int:
     """``hsx store ls|prune|verify FOLDER``: list the trajectories, remove old ones, or check them; 1: some corrupt."""
     parser = Parser("hsx store", description="The trajectories that runs have kept in a folder.", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="ls|prune|verify")
-    about = {"ls": "list them, last used first", "prune": "remove those used longest ago",
-             "verify": "check each; exit code 1 if some are corrupt"}
-    parsers = {name: commands.add_parser(name, help=what, description=what, allow_abbrev=False)
-               for name, what in about.items()}
+    about = {
+        "ls": "list them, last used first",
+        "prune": "remove those used longest ago",
+        "verify": "check each; exit code 1 if some are corrupt",
+    }
+    parsers = {
+        name: commands.add_parser(name, help=what, description=what, allow_abbrev=False) for name, what in about.items()
+    }
     for each in parsers.values():
         each.add_argument("folder", help="a run's --store.path or --output_dir")
         each.add_argument("--json", action="store_true", help="for programs")
@@ -44,16 +48,31 @@ def store(argv: list[str]) -> int:
         given.folder = within  # of an output folder
     entries = sorted(Store(given.folder).entries(), key=lambda entry: -entry.used)
     if not entries:
-        found = ("a folder without any" if os.path.isdir(folder) else "a file" if os.path.exists(folder) else
-                 "no such folder")
-        raise HsxError(f"expected a folder with trajectories, got {given.folder} ({found}); name a run's --store.path "
-                       "or --output_dir")
+        found = (
+            "a folder without any"
+            if os.path.isdir(folder)
+            else "a file"
+            if os.path.exists(folder)
+            else "no such folder"
+        )
+        raise HsxError(
+            f"expected a folder with trajectories, got {given.folder} ({found}); name a run's --store.path "
+            "or --output_dir"
+        )
     return {"ls": _ls, "prune": _prune, "verify": _verify}[given.command](given, entries)
 
 
 def _ls(given: Namespace, entries: list[Entry]) -> int:
-    rows: list[dict[str, Any]] = [{"key": entry.key, "bytes": entry.bytes, "h": entry.has_h, "version": entry.version,
-             "used": datetime.fromtimestamp(entry.used).isoformat(" ", "seconds")} for entry in entries]
+    rows: list[dict[str, Any]] = [
+        {
+            "key": entry.key,
+            "bytes": entry.bytes,
+            "h": entry.has_h,
+            "version": entry.version,
+            "used": datetime.fromtimestamp(entry.used).isoformat(" ", "seconds"),
+        }
+        for entry in entries
+    ]
     if given.json:
         return _json({"trajectories": rows, **_total(entries)})
     table = Table("key", "size", "h", "last used", box=None, pad_edge=False)
@@ -86,14 +105,18 @@ def _verify(given: Namespace, entries: list[Entry]) -> int:
         except FileNotFoundError:
             pass  # removed by another process meanwhile
         except (OSError, StoreError) as error:
-            corrupt[entry.key] = str(error) if isinstance(error, StoreError) else (
-                f"{entry.path}: expected a trajectory, could not read it ({error.strerror}); take it away")
+            corrupt[entry.key] = (
+                str(error)
+                if isinstance(error, StoreError)
+                else (f"{entry.path}: expected a trajectory, could not read it ({error.strerror}); take it away")
+            )
             if given.delete:
                 remove(entry.path)
     code = 1 if corrupt else 0
     if given.json:
-        return _json({"checked": len(entries), "corrupt": corrupt, "other_versions": others,
-                      "deleted": given.delete}, code)
+        return _json(
+            {"checked": len(entries), "corrupt": corrupt, "other_versions": others, "deleted": given.delete}, code
+        )
     for reason in corrupt.values():
         print(reason)
     done = ", removed" if corrupt and given.delete else ""

@@ -48,8 +48,10 @@ def taken_out(argv: Sequence[str]) -> tuple[list[str], list[str]]:
             others.append(word)
     for module in trusted:
         if not module or not all(part.isidentifier() for part in module.split(".")):
-            raise HsxError(f"{FLAG}: expected modules of yours such as my_schedules, got '{module}'; their classes may "
-                           "then be named")
+            raise HsxError(
+                f"{FLAG}: expected modules of yours such as my_schedules, got '{module}'; their classes may "
+                "then be named"
+            )
     return trusted, others
 
 
@@ -64,10 +66,17 @@ def register(trusted: Sequence[str]) -> None:
         try:
             module = importlib.import_module(name)
         except Exception as error:  # whatever somebody's module raises
-            raise HsxError(f"{FLAG}: expected a module that can be imported, got {name} ({type(error).__name__}: "
-                           f"{first_line(error)}); mend it, or set PYTHONPATH") from None
-        Strategy.listed.update({f"{cls.__module__}.{cls.__qualname__}": cls for cls in vars(module).values()
-                                if isinstance(cls, type) and issubclass(cls, Strategy) and not inspect.isabstract(cls)})
+            raise HsxError(
+                f"{FLAG}: expected a module that can be imported, got {name} ({type(error).__name__}: "
+                f"{first_line(error)}); mend it, or set PYTHONPATH"
+            ) from None
+        Strategy.listed.update(
+            {
+                f"{cls.__module__}.{cls.__qualname__}": cls
+                for cls in vars(module).values()
+                if isinstance(cls, type) and issubclass(cls, Strategy) and not inspect.isabstract(cls)
+            }
+        )
 
 
 @contextmanager
@@ -78,13 +87,18 @@ def only_known_classes(trusted: Sequence[str]) -> Iterator[None]:
     for cls in [*plugins.load().of(*STRATEGIES).values(), *known]:
         parts = cls.__module__.split(".")
         homes = [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
-        allowed += [f"{home}.{cls.__name__}" for home in homes
-                    if getattr(sys.modules.get(home), cls.__name__, None) is cls]
+        allowed += [
+            f"{home}.{cls.__name__}" for home in homes if getattr(sys.modules.get(home), cls.__name__, None) is cls
+        ]
     _limit_aliases()
     OmegaConf.clear_resolver("oc.env")  # a config is no way to the environment, where secrets are
     jsonargparse.set_parsing_settings(
-        instantiate_subclass_spec_in_any=False, config_read_mode_urls_enabled=False,
-        config_read_mode_fsspec_enabled=False, import_path_denylist=["*"], import_path_allowlist=allowed)
+        instantiate_subclass_spec_in_any=False,
+        config_read_mode_urls_enabled=False,
+        config_read_mode_fsspec_enabled=False,
+        import_path_denylist=["*"],
+        import_path_allowlist=allowed,
+    )
     try:
         yield
     finally:

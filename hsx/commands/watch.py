@@ -115,8 +115,10 @@ def waiting_told(world_size: int, rank: int) -> Iterator[None]:
         if not type(error).__name__.startswith("Dist"):  # torch.distributed's
             raise
         host, port = _meeting_place()
-        raise HsxError(f"trainer: expected {world_size} processes to meet at {host}:{port}, got an error "
-                       f"({first_line(error)}); {_remedy()}") from None
+        raise HsxError(
+            f"trainer: expected {world_size} processes to meet at {host}:{port}, got an error "
+            f"({first_line(error)}); {_remedy()}"
+        ) from None
     finally:
         done.set()
 
@@ -155,11 +157,14 @@ def _meeting_place() -> tuple[str, str]:
 def _remedy() -> str:
     """How the others are started, as far as the environment tells."""
     if "SLURM_NTASKS" in os.environ:
-        return ("start one in each task with srun hsx predict …, or say --trainer.devices 1 --trainer.num_nodes 1 "
-                f"(SLURM_NTASKS is {os.environ['SLURM_NTASKS']})")
+        return (
+            "start one in each task with srun hsx predict …, or say --trainer.devices 1 --trainer.num_nodes 1 "
+            f"(SLURM_NTASKS is {os.environ['SLURM_NTASKS']})"
+        )
     return "start hsx predict on every node, with torchrun or srun, or say --trainer.devices 1 --trainer.num_nodes 1"
 
 
 if hasattr(os, "register_at_fork"):  # a worker's signals are not its parent's
-    os.register_at_fork(after_in_child=lambda: threading.current_thread() is threading.main_thread()
-                        and signal.set_wakeup_fd(-1))
+    os.register_at_fork(
+        after_in_child=lambda: threading.current_thread() is threading.main_thread() and signal.set_wakeup_fd(-1)
+    )

@@ -15,8 +15,12 @@ LARGEST = 16 << 20  # bytes of a profile; those of printers take a few MiB
 ROUNDING = 2  # of 255: a space that is nowhere further from sRGB is sRGB
 SPACES = {"L": ("GRAY", "RGB"), "I;16": ("GRAY", "RGB"), "RGB": ("RGB",), "CMYK": ("CMYK",), "LAB": ("Lab",)}
 ENDS: dict[str, tuple[Any, Any]] = {  # black and white
-    "L": (0, 255), "I;16": (0, 65535), "RGB": ((0,) * 3, (255,) * 3), "CMYK": ((255,) * 4, (0,) * 4),
-    "LAB": ((0, 128, 128), (255, 128, 128))}
+    "L": (0, 255),
+    "I;16": (0, 65535),
+    "RGB": ((0,) * 3, (255,) * 3),
+    "CMYK": ((255,) * 4, (0,) * 4),
+    "LAB": ((0, 128, 128), (255, 128, 128)),
+}
 CLASSES = {"link": "a device link", "nmcl": "a list of named colours", "abst": "an abstract profile"}
 GREYS = ("L", "I;16")
 Convert = Callable[[Image.Image], Image.Image]
@@ -73,9 +77,14 @@ def _conversion(profile: bytes, mode: str) -> Convert | None:
     taken = "RGB" if space == "RGB" else mode  # a grey picture may have a profile of RGB
     precise = Flags.NOOPTIMIZE if taken in (*GREYS, "LAB") else Flags.HIGHRESPRECALC
     try:
-        apply = ImageCms.buildTransform(opened, ImageCms.createProfile("sRGB"), taken, "RGB",
-                                        ImageCms.Intent.RELATIVE_COLORIMETRIC, precise | Flags.BLACKPOINTCOMPENSATION
-                                        ).apply
+        apply = ImageCms.buildTransform(
+            opened,
+            ImageCms.createProfile("sRGB"),
+            taken,
+            "RGB",
+            ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            precise | Flags.BLACKPOINTCOMPENSATION,
+        ).apply
     except ImageCms.PyCMSError:
         raise ProfileError("it is broken") from None
     black, white = (np.asarray(apply(Image.new(taken, (1, 1), colour))).mean() for colour in ENDS[taken])
@@ -100,8 +109,10 @@ def _opened(profile: bytes, mode: str) -> tuple[ImageCms.ImageCmsProfile, str]:
     try:
         opened = ImageCms.ImageCmsProfile(BytesIO(profile))
     except ImportError:
-        raise RuntimeError("it has a colour profile, and this Pillow was built without littlecms2, which applies it; "
-                           "install the Pillow of PyPI") from None
+        raise RuntimeError(
+            "it has a colour profile, and this Pillow was built without littlecms2, which applies it; "
+            "install the Pillow of PyPI"
+        ) from None
     except OSError:
         raise ProfileError("it is broken") from None
     space, device = opened.profile.xcolor_space.strip(), opened.profile.device_class
@@ -126,8 +137,11 @@ def _same(colours: np.ndarray, picture: Image.Image) -> bool:
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
     """L or I;16 as L."""
-    return picture if picture.mode == "L" else Image.fromarray(
-        (np.asarray(picture) * (255 / 65535)).round().astype(np.uint8))
+    return (
+        picture
+        if picture.mode == "L"
+        else Image.fromarray((np.asarray(picture) * (255 / 65535)).round().astype(np.uint8))
+    )
 
 
 def _lattice() -> Image.Image:

@@ -14,14 +14,27 @@ from hsx.io.colour import LARGEST
 
 GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N", "F")
 # CICP (ITU-T H.273), of PNG's cICP and AVIF's nclx: primaries with their white, and curves by number
-PRIMARIES = {1: (icc.SRGB, icc.D65), 2: (icc.SRGB, icc.D65), 5: ((0.64, 0.33, 0.29, 0.60, 0.15, 0.06), icc.D65),
-             6: ((0.63, 0.34, 0.31, 0.595, 0.155, 0.07), icc.D65), 7: ((0.63, 0.34, 0.31, 0.595, 0.155, 0.07), icc.D65),
-             9: ((0.708, 0.292, 0.170, 0.797, 0.131, 0.046), icc.D65),
-             11: ((0.68, 0.32, 0.265, 0.69, 0.15, 0.06), (0.314, 0.351)),
-             12: ((0.68, 0.32, 0.265, 0.69, 0.15, 0.06), icc.D65)}
+PRIMARIES = {
+    1: (icc.SRGB, icc.D65),
+    2: (icc.SRGB, icc.D65),
+    5: ((0.64, 0.33, 0.29, 0.60, 0.15, 0.06), icc.D65),
+    6: ((0.63, 0.34, 0.31, 0.595, 0.155, 0.07), icc.D65),
+    7: ((0.63, 0.34, 0.31, 0.595, 0.155, 0.07), icc.D65),
+    9: ((0.708, 0.292, 0.170, 0.797, 0.131, 0.046), icc.D65),
+    11: ((0.68, 0.32, 0.265, 0.69, 0.15, 0.06), (0.314, 0.351)),
+    12: ((0.68, 0.32, 0.265, 0.69, 0.15, 0.06), icc.D65),
+}
 CURVES: dict[int, Sequence[float]] = {  # those of television are shown with sRGB's, as browsers do
-    1: icc.SRGB_CURVE, 2: icc.SRGB_CURVE, 4: (2.2,), 5: (2.8,), 6: icc.SRGB_CURVE, 8: (1.0,), 13: icc.SRGB_CURVE,
-    14: icc.SRGB_CURVE, 15: icc.SRGB_CURVE}
+    1: icc.SRGB_CURVE,
+    2: icc.SRGB_CURVE,
+    4: (2.2,),
+    5: (2.8,),
+    6: icc.SRGB_CURVE,
+    8: (1.0,),
+    13: icc.SRGB_CURVE,
+    14: icc.SRGB_CURVE,
+    15: icc.SRGB_CURVE,
+}
 HDR = {16: "PQ", 18: "HLG"}
 
 
@@ -66,8 +79,10 @@ def _cicp(picture: Image.Image, primaries: int, curve: int, full: int = 1) -> by
     if curve in HDR:
         raise ValueError(f"it is of high dynamic range ({HDR[curve]}); save it as sRGB")
     if curve not in CURVES or primaries not in PRIMARIES or not full:
-        raise ValueError(f"its colours are coded as primaries {primaries}, curve {curve}"
-                         f"{'' if full else ', narrow range'} (CICP), which hsx does not know; save it as sRGB")
+        raise ValueError(
+            f"its colours are coded as primaries {primaries}, curve {curve}"
+            f"{'' if full else ', narrow range'} (CICP), which hsx does not know; save it as sRGB"
+        )
     return _made(picture, *PRIMARIES[primaries], CURVES[curve])
 
 
@@ -135,8 +150,10 @@ def _exif(picture: Image.Image) -> bytes | None:
         return None
     if space == 2 or index == "R03":
         return icc.profile(icc.ADOBE_RGB, icc.D65, (563 / 256,))
-    raise Doubt(f"EXIF says that its colours are {'uncalibrated' if space == 0xFFFF else f'of space {space}'}, and it "
-                "has no profile")
+    raise Doubt(
+        f"EXIF says that its colours are {'uncalibrated' if space == 0xFFFF else f'of space {space}'}, and it "
+        "has no profile"
+    )
 
 
 def _boxes(file: IO[bytes], end: int) -> Iterator[tuple[bytes, int]]:

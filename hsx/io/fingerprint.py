@@ -24,13 +24,31 @@ from torch import Tensor, nn
 
 TABLES = {*vars(nn.Module()), "_is_torch_compile", "_compile_kwargs"}  # torch's own, walked through below
 OF_A_BACKBONE = {
-    "facts", "family", "scheduler",  # where it comes from, and what hsx convert keeps of that; not what it computes
-    "encode", "decode",  # on an instance: the class's own, counted
+    "facts",
+    "family",
+    "scheduler",  # where it comes from, and what hsx convert keeps of that; not what it computes
+    "encode",
+    "decode",  # on an instance: the class's own, counted
 }
 OF_A_CONFIG = {"_class_name", "_diffusers_version", "_name_or_path", "_use_default_values"}  # of diffusers, likewise
 KNOWN = sys.stdlib_module_names | {"torch", "diffusers", "hsx"}  # told by name; the code of others is hashed
-VALUES = (bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset, Enum, Tensor, np.ndarray,
-          np.generic)
+VALUES = (
+    bool,
+    int,
+    float,
+    complex,
+    str,
+    bytes,
+    list,
+    tuple,
+    dict,
+    set,
+    frozenset,
+    Enum,
+    Tensor,
+    np.ndarray,
+    np.generic,
+)
 CODE = (FunctionType, property, cached_property, staticmethod, classmethod)
 
 
@@ -116,8 +134,9 @@ class _Walk:
             how = reduce(value) if reduce else value.__reduce_ex__(2)
         except Exception:  # a lock, a file: nothing that could be told
             return None
-        return self.plain([list(one) if isinstance(one, Iterator) else one for one in how] if isinstance(how, tuple)
-                          else how)
+        return self.plain(
+            [list(one) if isinstance(one, Iterator) else one for one in how] if isinstance(how, tuple) else how
+        )
 
     def _class(self, kind: type) -> Any:
         """By its name; one whose code a user may change, with that."""
@@ -140,14 +159,18 @@ class _Walk:
 
 def _attributes(value: Any) -> dict[str, Any]:
     """What an object holds, but for what torch keeps of a module and what is computed once and remembered."""
-    slots = {name for base in type(value).__mro__ for name in vars(base).get("__slots__", ())
-             if not name.startswith("__")}
+    slots = {
+        name for base in type(value).__mro__ for name in vars(base).get("__slots__", ()) if not name.startswith("__")
+    }
     held = {**{name: getattr(value, name) for name in slots if hasattr(value, name)}, **getattr(value, "__dict__", {})}
     left_out = TABLES if isinstance(value, nn.Module) else set()
     if hasattr(type(value), "fingerprint"):
         left_out = left_out | OF_A_BACKBONE
-    return {name: one for name, one in held.items() if name not in left_out
-            and not isinstance(inspect.getattr_static(type(value), name, None), cached_property)}
+    return {
+        name: one
+        for name, one in held.items()
+        if name not in left_out and not isinstance(inspect.getattr_static(type(value), name, None), cached_property)
+    }
 
 
 def _counts(name: str, value: Any) -> bool:

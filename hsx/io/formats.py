@@ -21,35 +21,103 @@ LEFT_OUT = {  # formats that Pillow opens and hsx does not, each with its reason
 }
 WITHIN = {"MPO": "JPEG"}  # suffixes of a format that another one's reader reads
 OTHERS = (  # suffixes of what may be meant as a picture and that Pillow does not read
-    ".heic", ".heif", ".hif", ".heics", ".jxl", ".jxr", ".wdp", ".exr", ".hdr", ".svg", ".svgz", ".pdf", ".ai", ".xcf",
-    ".kra", ".psb", ".djvu", ".fpx", ".mic", ".raw", ".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf",
-    ".sr2", ".orf", ".rw2", ".raf", ".pef", ".srw", ".3fr", ".iiq", ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm",
-    ".wmv", ".avif", ".webp", ".jp2")
+    ".heic",
+    ".heif",
+    ".hif",
+    ".heics",
+    ".jxl",
+    ".jxr",
+    ".wdp",
+    ".exr",
+    ".hdr",
+    ".svg",
+    ".svgz",
+    ".pdf",
+    ".ai",
+    ".xcf",
+    ".kra",
+    ".psb",
+    ".djvu",
+    ".fpx",
+    ".mic",
+    ".raw",
+    ".dng",
+    ".cr2",
+    ".cr3",
+    ".crw",
+    ".nef",
+    ".nrw",
+    ".arw",
+    ".srf",
+    ".sr2",
+    ".orf",
+    ".rw2",
+    ".raf",
+    ".pef",
+    ".srw",
+    ".3fr",
+    ".iiq",
+    ".mp4",
+    ".m4v",
+    ".mov",
+    ".avi",
+    ".mkv",
+    ".webm",
+    ".wmv",
+    ".avif",
+    ".webp",
+    ".jp2",
+)
 EVERYDAY = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000", "PSD")  # their first bytes leave no doubt
 SIGNATURES: tuple[tuple[int, bytes, str], ...] = (  # where in a file, which bytes, and what it then is
-    (0, b"%!", "PostScript, a program, which hsx does not run"), (0, b"\xc5\xd0\xd3\xc6", "PostScript, a program, "
-     "which hsx does not run"), (0, b"%PDF", "a PDF"), (0, b"\xd7\xcd\xc6\x9a", "a Windows metafile"),
-    (40, b" EMF", "a Windows metafile"), (8, b"heic", "a HEIC picture"),
-    (8, b"heix", "a HEIC picture"), (8, b"mif1", "a HEIF picture"), (8, b"crx ", "a camera's raw picture"),
-    (4, b"ftyp", "a film"), (0, b"\x00\x00\x01\xb3", "an MPEG film"), (0, b"\x00\x00\x01\xba", "an MPEG film"),
-    (0, b"\x1aE\xdf\xa3", "a film"), (0, b"\xff\x0a", "a JPEG XL picture"), (4, b"JXL ", "a JPEG XL picture"),
-    (0, b"v/1\x01", "an OpenEXR picture"), (0, b"#?R", "a Radiance HDR picture"), (0, b"II\xbc", "a JPEG XR picture"),
-    (0, b"gimp xcf", "a GIMP picture"), (0, b"8BPS\x00\x02", "a large Photoshop picture (PSB)"),
-    (0, b"FUJIFILM", "a camera's raw picture"), (0, b"IIU\x00", "a camera's raw picture"),
-    (0, b"IIR", "a camera's raw picture"), (0, b"\x89HDF", "an HDF5 file"), (0, b"GRIB", "a GRIB file"),
-    (0, b"BUFR", "a BUFR file"), (0, b"\xd0\xcf\x11\xe0", "an OLE container"), (0, b"PK\x03\x04", "a ZIP archive"),
-    (0, b"\x1f\x8b", "a gzip archive"), (0, b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
-    (0, b"<svg", "an SVG drawing"), (0, b"<?xml", "XML, perhaps an SVG drawing"), (0, b"<!doctype html", "a web page"),
-    (0, b"<html", "a web page"), (0, b"\x1c\x02", "an IPTC file"),
-    (0, b"\x1c\x03", "an IPTC file"))
+    (0, b"%!", "PostScript, a program, which hsx does not run"),
+    (0, b"\xc5\xd0\xd3\xc6", "PostScript, a program, which hsx does not run"),
+    (0, b"%PDF", "a PDF"),
+    (0, b"\xd7\xcd\xc6\x9a", "a Windows metafile"),
+    (40, b" EMF", "a Windows metafile"),
+    (8, b"heic", "a HEIC picture"),
+    (8, b"heix", "a HEIC picture"),
+    (8, b"mif1", "a HEIF picture"),
+    (8, b"crx ", "a camera's raw picture"),
+    (4, b"ftyp", "a film"),
+    (0, b"\x00\x00\x01\xb3", "an MPEG film"),
+    (0, b"\x00\x00\x01\xba", "an MPEG film"),
+    (0, b"\x1aE\xdf\xa3", "a film"),
+    (0, b"\xff\x0a", "a JPEG XL picture"),
+    (4, b"JXL ", "a JPEG XL picture"),
+    (0, b"v/1\x01", "an OpenEXR picture"),
+    (0, b"#?R", "a Radiance HDR picture"),
+    (0, b"II\xbc", "a JPEG XR picture"),
+    (0, b"gimp xcf", "a GIMP picture"),
+    (0, b"8BPS\x00\x02", "a large Photoshop picture (PSB)"),
+    (0, b"FUJIFILM", "a camera's raw picture"),
+    (0, b"IIU\x00", "a camera's raw picture"),
+    (0, b"IIR", "a camera's raw picture"),
+    (0, b"\x89HDF", "an HDF5 file"),
+    (0, b"GRIB", "a GRIB file"),
+    (0, b"BUFR", "a BUFR file"),
+    (0, b"\xd0\xcf\x11\xe0", "an OLE container"),
+    (0, b"PK\x03\x04", "a ZIP archive"),
+    (0, b"\x1f\x8b", "a gzip archive"),
+    (0, b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
+    (0, b"<svg", "an SVG drawing"),
+    (0, b"<?xml", "XML, perhaps an SVG drawing"),
+    (0, b"<!doctype html", "a web page"),
+    (0, b"<html", "a web page"),
+    (0, b"\x1c\x02", "an IPTC file"),
+    (0, b"\x1c\x03", "an IPTC file"),
+)
 
 
 @cache
 def readable() -> tuple[str, ...]:
     """Pillow's names of the formats that are opened, those first that are known by their first bytes."""
     Image.init()
-    return tuple(sorted(set(Image.ID) - LEFT_OUT.keys(), key=lambda name: (
-        Image.OPEN[name][1] is None, name not in EVERYDAY, name)))
+    return tuple(
+        sorted(
+            set(Image.ID) - LEFT_OUT.keys(), key=lambda name: (Image.OPEN[name][1] is None, name not in EVERYDAY, name)
+        )
+    )
 
 
 @cache
@@ -91,15 +159,25 @@ def kind(path: Path) -> str:
 def _signature(head: bytes) -> str | None:
     """What first bytes say, blanks before words and their case left out."""
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    return next((what for place, start, what in SIGNATURES if head[place:].startswith(start)
-                 or (not place and start.isascii() and text.startswith(start.lower()))), None)
+    return next(
+        (
+            what
+            for place, start, what in SIGNATURES
+            if head[place:].startswith(start) or (not place and start.isascii() and text.startswith(start.lower()))
+        ),
+        None,
+    )
 
 
 def refuse_preview(picture: Image.Image, path: Path) -> None:
     """Raise ValueError for a camera's raw picture: it is a TIFF whose first page is a preview."""
     tags: Any = getattr(picture, "tag_v2", {})
-    if picture.format == "TIFF" and (  # DNGVersion, a page made smaller, or Canon's
-            50706 in tags or int(tags.get(254, 0)) & 1 or _head(path)[8:10] == b"CR"):
+    if (
+        picture.format == "TIFF"
+        and (  # DNGVersion, a page made smaller, or Canon's
+            50706 in tags or int(tags.get(254, 0)) & 1 or _head(path)[8:10] == b"CR"
+        )
+    ):
         raise ValueError("it is a camera's raw picture, of which Pillow reads the preview alone; develop it first")
 
 
@@ -107,8 +185,11 @@ def frames(picture: Image.Image) -> str:
     """How many pictures an opened file holds and which is taken; nothing for one, or one in parts as PSD has layers."""
     sizes = picture.info.get("sizes")
     if picture.format in ("ICO", "CUR", "ICNS"):
-        return f"it holds {len(sizes)} sizes: the largest is taken" if isinstance(sizes, set | list) and len(
-            sizes) > 1 else ""
+        return (
+            f"it holds {len(sizes)} sizes: the largest is taken"
+            if isinstance(sizes, set | list) and len(sizes) > 1
+            else ""
+        )
     count = 1 if picture.format in ("MPO", "PSD") else getattr(picture, "n_frames", 1)
     return f"it holds {count} pictures: the first is taken" if count > 1 else ""
 

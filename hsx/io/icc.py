@@ -38,8 +38,9 @@ def profile(primaries: Sequence[float], white: Sequence[float], curve: Sequence[
     for tag, body in tags.items():
         table += struct.pack(">4sII", tag, start + len(data), len(body))
         data += body + bytes(-len(body) % 4)
-    head = struct.pack(">I4sI4s4s4s12x4s", start + len(data), b"", 0x04200000, b"mntr", b"GRAY" if grey else b"RGB ",
-                       b"XYZ ", b"acsp")
+    head = struct.pack(
+        ">I4sI4s4s4s12x4s", start + len(data), b"", 0x04200000, b"mntr", b"GRAY" if grey else b"RGB ", b"XYZ ", b"acsp"
+    )
     return head.ljust(68, b"\0") + b"".join(_fixed(v) for v in D50) + bytes(48) + table + data
 
 

@@ -34,8 +34,9 @@ def reading(path: Path, what: str) -> Iterator[None]:
             raise OSError("it is empty")
         yield
     except Exception as error:  # on broken files Pillow's readers raise all sorts
-        raise ImageError(f"{shown(path)}: expected a {what}, could not read it ({reason(error, path)}); replace it "
-                         "or take it away") from None
+        raise ImageError(
+            f"{shown(path)}: expected a {what}, could not read it ({reason(error, path)}); replace it or take it away"
+        ) from None
 
 
 def reason(error: Exception, path: Path) -> str:
@@ -82,8 +83,9 @@ def opened_picture(picture: Image.Image) -> Image.Image:
             refuse_preview(picture, Path(name))
         return _coloured(picture, Path(name))
     except Exception as error:
-        raise ImageError(f"{shown(name)}: expected a picture, could not read it ({first_line(error)}); give another"
-                         ) from None
+        raise ImageError(
+            f"{shown(name)}: expected a picture, could not read it ({first_line(error)}); give another"
+        ) from None
 
 
 def _coloured(opened: Image.Image, path: Path) -> Image.Image:
@@ -96,8 +98,13 @@ def _coloured(opened: Image.Image, path: Path) -> Image.Image:
         if opened.mode == "CMYK":
             _say(path, "CMYK", "it is CMYK without a profile: converted by the simple formula")
     except ProfileError as error:
-        _say(path, "profile", f"its colour profile is ignored ({error}): read as {opened.mode} without one"
-             if opened.mode in ("CMYK", "LAB") else f"its colour profile is ignored ({error}): read as sRGB")
+        _say(
+            path,
+            "profile",
+            f"its colour profile is ignored ({error}): read as {opened.mode} without one"
+            if opened.mode in ("CMYK", "LAB")
+            else f"its colour profile is ignored ({error}): read as sRGB",
+        )
     except Doubt as error:
         _say(path, "doubt", f"{error}: read as sRGB")
     return _rgb(upright)
@@ -162,5 +169,6 @@ def _convert(picture: Image.Image, profile: bytes, grey: bool) -> Image.Image:
         return converted
     if grey:
         return to_srgb(picture.convert("L"), profile)
-    return to_srgb(picture if picture.mode in ("I;16", "RGB", "RGBA", "CMYK", "LAB") else picture.convert("RGB"),
-                   profile)
+    return to_srgb(
+        picture if picture.mode in ("I;16", "RGB", "RGBA", "CMYK", "LAB") else picture.convert("RGB"), profile
+    )

@@ -12,12 +12,36 @@ CUT = "?…"  # stands for what is not shown
 SECRET = re.compile(  # names of parameters that let somebody in for a while, and say nothing of which file it is
     r"x-(amz|goog|oss|cos|ms)-[\w-]*|(aws|google|oss)?access_?key_?id|googleaccessid|key-pair-id|policy|hash-algorithm"
     r"|([\w-]*[_-])?(token|signature|sig|expires|expiry|expire|apikey|api[_-]key|password|passwd|secret|credentials?|jwt"
-    r"|hmac|auth|authorization)|hdnea|hdnts|exp|(x-id|response-content-[a-z]*|rscd|rsct|rscc|rsce|rscl)", re.IGNORECASE)
-AZURE = {"sv", "ss", "srt", "st", "se", "sr", "sp", "sip", "spr", "skoid", "sktid", "skt", "ske", "sks", "skv", "saoid",
-         "suoid", "scid", "sdd", "ses", "si"}  # of a shared access signature, where there is a sig
+    r"|hmac|auth|authorization)|hdnea|hdnts|exp|(x-id|response-content-[a-z]*|rscd|rsct|rscc|rsce|rscl)",
+    re.IGNORECASE,
+)
+AZURE = {
+    "sv",
+    "ss",
+    "srt",
+    "st",
+    "se",
+    "sr",
+    "sp",
+    "sip",
+    "spr",
+    "skoid",
+    "sktid",
+    "skt",
+    "ske",
+    "sks",
+    "skv",
+    "saoid",
+    "suoid",
+    "scid",
+    "sdd",
+    "ses",
+    "si",
+}  # of a shared access signature, where there is a sig
 ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]+:/{1,2}[^\s'\"<>]+", re.IGNORECASE)  # one slash where it went through a Path
 WHOLE = re.compile(  # scheme, host, path, and what a query, a fragment or a parameter of the path starts with
-    r"(\w[\w+.-]*:/{1,2})([^/?#]*)((?:/.*?)?)([?#;&]|%3f|$)", re.IGNORECASE | re.DOTALL)
+    r"(\w[\w+.-]*:/{1,2})([^/?#]*)((?:/.*?)?)([?#;&]|%3f|$)", re.IGNORECASE | re.DOTALL
+)
 PARAMETER = re.compile(rf"((?<![\w-])(?:{SECRET.pattern})=)[^&\s'\"]+", re.IGNORECASE)
 
 
@@ -52,7 +76,7 @@ def without_secrets(text: str) -> str:
 def _in_text(found: str) -> str:
     """A URL with what ends the sentence after it."""
     url = found.rstrip(".,;:)]}")
-    return _cut(url) + found[len(url):]
+    return _cut(url) + found[len(url) :]
 
 
 def identity(url: str) -> str:
@@ -63,8 +87,11 @@ def identity(url: str) -> str:
     """
     scheme, host, path, query = _parts(url)[:4]
     names = {name.lower() for name, _ in query}
-    kept = [(name, value) for name, value in query
-            if not SECRET.fullmatch(name) and not (names >= {"sig", "se"} and name.lower() in AZURE)]
+    kept = [
+        (name, value)
+        for name, value in query
+        if not SECRET.fullmatch(name) and not (names >= {"sig", "se"} and name.lower() in AZURE)
+    ]
     return urlunsplit((scheme, host, re.sub(";jsessionid=[^/;]*", "", path, flags=re.IGNORECASE), urlencode(kept), ""))
 
 
@@ -87,11 +114,15 @@ def _parts(url: str) -> tuple[str, str, str, list[tuple[str, str]], str | None]:
     except ValueError:  # whose message may hold a password
         host, port, split = "", None, urlsplit("")
     if split.scheme not in ("http", "https") or not host:
-        raise BackboneError(f"{public_url(url)}: expected an http(s) address of a file, got another one; correct it, "
-                            "or fetch the file by hand")
+        raise BackboneError(
+            f"{public_url(url)}: expected an http(s) address of a file, got another one; correct it, "
+            "or fetch the file by hand"
+        )
     if url.endswith(CUT):
-        raise BackboneError(f"{url}: expected a whole address, got one without what followed the question mark, which "
-                            "is never kept as it may be a password; give the address itself")
+        raise BackboneError(
+            f"{url}: expected a whole address, got one without what followed the question mark, which "
+            "is never kept as it may be a password; give the address itself"
+        )
     if port and port != {"http": 80, "https": 443}[split.scheme]:
         host += f":{port}"
     if ":" in (split.hostname or ""):

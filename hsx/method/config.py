@@ -85,7 +85,11 @@ class TransferConfig:
     """How pictures become square, also those that a strategy reads: crop (the middle), pad (white) or stretch."""
 
     KINDS: ClassVar[dict[str, type[Strategy]]] = {
-        "schedule": BlendingSchedule, "blend": Blend, "normalizer": Normalizer, "calibrator": Calibrator}
+        "schedule": BlendingSchedule,
+        "blend": Blend,
+        "normalizer": Normalizer,
+        "calibrator": Calibrator,
+    }
 
     def __post_init__(self) -> None:
         for option in fields(self):
@@ -105,7 +109,8 @@ class TransferConfig:
         t_start = last if self.t_start is None else self.t_start
         t_edit, t_boost, dt_end = (
             default * length // 1000 if value is None else value
-            for value, default in ((self.t_edit, 400), (self.t_boost, 200), (self.dt_end, 950)))
+            for value, default in ((self.t_edit, 400), (self.t_boost, 200), (self.dt_end, 950))
+        )
         in_range("t_start", t_start, 1, last, "the model's last timestep", whole)
         for name in ("inversion_steps", "generation_steps"):
             in_range(name, getattr(self, name), 2, t_start + 1, "as many as there are timesteps up to t_start", whole)
@@ -118,8 +123,15 @@ class TransferConfig:
             raise HsxError(f"fit: expected one of {', '.join(get_args(Fit))}, got {got(self.fit)}; choose one of them")
         injects = injections(timesteps(self.generation_steps, t_start), self.injection_steps)
         steps = [*map(int, self.injection_steps)] if isinstance(self.injection_steps, Collection) else len(injects)
-        numbers = {"inversion_steps": self.inversion_steps, "generation_steps": self.generation_steps,
-                   "t_start": t_start, "t_edit": t_edit, "t_boost": t_boost, "seed": self.seed, "dt_end": dt_end}
+        numbers = {
+            "inversion_steps": self.inversion_steps,
+            "generation_steps": self.generation_steps,
+            "t_start": t_start,
+            "t_edit": t_edit,
+            "t_boost": t_boost,
+            "seed": self.seed,
+            "dt_end": dt_end,
+        }
         ints: dict[str, Any] = {name: int(value) for name, value in numbers.items()}  # numpy's are none to JSON
         return replace(self, injection_steps=steps, **ints, **deepcopy(self.strategies))
 
@@ -136,8 +148,10 @@ class TransferConfig:
     def as_model(self) -> dict[str, Any]:
         """What the section ``model`` of a config takes to make these settings again, as plain data."""
         elsewhere = {option.name for option in fields(self) if "said_by" in option.metadata}
-        return {**{kind: strategy.config() for kind, strategy in self.strategies.items()},
-                **{name: value for name, value in self.options.items() if name not in elsewhere}}
+        return {
+            **{kind: strategy.config() for kind, strategy in self.strategies.items()},
+            **{name: value for name, value in self.options.items() if name not in elsewhere},
+        }
 
     def record(self) -> dict[str, Any]:
         """What tells results of these settings from those of others, as plain data."""

@@ -23,12 +23,19 @@ def injections(times: list[int], wanted: int | Sequence[int] | None) -> frozense
         wanted = min(50, len(times))
     if isinstance(wanted, Collection) and not isinstance(wanted, str):
         if not all(whole(t) for t in wanted) or not set(wanted) & set(times):
-            raise HsxError(f"injection_steps: expected some of the generation's timesteps {times[0]}, {times[1]}, … "
-                           f"{times[-1]}, got {list(wanted)}; take a number of steps instead")
+            raise HsxError(
+                f"injection_steps: expected some of the generation's timesteps {times[0]}, {times[1]}, … "
+                f"{times[-1]}, got {list(wanted)}; take a number of steps instead"
+            )
         others = sorted(set(wanted) - set(times))
         if others:
-            log.warning("injection_steps: %d of %d timesteps are none of the generation's and inject nothing, such as "
-                        "%d; take a number of steps instead", len(others), len(set(wanted)), others[0])
+            log.warning(
+                "injection_steps: %d of %d timesteps are none of the generation's and inject nothing, such as "
+                "%d; take a number of steps instead",
+                len(others),
+                len(set(wanted)),
+                others[0],
+            )
         return frozenset(wanted)
     in_range("injection_steps", wanted, 1, math.inf, "above generation_steps: at all of them", whole)
     wanted = min(wanted, len(times))
@@ -56,5 +63,9 @@ def warn_of_few_injections(transfer: Transfer) -> None:
         log.info("%s, and the schedule's gamma is above 0 at none of them: the styles come back as they are", counted)
     else:
         where = f"t = {some[0]} alone" if some else "none of them"
-        log.warning("%s, and the schedule's gamma is above 0 at %s: the content hardly shows; take more "
-                    "generation_steps, another t_edit or another schedule", counted, where)
+        log.warning(
+            "%s, and the schedule's gamma is above 0 at %s: the content hardly shows; take more "
+            "generation_steps, another t_edit or another schedule",
+            counted,
+            where,
+        )

@@ -60,8 +60,10 @@ def _listed(given: Any, name: str) -> list[Any]:
         raise HsxError(f"{name}: expected at least one picture, got an empty {type(given).__name__}; give some")
     for place, one in enumerate(items):
         if isinstance(one, (Tensor, np.ndarray)):
-            raise HsxError(f"{name}: expected {KINDS}, got a list of {type(one).__name__}s; make one tensor of them "
-                           "with torch.stack")
+            raise HsxError(
+                f"{name}: expected {KINDS}, got a list of {type(one).__name__}s; make one tensor of them "
+                "with torch.stack"
+            )
         if not isinstance(one, (str, os.PathLike, Image.Image)):
             where = f" at place {place}" if isinstance(given, (list, tuple)) else ""
             raise HsxError(f"{name}: expected {KINDS}, got {got(one)}{where}; give one of these")
@@ -86,8 +88,7 @@ def _checked(x: Tensor, size: int, name: str) -> Tensor:
     if not len(x):
         raise HsxError(f"{name}: expected at least one picture, got none (shape {shape}); give some")
     if not bool(torch.isfinite(x).all()):
-        raise HsxError(f"{name}: expected finite values in [-1, 1], got nan or inf among them; see how they "
-                       "were made")
+        raise HsxError(f"{name}: expected finite values in [-1, 1], got nan or inf among them; see how they were made")
     low, high = x.min().item(), x.max().item()
     if max(-low, high) > BEYOND:
         remedy = "give x / 127.5 - 1" if low >= 0 and high <= 255 else "scale them, or clamp them with x.clamp(-1, 1)"
@@ -126,21 +127,25 @@ def check_gammas(gamma: Any, rows: int) -> None:
         what = f"{gamma.dtype} of shape {tuple(gamma.shape)}" if isinstance(gamma, Tensor) else got(gamma)
         raise HsxError(f"gamma: expected a tensor of shape ({rows},), one number a row, got {what}; give one a row")
     if not bool(((gamma >= 0) & (gamma <= 1) | gamma.isnan()).all()):
-        raise HsxError(f"gamma: expected numbers from 0 to 1, or nan for the schedule's, got {gamma.tolist()}; "
-                       "correct them")
+        raise HsxError(
+            f"gamma: expected numbers from 0 to 1, or nan for the schedule's, got {gamma.tolist()}; correct them"
+        )
 
 
 def check_noise(noise: Any, x: Tensor) -> Tensor:
     """What a function of the user's has drawn for ``x``.  Raises HsxError for anything but floats of the same shape."""
     if not isinstance(noise, Tensor) or noise.shape != x.shape or not noise.is_floating_point():
         what = f"{noise.dtype} of shape {tuple(noise.shape)}" if isinstance(noise, Tensor) else got(noise)
-        raise HsxError(f"noise: expected it to draw floats of shape {tuple(x.shape)}, got {what}; draw them with "
-                       "torch.randn_like")
+        raise HsxError(
+            f"noise: expected it to draw floats of shape {tuple(x.shape)}, got {what}; draw them with torch.randn_like"
+        )
     return noise.to(x)
 
 
 def check_rows(contents: int, styles: int) -> None:
     """Raises HsxError unless there are as many contents as styles."""
     if contents != styles:
-        raise HsxError(f"expected as many contents as styles, pairs row by row, got {contents} contents and "
-                       f"{styles} styles; repeat rows to pair each with each")
+        raise HsxError(
+            f"expected as many contents as styles, pairs row by row, got {contents} contents and "
+            f"{styles} styles; repeat rows to pair each with each"
+        )

@@ -61,8 +61,10 @@ def invert(
     last = len(backbone.schedule) - 1
     t_start = last if t_start is None else t_start
     if not whole(t_start, 1, last):
-        raise HsxError(f"t_start: expected at most {last}, the model's last timestep, and at least 1, got "
-                       f"{got(t_start)}; leave it out for the last")
+        raise HsxError(
+            f"t_start: expected at most {last}, the model's last timestep, and at least 1, got "
+            f"{got(t_start)}; leave it out for the last"
+        )
     in_range("steps", steps, 2, t_start + 1, "as many as there are timesteps up to t_start", whole)
     times = timesteps(steps, t_start)
     x, hs = as_images(images, backbone, fit), []

@@ -116,15 +116,21 @@ class Transfer:
         Raises:
             HsxError: for what is no such picture, see ``hsx.method.inputs.as_images``.
         """
-        contents, styles = (as_images(given, self.backbone, self.fit, name) for given, name in (
-            (content_images, "content_images"), (style_images, "style_images")))
+        contents, styles = (
+            as_images(given, self.backbone, self.fit, name)
+            for given, name in ((content_images, "content_images"), (style_images, "style_images"))
+        )
         check_rows(len(contents), len(styles))
         self._cells(mask, len(styles))  # before all the work
         return self.inject(self.invert(contents), self.invert(styles), mask, noise).clamp(-1, 1)
 
     @torch.no_grad()
     def inject(
-        self, content: Trajectory, style: Trajectory, mask: Tensor | None = None, noise: Noise | None = None,
+        self,
+        content: Trajectory,
+        style: Trajectory,
+        mask: Tensor | None = None,
+        noise: Noise | None = None,
         gamma: Tensor | None = None,
     ) -> Tensor:
         """The content's h injected into the style's generative process; (B, 3, R, R), not clamped.
@@ -144,19 +150,26 @@ class Transfer:
                 raise HsxError(f"{name}: expected a Trajectory, got {got(trajectory)}; give invert()'s")
         check_rows(len(content), len(style))
         if content.h.ndim != 5 or not content.timesteps or content.h.shape[2:] != self.backbone.h_shape:
-            raise HsxError(f"content: expected a Trajectory with an h of {self.backbone.h_shape}, got one of "
-                           f"{tuple(content.h.shape[2:])} at {len(content.timesteps)} timesteps; invert it with this "
-                           "transfer's own invert()")
+            raise HsxError(
+                f"content: expected a Trajectory with an h of {self.backbone.h_shape}, got one of "
+                f"{tuple(content.h.shape[2:])} at {len(content.timesteps)} timesteps; invert it with this "
+                "transfer's own invert()"
+            )
         if style.t_start != self.t_start:
-            raise HsxError(f"expected styles inverted up to t_start {self.t_start}, got {style.t_start}; "
-                           "invert them with this transfer's own invert()")
+            raise HsxError(
+                f"expected styles inverted up to t_start {self.t_start}, got {style.t_start}; "
+                "invert them with this transfer's own invert()"
+            )
         R = self.backbone.sample_size
         if style.x_T.shape[1:] != (3, R, R):
-            raise HsxError(f"style: expected a Trajectory with an x_T of (B, 3, {R}, {R}), got "
-                           f"{tuple(style.x_T.shape)}; invert it with this transfer's own invert()")
+            raise HsxError(
+                f"style: expected a Trajectory with an x_T of (B, 3, {R}, {R}), got "
+                f"{tuple(style.x_T.shape)}; invert it with this transfer's own invert()"
+            )
         if noise is not None and not callable(noise):
-            raise HsxError(f"noise: expected a function that draws it, got {got(noise)}; give "
-                           "hsx.method.noise.SampleNoise")
+            raise HsxError(
+                f"noise: expected a function that draws it, got {got(noise)}; give hsx.method.noise.SampleNoise"
+            )
         if gamma is not None:
             check_gammas(gamma, len(style))
         noise = noise or SampleNoise(self.seed, range(len(style)))
@@ -174,9 +187,19 @@ class Transfer:
             direction = self.dt_lambda if injects and t >= self.dt_end else 1.0
             boost = injects and 0 < t <= self.t_boost and direction == 1
             x = transfer_step(
-                self.backbone, x, torch.full((len(x),), t), torch.full((len(x),), t_next), content.h_at(t),
-                weights, self.blend, self.normalizer, self.calibrator, cells,
-                eta=float(boost), noise=check_noise(noise(x), x) if boost else None, direction=direction,
+                self.backbone,
+                x,
+                torch.full((len(x),), t),
+                torch.full((len(x),), t_next),
+                content.h_at(t),
+                weights,
+                self.blend,
+                self.normalizer,
+                self.calibrator,
+                cells,
+                eta=float(boost),
+                noise=check_noise(noise(x), x) if boost else None,
+                direction=direction,
             )
         return x
 

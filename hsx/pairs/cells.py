@@ -99,8 +99,10 @@ def _output(text: str | None) -> str | None:
         raise HsxError(f"output: expected a name that ends in .png or in nothing, got {shown(text)}; results are PNG")
     folders = [safe(folder) for folder in folders if folder not in ("", ".")]
     if any(folder.lower().endswith((".png", ".jsonl", ".yaml")) for folder in folders):
-        raise HsxError(f"output: expected folders that do not end as results do (.png, .jsonl, .yaml), got "
-                       f"{shown(text)}; rename them")
+        raise HsxError(
+            f"output: expected folders that do not end as results do (.png, .jsonl, .yaml), got "
+            f"{shown(text)}; rename them"
+        )
     name = "/".join([*folders, safe(stem)])
     if re.fullmatch(r"grid(-\d+)?", name.lower()):
         raise HsxError(f"output: expected another name than that of the contact sheet, got {shown(text)}; take another")

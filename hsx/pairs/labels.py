@@ -74,7 +74,7 @@ class Labels:
         """What makes each text its own: 0 for the first of its kind, then 2, 3, …, but what texts here end in."""
         order = np.argsort(self.value, kind="stable")
         ordered, numbers = self.value[order], np.arange(len(order), dtype=np.int32)
-        first = np.r_[True, ordered[1:] != ordered[:-1]][:len(order)]
+        first = np.r_[True, ordered[1:] != ordered[:-1]][: len(order)]
         numbers -= np.maximum.accumulate(np.where(first, numbers, 0))
         numbers += numbers > 0
 
@@ -90,8 +90,8 @@ class Labels:
             while len(free) < end - start - 1:
                 tried *= 2
                 free = np.arange(2, tried + 2, dtype=np.int32)
-                free = free[~taken(self.take(order[start:start + 1]).numbered(free))]
-            numbers[start + 1:end] = free[:end - start - 1]
+                free = free[~taken(self.take(order[start : start + 1]).numbered(free))]
+            numbers[start + 1 : end] = free[: end - start - 1]
         result = np.empty_like(numbers)
         result[order] = numbers
         return result

@@ -60,8 +60,10 @@ def product(contents: Sequence[Path], styles: Sequence[Path]) -> PairList:
 def zipped(contents: Sequence[Path], styles: Sequence[Path]) -> PairList:
     """The first content with the first style, and so on; a picture may be given in several places."""
     if len(contents) != len(styles):
-        raise HsxError(f"data.pairing: expected as many contents as styles to zip, got {len(contents)} and "
-                       f"{len(styles)}; use product, or folders or lists of equal length")
+        raise HsxError(
+            f"data.pairing: expected as many contents as styles to zip, got {len(contents)} and "
+            f"{len(styles)}; use product, or folders or lists of equal length"
+        )
     (contents, of_content), (styles, of_style) = _distinct(contents), _distinct(styles)
     return _Listed(contents, styles, of_content, of_style)
 
@@ -70,8 +72,10 @@ def random_pairs(contents: Sequence[Path], styles: Sequence[Path], per_content: 
     """Each content with ``per_content`` different styles, whose draw depends on ``seed`` and its number alone."""
     contents, styles = _distinct(contents)[0], _distinct(styles)[0]
     if not 0 < per_content <= len(styles):
-        raise HsxError(f"data.per_content: expected from 1 to as many as there are styles ({len(styles)}), got "
-                       f"{per_content}; ask for fewer, or add styles")
+        raise HsxError(
+            f"data.per_content: expected from 1 to as many as there are styles ({len(styles)}), got "
+            f"{per_content}; ask for fewer, or add styles"
+        )
     drawn = np.empty((len(contents), per_content), np.int32)
     for i, styles_of_i in enumerate(drawn):
         styles_of_i[:] = np.random.default_rng((seed, i)).choice(len(styles), per_content, replace=False)
@@ -99,8 +103,9 @@ class _Product(PairList):
 
 
 class _Listed(PairList):
-    def __init__(self, contents: Sequence[Path], styles: Sequence[Path], of_content: np.ndarray, of_style: np.ndarray
-                 ) -> None:
+    def __init__(
+        self, contents: Sequence[Path], styles: Sequence[Path], of_content: np.ndarray, of_style: np.ndarray
+    ) -> None:
         self.contents, self.styles = contents, styles
         self._rows, self._columns = _distinct_stems(contents), _distinct_stems(styles)
         self._of_content, self._of_style = of_content, of_style
@@ -120,7 +125,7 @@ class _Listed(PairList):
 
 def safe_stem(path: str) -> str:
     """The file name in ``path`` without its suffix, made safe."""
-    name = path[path.rfind("/") + 1:]
+    name = path[path.rfind("/") + 1 :]
     dot = name.rfind(".")
     return safe(name[:dot] if 0 < dot < len(name) - 1 else name)
 
@@ -131,7 +136,7 @@ def safe(text: str) -> str:
     if text[0] == ".":
         text = "_" + text[1:]
     if len(text) > STEM_BYTES // 4 and len(encoded := text.encode()) > STEM_BYTES:
-        text = f"{encoded[:STEM_BYTES - 9].decode(errors='ignore')}-{hashlib.sha256(encoded).hexdigest()[:8]}"
+        text = f"{encoded[: STEM_BYTES - 9].decode(errors='ignore')}-{hashlib.sha256(encoded).hexdigest()[:8]}"
     return text
 
 

@@ -50,8 +50,10 @@ class Rows(ABC):
         except OSError:
             same = False
         if not same:
-            raise HsxError("expected the table as it was when the run began, got one edited since, or none; leave it "
-                           "alone during a run, and start again")
+            raise HsxError(
+                "expected the table as it was when the run began, got one edited since, or none; leave it "
+                "alone during a run, and start again"
+            )
         return self._at(place)
 
     @abstractmethod
@@ -64,15 +66,21 @@ class Rows(ABC):
 
 def open_rows(path: Path) -> Rows:
     """The rows of a file, by its suffix.  Raises HsxError for another suffix, or a file that cannot be read."""
-    kinds: dict[str, type[Rows]] = {".csv": _CSV, ".tsv": _CSV, ".jsonl": _JSONL, ".ndjson": _JSONL,
-                                    ".parquet": _Parquet}
+    kinds: dict[str, type[Rows]] = {
+        ".csv": _CSV,
+        ".tsv": _CSV,
+        ".jsonl": _JSONL,
+        ".ndjson": _JSONL,
+        ".parquet": _Parquet,
+    }
     if path.suffix.lower() not in kinds:
         raise HsxError(f"data.pairs: expected a table ending in {', '.join(kinds)}, got {path}; convert it")
     try:
         return kinds[path.suffix.lower()](path)
     except OSError as error:
-        raise HsxError(f"data.pairs: expected a table, could not read {path} ({error.strerror}); check the path"
-                       ) from None
+        raise HsxError(
+            f"data.pairs: expected a table, could not read {path} ({error.strerror}); check the path"
+        ) from None
 
 
 class _Lines(Rows):
@@ -138,8 +146,10 @@ class _CSV(_Lines):
                 reason = f" ({error})"
             n = reader.line_num - before
             if n > (LINES if row is not None else 1):
-                raise HsxError(f"{self.path} line {before + 1}: expected quotes that close within a row, got "
-                               f"one that is open over {n} lines{reason}; close it, or double it within a name")
+                raise HsxError(
+                    f"{self.path} line {before + 1}: expected quotes that close within a row, got "
+                    f"one that is open over {n} lines{reason}; close it, or double it within a name"
+                )
             yield HsxError(f"expected cells, got what is none{reason}; close its quotes") if row is None else row
 
     def scan(self) -> Iterator[tuple[int, Cells]]:
@@ -162,8 +172,9 @@ class _CSV(_Lines):
             return HsxError(f"expected {len(self.columns)} cells, got {len(row)}; {mend}")
         cells = {name: cell.strip(" \t") for name, cell in zip(self.columns, row, strict=True)}
         if "\n" in cells.get("output", ""):
-            return HsxError("output: expected a name on one line, got one whose quote spans "
-                            f"{lines_of(cells['output'])}; close it")
+            return HsxError(
+                f"output: expected a name on one line, got one whose quote spans {lines_of(cells['output'])}; close it"
+            )
         return cells
 
 
@@ -238,8 +249,10 @@ class _Parquet(Rows):
         try:
             from pyarrow import parquet
         except ImportError:
-            raise HsxError(f"data.pairs: expected pyarrow to read {self.path}, got none; pip install pyarrow, or "
-                           "convert the table to CSV") from None
+            raise HsxError(
+                f"data.pairs: expected pyarrow to read {self.path}, got none; pip install pyarrow, or "
+                "convert the table to CSV"
+            ) from None
         return parquet.ParquetFile(self.path)
 
     @contextmanager
@@ -249,5 +262,7 @@ class _Parquet(Rows):
         except HsxError:
             raise
         except Exception as error:  # on broken files Arrow raises all sorts
-            raise HsxError(f"data.pairs: expected a Parquet table, could not read {self.path} ({first_line(error)}); "
-                           "write it again") from None
+            raise HsxError(
+                f"data.pairs: expected a Parquet table, could not read {self.path} ({first_line(error)}); "
+                "write it again"
+            ) from None

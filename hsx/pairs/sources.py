@@ -45,8 +45,9 @@ def find_images(source: str, option: str = "pictures") -> list[Path]:
         return [path]
     if set(MAGIC) & set(source):
         return matching(path, option)
-    raise HsxError(f"{option}: expected a picture or a folder of pictures, found nothing at {shown(source)}; "
-                   "check the path")
+    raise HsxError(
+        f"{option}: expected a picture or a folder of pictures, found nothing at {shown(source)}; check the path"
+    )
 
 
 def in_folder(folder: Path, option: str) -> list[Path]:
@@ -58,13 +59,16 @@ def in_folder(folder: Path, option: str) -> list[Path]:
     try:
         os.scandir(folder).close()
     except OSError as error:
-        raise HsxError(f"{option}: expected a folder that can be read, got {shown(folder)} ({error.strerror}); "
-                       "check its permissions") from None
+        raise HsxError(
+            f"{option}: expected a folder that can be read, got {shown(folder)} ({error.strerror}); "
+            "check its permissions"
+        ) from None
     files, others = _sorted_out(_files([folder], _scan))
     if not files:
-        raise HsxError(f"{option}: expected pictures (.png, .jpg, .webp and others), found none in the folder "
-                       f"{shown(folder)}" + (f" but {_described(others)}" if others else
-                                             "; put some there or name another folder"))
+        raise HsxError(
+            f"{option}: expected pictures (.png, .jpg, .webp and others), found none in the folder "
+            f"{shown(folder)}" + (f" but {_described(others)}" if others else "; put some there or name another folder")
+        )
     _tell(others, option, folder)
     return files
 
@@ -84,15 +88,20 @@ def matching(pattern: Path, option: str) -> list[Path]:
             found = [folder for folder, _ in _walk(found, scan)]
         else:
             found = [Path(e) for path in found for e in scan(path) if fnmatchcase(e.name, part)]
-    files, others = _sorted_out([
-        *(path for path in found if not os.path.isdir(path)),
-        *_files((path for path in found if os.path.isdir(path)), scan)])
+    files, others = _sorted_out(
+        [
+            *(path for path in found if not os.path.isdir(path)),
+            *_files((path for path in found if os.path.isdir(path)), scan),
+        ]
+    )
     once: dict[tuple[str, str], Path] = {}
     for path in sorted(files, key=lambda path: (len(path.parts), path)):
         once.setdefault((real(path.parent), path.name), path)  # the shortest of the ways to it
     if not once:
-        raise HsxError(f"{option}: expected pictures (.png, .jpg, .webp and others) that match {shown(pattern)}, "
-                       f"found none{f' but {_described(others)}' if others else '; check the pattern'}")
+        raise HsxError(
+            f"{option}: expected pictures (.png, .jpg, .webp and others) that match {shown(pattern)}, "
+            f"found none{f' but {_described(others)}' if others else '; check the pattern'}"
+        )
     _tell(others, option, pattern)
     return sorted(once.values())
 
@@ -111,24 +120,30 @@ def listed(file: Path, option: str) -> list[Path]:
         lines = [line.strip() for line in file.read_text("utf-8-sig").split("\n")]
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise HsxError(f"{option}: expected a text file with a path a line, could not read {shown(file)} ({reason}); "
-                       "check it") from None
+        raise HsxError(
+            f"{option}: expected a text file with a path a line, could not read {shown(file)} ({reason}); check it"
+        ) from None
     lines = [line for line in lines if line and not line.startswith("#")]
     if not lines:
         raise HsxError(f"{option}: expected a path a line, found none in {shown(file)}; list some pictures there")
     relative = [line for line in lines if not os.path.isabs(line)]
     if not any(os.path.lexists(file.parent / line) for line in relative):
         for line in filter(os.path.lexists, relative):
-            raise HsxError(f"{option}: expected paths relative to the list {shown(file)}, got {shown(line)}, which is "
-                           "in the current folder, not beside the list; move the list, or write absolute paths")
+            raise HsxError(
+                f"{option}: expected paths relative to the list {shown(file)}, got {shown(line)}, which is "
+                "in the current folder, not beside the list; move the list, or write absolute paths"
+            )
     return [file.parent / line for line in lines]
 
 
 def _files(folders: Iterable[Path], scan: Scan) -> Iterator[Path]:
     """The files in ``folders`` and below."""
     for _, entries in _walk(folders, scan):
-        yield from (Path(entry) for entry in entries if not (
-            os.path.isdir(entry) if entry.is_symlink() else entry.is_dir(follow_symlinks=False)))
+        yield from (
+            Path(entry)
+            for entry in entries
+            if not (os.path.isdir(entry) if entry.is_symlink() else entry.is_dir(follow_symlinks=False))
+        )
 
 
 def _sorted_out(files: Iterable[Path]) -> tuple[list[Path], list[Path]]:
@@ -162,8 +177,9 @@ def _described(others: list[Path]) -> str:
 def _tell(others: list[Path], option: str, where: Path) -> None:
     """Name what is left out, if anything is."""
     if others:
-        log.warning("%s: files in %s that may be meant as pictures are left out: %s", option, shown(where),
-                    _described(others))
+        log.warning(
+            "%s: files in %s that may be meant as pictures are left out: %s", option, shown(where), _described(others)
+        )
 
 
 def _walk(roots: Iterable[Path], scan: Scan) -> Iterator[tuple[Path, list[os.DirEntry[str]]]]:

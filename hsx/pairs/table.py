@@ -35,8 +35,10 @@ def read_table(table: Path | Sequence[dict]) -> PairList:
     path = rows.path
     lacking = [name for name in COLUMNS[:2] if name not in rows.columns]
     if lacking:
-        raise HsxError(f"{path}: expected the columns content and style, got {_named(rows.columns) or 'none'}; "
-                       + " and ".join(_mended(name, rows.columns) for name in lacking))
+        raise HsxError(
+            f"{path}: expected the columns content and style, got {_named(rows.columns) or 'none'}; "
+            + " and ".join(_mended(name, rows.columns) for name in lacking)
+        )
     twice = [name for name in dict.fromkeys(rows.columns) if name and rows.columns.count(name) > 1]
     if twice:
         raise HsxError(f"{path}: expected each column once, got {_named(twice)} twice; rename one or take it away")
@@ -98,10 +100,15 @@ class _Table(PairList):
         self._places, self._bad = np.frombuffer(places, np.int64), np.array(bad, np.int64)
         of_content, of_style = content.distinct(), style.distinct()
         between = Labels.of(["__"])
-        all_names = Labels.joint([
-            *(of_content.stems.take(of_content.index[p]) + between + of_style.stems.take(of_style.index[p])
-              for p in _parts(len(places))),
-            *(Labels.of([f"row-{i + 1}" for i in bad[p]]) for p in _parts(len(bad)))])
+        all_names = Labels.joint(
+            [
+                *(
+                    of_content.stems.take(of_content.index[p]) + between + of_style.stems.take(of_style.index[p])
+                    for p in _parts(len(places))
+                ),
+                *(Labels.of([f"row-{i + 1}" for i in bad[p]]) for p in _parts(len(bad))),
+            ]
+        )
         for index, labels in own:
             all_names.put(index, labels)
         self._numbers = all_names.numbers()
@@ -117,9 +124,12 @@ class _Table(PairList):
         i = range(len(self))[i]
         given = self.given(i)
         content, style = int(self._content[i]), int(self._style[i])
-        base = given.output or "__".join((
-            numbered(safe_stem(given.content), int(self._content_numbers[content])),
-            numbered(safe_stem(given.style), int(self._style_numbers[style]))))
+        base = given.output or "__".join(
+            (
+                numbered(safe_stem(given.content), int(self._content_numbers[content])),
+                numbered(safe_stem(given.style), int(self._style_numbers[style])),
+            )
+        )
         mask = None if given.mask is None else self.located(given.mask)
         return Row(numbered(base, int(self._numbers[i])), content, style, mask, given.gamma, given.seed)
 
@@ -156,8 +166,10 @@ class _Table(PairList):
 def _swallowed(cells: Cells) -> Given:
     """Why a row is bad: for what its cells say, or else for the lines in its paths."""
     path = max(filter(None, checked(cells)[:3]), key=lambda text: text.count("\n"))
-    raise HsxError(f"expected a path, got one whose quote spans {lines_of(path)} and that is not there "
-                   f"({shown(path):.80}); close the quote, or check the path")
+    raise HsxError(
+        f"expected a path, got one whose quote spans {lines_of(path)} and that is not there "
+        f"({shown(path):.80}); close the quote, or check the path"
+    )
 
 
 class _Paths(Sequence):

@@ -85,8 +85,11 @@ class Registry:
             misspelt = [c.name for c in self.manager.get_hookcallers(plugin) or () if not c.has_spec()]
             if misspelt:
                 raise PluginError(f"unknown hook {misspelt[0]!r}; expected {HOOKS}")
-            found = [item for kinds, cls in self._supplied(plugin, name) for item in [
-                Item(_kind(cls, kinds), _short_name(cls), cls, package, version)]]
+            found = [
+                item
+                for kinds, cls in self._supplied(plugin, name)
+                for item in [Item(_kind(cls, kinds), _short_name(cls), cls, package, version)]
+            ]
             taken = {item.name: item.package for item in reversed(self.items)}
             for item in found:
                 if item.name in taken:
@@ -154,8 +157,12 @@ def _kinds(hook: str) -> dict[str, type[Any]]:
     from hsx.backbones.family import Family
 
     kinds: dict[str, dict[str, type[Any]]] = {
-        "hsx_strategies": {"schedule": strategies.BlendingSchedule, "blend": strategies.Blend,
-                           "normalizer": strategies.Normalizer, "calibrator": strategies.Calibrator},
+        "hsx_strategies": {
+            "schedule": strategies.BlendingSchedule,
+            "blend": strategies.Blend,
+            "normalizer": strategies.Normalizer,
+            "calibrator": strategies.Calibrator,
+        },
         "hsx_backbones": {"backbone": Family},
         "hsx_metrics": {"metric": metrics.Metric},
     }
@@ -175,8 +182,9 @@ def _kind(cls: Any, kinds: dict[str, type[Any]]) -> str:
     parts = cls.__module__.split(".")
     homes = [sys.modules.get(".".join(parts[:n])) for n in range(1, len(parts) + 1) if parts[n - 1][0] != "_"]
     if "." in cls.__qualname__ or not any(getattr(home, cls.__name__, None) is cls for home in homes):
-        raise PluginError(f"{cls.__name__} cannot be imported from {cls.__module__}; "
-                          "put it at the top of a public module")
+        raise PluginError(
+            f"{cls.__name__} cannot be imported from {cls.__module__}; put it at the top of a public module"
+        )
     return of[0]
 
 

@@ -34,25 +34,41 @@ class Counts:
 
 
 def write_results(
-    pairs: PairList, folder: Path, failures: dict[int, str], picture_failures: dict[int, str], journal: Journal,
-    seed: int, settings: str,
+    pairs: PairList,
+    folder: Path,
+    failures: dict[int, str],
+    picture_failures: dict[int, str],
+    journal: Journal,
+    seed: int,
+    settings: str,
 ) -> Counter[str]:
     """Write results.jsonl, one line a pair, and failures.jsonl, if there are any; how many pairs failed, by reason."""
     timing = dict(_earlier(folder / "results.jsonl", journal))
     failed: Counter[str] = Counter()
-    with atomic(folder / "results.jsonl") as part, atomic(folder / "failures.jsonl") as bad, \
-            part.open("w", encoding="utf-8") as results, bad.open("w", encoding="utf-8") as lost:
+    with (
+        atomic(folder / "results.jsonl") as part,
+        atomic(folder / "failures.jsonl") as bad,
+        part.open("w", encoding="utf-8") as results,
+        bad.open("w", encoding="utf-8") as lost,
+    ):
         for i in range(len(pairs)):
             reason = failures.get(i)
             try:
                 row = pairs[i]
-                line: dict[str, Any] = {"name": row.name, "content": str(pairs.contents[row.content]),
-                                        "style": str(pairs.styles[row.style])}
-                line |= {name: str(value) if isinstance(value, Path) else value for name, value in (
-                    ("mask", row.mask), ("gamma", row.gamma)) if value is not None}
+                line: dict[str, Any] = {
+                    "name": row.name,
+                    "content": str(pairs.contents[row.content]),
+                    "style": str(pairs.styles[row.style]),
+                }
+                line |= {
+                    name: str(value) if isinstance(value, Path) else value
+                    for name, value in (("mask", row.mask), ("gamma", row.gamma))
+                    if value is not None
+                }
                 line["seed"] = seed if row.seed is None else row.seed
-                reason = reason or picture_failures.get(row.content) or picture_failures.get(
-                    len(pairs.contents) + row.style)
+                reason = (
+                    reason or picture_failures.get(row.content) or picture_failures.get(len(pairs.contents) + row.style)
+                )
             except HsxError as error:
                 line, reason = {"name": pairs.name(i)}, str(error)
             if reason:
@@ -61,8 +77,13 @@ def write_results(
                 lost.write(to_json(line) + "\n")
             else:
                 seconds, device = timing.get(line["name"], (None, None))
-                line |= {"status": "done", "picture": f"{line['name']}.png", "settings": settings, "seconds": seconds,
-                         "device": device}
+                line |= {
+                    "status": "done",
+                    "picture": f"{line['name']}.png",
+                    "settings": settings,
+                    "seconds": seconds,
+                    "device": device,
+                }
             results.write(to_json(line) + "\n")
     if not failed:
         (folder / "failures.jsonl").unlink()
@@ -73,16 +94,20 @@ def summarise(counts: Counts, failed: Counter[str], folder: Path, sheets: list[P
     """Say what came of it."""
     pace = f", {counts.made / counts.seconds:.2g} pairs a second" if counts.made else ""
     sheet = f" (all on one sheet: {sheets[0]})" if len(sheets) == 1 else f" (sheets: {sheets[0]} …)" if sheets else ""
-    print(f"{_some(counts.made, 'picture')} made in {counts.seconds:.0f} s{pace}, {counts.there} were there already, "
-          f"{failed.total()} failed: {folder}{sheet}")
+    print(
+        f"{_some(counts.made, 'picture')} made in {counts.seconds:.0f} s{pace}, {counts.there} were there already, "
+        f"{failed.total()} failed: {folder}{sheet}"
+    )
     corrupt = f"; corrupt in the store, and made again: {counts.corrupt}" if counts.corrupt else ""
     print(f"{_some(counts.inverted, 'picture')} inverted, {counts.evaluations:.0f} evaluations of the network{corrupt}")
     if failed:
         for reason, n in failed.most_common(NAMED):
             print(f"{_some(n, 'pair')} failed: {reason}", file=sys.stderr)
         more = len(failed) - NAMED
-        print(f"all that failed is in {folder / 'failures.jsonl'}" + f" ({_some(more, 'more reason')})" * (more > 0),
-              file=sys.stderr)
+        print(
+            f"all that failed is in {folder / 'failures.jsonl'}" + f" ({_some(more, 'more reason')})" * (more > 0),
+            file=sys.stderr,
+        )
     sys.stdout.flush()
 
 

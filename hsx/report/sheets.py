@@ -37,8 +37,9 @@ def write_sheets(pairs: PairList, folder: Path, size: int, fit: str) -> list[Pat
                 pass  # left white
         if drawn:
             made.append(folder / ("grid.png" if number == 1 else f"grid-{number}.png"))
-            write_png(grid(drawn, cell_size(size)), made[-1],
-                      {RECORD: to_json({"hsx": hsx.__version__, "sheet": number})})
+            write_png(
+                grid(drawn, cell_size(size)), made[-1], {RECORD: to_json({"hsx": hsx.__version__, "sheet": number})}
+            )
     for page in set(folder.glob("grid*.png")) - set(made):  # of an earlier run with more pairs
         if "sheet" in record_of(page):
             page.unlink()
@@ -60,10 +61,13 @@ def _product(pairs: PairList) -> list[Cells]:
     pages: list[Cells] = []
     for top, left in corners:
         down, across = range(top, min(rows, top + SIDE)), range(left, min(columns, left + SIDE))
-        pages.append({
-            **{(i - top + 1, 0): pairs.contents[i] for i in down},
-            **{(0, j - left + 1): pairs.styles[j] for j in across},
-            **{(i - top + 1, j - left + 1): pairs.name(i * columns + j) for i in down for j in across}})
+        pages.append(
+            {
+                **{(i - top + 1, 0): pairs.contents[i] for i in down},
+                **{(0, j - left + 1): pairs.styles[j] for j in across},
+                **{(i - top + 1, j - left + 1): pairs.name(i * columns + j) for i in down for j in across},
+            }
+        )
     return pages
 
 
@@ -85,5 +89,7 @@ def _rows(pairs: PairList) -> list[Cells]:
             lines.append([pairs.contents[row.content], pairs.styles[row.style]])
             before = row.content, row.style
         lines[-1].append(row.name)
-    return [{(i, j): source for i, line in enumerate(lines[top:top + SIDE]) for j, source in enumerate(line)}
-            for top in range(0, len(lines), SIDE)]
+    return [
+        {(i, j): source for i, line in enumerate(lines[top : top + SIDE]) for j, source in enumerate(line)}
+        for top in range(0, len(lines), SIDE)
+    ]

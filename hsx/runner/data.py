@@ -63,29 +63,42 @@ class Pairs(lightning.LightningDataModule):
         super().__init__()
         most = WORKERS * (os.cpu_count() or 1)
         if num_workers > most:
-            raise HsxError(f"data.num_workers: expected at most {most} ({WORKERS} a core), got {num_workers}; "
-                           "a few are enough")
+            raise HsxError(
+                f"data.num_workers: expected at most {most} ({WORKERS} a core), got {num_workers}; a few are enough"
+            )
         self.batch_size, self.num_workers, self.fit = batch_size, num_workers, fit
         self.pairs = self._pairs(contents, styles, pairs, pairing, per_content, pairing_seed)
 
     @staticmethod
-    def _pairs(contents: str | None, styles: str | None, pairs: str | list[dict] | None, pairing: str,
-               per_content: int, seed: int) -> PairList:
+    def _pairs(
+        contents: str | None,
+        styles: str | None,
+        pairs: str | list[dict] | None,
+        pairing: str,
+        per_content: int,
+        seed: int,
+    ) -> PairList:
         for name, value, usual in (("per_content", per_content, 1), ("pairing_seed", seed, 0)):
             if value != usual and (pairing != "random" or pairs is not None):
                 found = "a table" if pairs is not None else pairing
-                raise HsxError(f"data.{name}: expected data.pairing random with it, got {found}; "
-                               "add --data.pairing random, or leave it out")
+                raise HsxError(
+                    f"data.{name}: expected data.pairing random with it, got {found}; "
+                    "add --data.pairing random, or leave it out"
+                )
         if pairs is not None:
             if contents is not None or styles is not None:
-                raise HsxError("data: expected either data.pairs or data.contents and data.styles, got both; "
-                               "leave one out (of a config's: --data.contents null --data.styles null)")
+                raise HsxError(
+                    "data: expected either data.pairs or data.contents and data.styles, got both; "
+                    "leave one out (of a config's: --data.contents null --data.styles null)"
+                )
             return read_table(resolve(pairs) if isinstance(pairs, str) else pairs)
         if contents is None or styles is None:
             given = {"contents": contents, "styles": styles}
             lacking = " and ".join(name for name, value in given.items() if value is None)
-            raise HsxError(f"data: expected data.contents and data.styles, or a table data.pairs, got no {lacking}; "
-                           "name a folder of pictures")
+            raise HsxError(
+                f"data: expected data.contents and data.styles, or a table data.pairs, got no {lacking}; "
+                "name a folder of pictures"
+            )
         rows, columns = find_images(contents, "data.contents"), find_images(styles, "data.styles")
         if pairing == "random":
             return random_pairs(rows, columns, per_content, seed)
@@ -93,8 +106,9 @@ class Pairs(lightning.LightningDataModule):
 
     def loader(self, items: Dataset) -> DataLoader:
         """Batches of ``items`` in order, the failed ones apart."""
-        return _Loader(items, self.batch_size, num_workers=self.num_workers, collate_fn=collate,
-                       worker_init_fn=_begin_worker)
+        return _Loader(
+            items, self.batch_size, num_workers=self.num_workers, collate_fn=collate, worker_init_fn=_begin_worker
+        )
 
 
 class _Loader(DataLoader):
@@ -174,7 +188,13 @@ class Trajectories(_Items):
     """
 
     def __init__(
-        self, todo: np.ndarray, store: Store, key: Callable[[str], str], recorder: Recorder, size: int, processes: int,
+        self,
+        todo: np.ndarray,
+        store: Store,
+        key: Callable[[str], str],
+        recorder: Recorder,
+        size: int,
+        processes: int,
     ) -> None:
         super().__init__(todo, processes)
         self.store, self.key, self.recorder, self.size = store, key, recorder, size
@@ -186,10 +206,15 @@ class Trajectories(_Items):
         of_content, of_style = map(self.key, own["pixels"])
         content, style = self.store.get(of_content, True), self.store.get(of_style, False)
         return {
-            "name": row.name, "own": own, "sample": tuple(own["pixels"]), "seed": own["seed"],
+            "name": row.name,
+            "own": own,
+            "sample": tuple(own["pixels"]),
+            "seed": own["seed"],
             "gamma": torch.tensor(torch.nan if row.gamma is None else row.gamma),
             "mask": None if row.mask is None else read_mask(row.mask, self.size, self.recorder.fit),
-            "content_x_T": content["x_T"], "content_h": content["h"], "style_x_T": style["x_T"],
+            "content_x_T": content["x_T"],
+            "content_h": content["h"],
+            "style_x_T": style["x_T"],
             "how": {"content": self.store.how(of_content), "style": self.store.how(of_style)},
         }
 

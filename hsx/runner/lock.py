@@ -33,8 +33,10 @@ def held(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise HsxError(f"output_dir: expected a folder that no other run is working in, got {folder}, where one is "
-                           "at this moment; wait for its end, or name another with --output_dir") from None
+            raise HsxError(
+                f"output_dir: expected a folder that no other run is working in, got {folder}, where one is "
+                "at this moment; wait for its end, or name another with --output_dir"
+            ) from None
         except OSError:  # a file system without locks
             pass
         yield

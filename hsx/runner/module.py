@@ -45,7 +45,9 @@ class TransferModule(lightning.LightningModule):
         self.source = anywhere(str(about["source"]))
         config, network = self.transfer.config, self.backbone.fingerprint()
         self.config: dict[str, Any] = {
-            "backbone": self.source if len(about) == 1 else {**about, "source": self.source}, **config.as_model()}
+            "backbone": self.source if len(about) == 1 else {**about, "source": self.source},
+            **config.as_model(),
+        }
         self.inversion_settings = {"network": network, "steps": config.inversion_steps, "t_start": config.t_start}
         self.settings: dict[str, Any] = {"network": network, **config.record()}
         self.most: int | None = None  # pictures at once, where memory has run out with more
@@ -53,9 +55,11 @@ class TransferModule(lightning.LightningModule):
         self.evaluations = 0.0  # of the network, a picture each
         encode, decode = self.backbone.encode, self.backbone.decode
         self.backbone.encode = self._counted(  # type: ignore[method-assign]
-            encode, lambda x, t: len(x) * self.backbone.encode_cost())
+            encode, lambda x, t: len(x) * self.backbone.encode_cost()
+        )
         self.backbone.decode = self._counted(  # type: ignore[method-assign]
-            decode, lambda b: len(b.h) * self.backbone.decode_cost(b))
+            decode, lambda b: len(b.h) * self.backbone.decode_cost(b)
+        )
 
     @property
     def settings_digest(self) -> str:
@@ -114,8 +118,10 @@ class TransferModule(lightning.LightningModule):
             except torch.OutOfMemoryError:  # dealt with below, where its frames hold no memory any more
                 pass
             if size == 1:
-                raise HsxError("memory: expected room for one picture at a time, got out of memory; use another "
-                               "device, a smaller model or --trainer.precision 16-true")
+                raise HsxError(
+                    "memory: expected room for one picture at a time, got out of memory; use another "
+                    "device, a smaller model or --trainer.precision 16-true"
+                )
             self.most = size // 2
             log.warning("out of memory with %d pictures at once; going on with %d", size, self.most)
             if torch.cuda.is_available():
@@ -124,10 +130,12 @@ class TransferModule(lightning.LightningModule):
 
     def _counted(self, half: Callable[..., T], cost: Callable[..., float]) -> Callable[..., T]:
         """E or D of the backbone, adding up what it costs."""
+
         def run(*given: Any) -> T:
             result = half(*given)
             self.evaluations += cost(*given)
             return result
+
         return run
 
 

@@ -34,10 +34,14 @@ def check_writable(folder: Path, option: str) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        reason = "it is a link to nothing" if os.path.islink(folder) and not folder.exists() else (
-            "it is a file" if isinstance(error, FileExistsError) else error.strerror)
-        raise HsxError(f"{option}: expected a folder that can be written, got {folder} ({reason}); "
-                       f"name another with --{option}") from None
+        reason = (
+            "it is a link to nothing"
+            if os.path.islink(folder) and not folder.exists()
+            else ("it is a file" if isinstance(error, FileExistsError) else error.strerror)
+        )
+        raise HsxError(
+            f"{option}: expected a folder that can be written, got {folder} ({reason}); name another with --{option}"
+        ) from None
 
 
 def check_ours(folder: Path) -> None:
@@ -45,8 +49,10 @@ def check_ours(folder: Path) -> None:
     ours = {"config.yaml": _is_ours, RESULTS: _is_list, FAILURES: _is_list, "grid.png": record_of}
     for name, wrote in ours.items():
         if os.path.lexists(folder / name) and not wrote(folder / name):
-            raise HsxError(f"output_dir: expected a folder whose {name} hsx may write, got {folder / name} of another "
-                           "hand; name another with --output_dir, or replace it with --overwrite true")
+            raise HsxError(
+                f"output_dir: expected a folder whose {name} hsx may write, got {folder / name} of another "
+                "hand; name another with --output_dir, or replace it with --overwrite true"
+            )
 
 
 @dataclass
@@ -73,7 +79,8 @@ class Earlier:
                 "output_dir: expected an empty folder or one with results of the same settings and pictures, got "
                 f"{len(self.others)} of others in {self.folder} ({kinds}), such as "
                 f"{next(iter(self.others)).relative_to(self.folder)}; name another with --output_dir, or replace them "
-                "with --overwrite true")
+                "with --overwrite true"
+            )
 
     def clear(self) -> None:
         """Take away what is not of this run: the lists first, so that at no moment they speak of other pictures.
@@ -107,7 +114,7 @@ def look(folder: Path, pairs: PairList, settings: str) -> Earlier:
     """
     earlier = Earlier(folder, np.zeros(len(pairs), bool))
     runs: list[Path] = []
-    found = {path.relative_to(folder).as_posix()[:-len(".png")]: path for path in _pngs(folder, runs)}
+    found = {path.relative_to(folder).as_posix()[: -len(".png")]: path for path in _pngs(folder, runs)}
     absolute = {str(path.absolute()) for path in found.values()}
     for picture in (*pairs.contents, *pairs.styles) if found else ():
         _check_apart(picture, absolute)
@@ -119,8 +126,10 @@ def look(folder: Path, pairs: PairList, settings: str) -> Earlier:
         if row and row.mask:
             _check_apart(row.mask, absolute)
         if theirs and name.startswith(tuple(theirs)):
-            raise HsxError(f"output: expected a name in a folder of this run, got {name} in {folder}, where another "
-                           "run's results are; take another name, or another --output_dir")
+            raise HsxError(
+                f"output: expected a name in a folder of this run, got {name} in {folder}, where another "
+                "run's results are; take another name, or another --output_dir"
+            )
         path = found.pop(name, None)
         record = record_of(path) if path else {}
         if path is None:
@@ -152,8 +161,12 @@ def sweep(folder: Path) -> None:
 
 def _pngs(folder: Path, runs: list[Path]) -> Iterator[Path]:
     """The finished PNGs in a folder and below."""
-    return (here / name for here, files in _own(folder, runs)
-            for name in sorted(files) if name.endswith(".png") and name[0] != ".")
+    return (
+        here / name
+        for here, files in _own(folder, runs)
+        for name in sorted(files)
+        if name.endswith(".png") and name[0] != "."
+    )
 
 
 def _own(folder: Path, runs: list[Path]) -> Iterator[tuple[Path, list[str]]]:
@@ -209,5 +222,7 @@ def _is_whole(picture: Path) -> bool:
 def _check_apart(picture: Path, found: Iterable[str]) -> None:
     """Refuse to take results of an earlier run, ``found`` in the output folder, for contents, styles or masks."""
     if str(picture.absolute()) in found and record_of(picture):
-        raise HsxError(f"data: expected pictures that are no results in output_dir, got {picture}; move that "
-                       "folder away from your pictures and name it with --output_dir")
+        raise HsxError(
+            f"data: expected pictures that are no results in output_dir, got {picture}; move that "
+            "folder away from your pictures and name it with --output_dir"
+        )

@@ -33,9 +33,15 @@ class PassProgress(Callback):
         self.console = Console(stderr=True)
         if trainer.is_global_zero and self.console.is_terminal:
             self.bar = Progress(
-                TextColumn("{task.description:20s}"), BarColumn(), MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
-                console=self.console)
+                TextColumn("{task.description:20s}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                console=self.console,
+            )
             self.task = self.bar.add_task(self.title, total=self.total, rate="")
             self.bar.start()
 

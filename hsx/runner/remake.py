@@ -128,15 +128,26 @@ class _Settings:
             except HsxError as error:
                 raise HsxError(f"{error}; if its {of} is elsewhere by now, name it with --{of}") from None
             if pixels_digest(image) != pixels:
-                raise HsxError(f"expected its {of}, got {path}, whose pixels are others than those recorded; name the "
-                               f"right one with --{of}")
+                raise HsxError(
+                    f"expected its {of}, got {path}, whose pixels are others than those recorded; name the "
+                    f"right one with --{of}"
+                )
             self.images[pixels] = image
         mask = one.path("mask")
-        made = made_from(self.record["settings_digest"], one.record["pixels"], mask, self.fit, one.record["gamma"],
-                         one.record["seed"])
+        made = made_from(
+            self.record["settings_digest"],
+            one.record["pixels"],
+            mask,
+            self.fit,
+            one.record["gamma"],
+            one.record["seed"],
+        )
         if made != one.record["made"]:
-            raise HsxError(f"expected its mask, got {mask}, another file; name the right one with --mask" if mask else
-                           "expected a record as hsx wrote it, got one changed since; take the picture as it was made")
+            raise HsxError(
+                f"expected its mask, got {mask}, another file; name the right one with --mask"
+                if mask
+                else "expected a record as hsx wrote it, got one changed since; take the picture as it was made"
+            )
 
     def invert(self, store: Store) -> None:
         """Each distinct picture once for each way in which it was inverted."""
@@ -147,8 +158,12 @@ class _Settings:
                 way[pixels] = way.get(pixels, False) or of == "content"
         for (rows, threads), pictures in ways.items():
             for part in _parts(list(pictures), rows):
-                batch = {"index": list(range(rows)), "digest": _filled(part, rows), "failed": {},
-                         "image": torch.stack(_filled([self.images[pixels] for pixels in part], rows))}
+                batch = {
+                    "index": list(range(rows)),
+                    "digest": _filled(part, rows),
+                    "failed": {},
+                    "image": torch.stack(_filled([self.images[pixels] for pixels in part], rows)),
+                }
                 made = self._predict(batch, threads)
                 for row, pixels in enumerate(part):
                     h = made.h[row] if pictures[pixels] else None
@@ -166,16 +181,22 @@ class _Settings:
         content = store.get(_key(store, pixels[0], *one.how("content")), True)
         style = store.get(_key(store, pixels[1], *one.how("style")), False)
         return {
-            "index": 0, "sample": tuple(pixels), "seed": one.record["seed"],
+            "index": 0,
+            "sample": tuple(pixels),
+            "seed": one.record["seed"],
             "gamma": torch.tensor(torch.nan if gamma is None else gamma),
             "mask": None if mask is None else read_mask(mask, self.size, self.fit),
-            "content_x_T": content["x_T"], "content_h": content["h"], "style_x_T": style["x_T"]}
+            "content_x_T": content["x_T"],
+            "content_h": content["h"],
+            "style_x_T": style["x_T"],
+        }
 
     def _predict(self, batch: dict[str, Any], threads: int | None) -> Any:
         """What the network makes of one batch, with so many threads."""
         with _threads(threads):
-            self.trainer.predict(self.module, DataLoader(_One(batch), batch_size=None, collate_fn=_same),
-                                 return_predictions=False)
+            self.trainer.predict(
+                self.module, DataLoader(_One(batch), batch_size=None, collate_fn=_same), return_predictions=False
+            )
         return self.last.outputs
 
 
@@ -211,17 +232,25 @@ def _module(record: dict[str, Any], backbone: str | None) -> TransferModule:
             model[kind] = _strategy(model[kind])
         module = TransferModule(options, **model, seed=record["seed_everything"], fit=record["data"]["fit"])
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise HsxError(f"expected a record that this hsx understands, got one that it does not "
-                       f"({first_line(error)}); take the hsx that made it ({record.get('hsx')})") from None
+        raise HsxError(
+            f"expected a record that this hsx understands, got one that it does not "
+            f"({first_line(error)}); take the hsx that made it ({record.get('hsx')})"
+        ) from None
     if module.settings["network"] != record["fingerprint"]:
         version = record.get("diffusers")
         remedy = "" if version == diffusers.__version__ else f", or take diffusers {version}, which made it"
-        raise HsxError(f"expected the network that made it (fingerprint {record['fingerprint']}), got {module.source} "
-                       f"({module.settings['network']}); name the right one with --backbone{remedy}")
-    if digest(module.settings_digest, record["store"]["dtype"], record["trainer"]["precision"]) != (
-            record["settings_digest"]):
-        raise HsxError("expected the settings that made it, got others from its record, as where a strategy's code "
-                       "has changed since, or Python, or a file that it reads; take those that made it")
+        raise HsxError(
+            f"expected the network that made it (fingerprint {record['fingerprint']}), got {module.source} "
+            f"({module.settings['network']}); name the right one with --backbone{remedy}"
+        )
+    if (
+        digest(module.settings_digest, record["store"]["dtype"], record["trainer"]["precision"])
+        != (record["settings_digest"])
+    ):
+        raise HsxError(
+            "expected the settings that made it, got others from its record, as where a strategy's code "
+            "has changed since, or Python, or a file that it reads; take those that made it"
+        )
     return module
 
 
@@ -255,7 +284,7 @@ def _grouped(items: Iterable[T], key: Callable[[T], Any]) -> dict[Any, list[T]]:
 
 
 def _parts(items: list[T], rows: int) -> Iterator[list[T]]:
-    return (items[begin:begin + rows] for begin in range(0, len(items), rows))
+    return (items[begin : begin + rows] for begin in range(0, len(items), rows))
 
 
 def _filled(items: list[T], rows: int) -> list[T]:

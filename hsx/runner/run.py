@@ -38,8 +38,13 @@ log = logging.getLogger("hsx")
 
 
 def run(
-    module: TransferModule, data: Pairs, trainer: lightning.Trainer, store: Store, folder: Path,
-    overwrite: bool = False, config: str | None = None,
+    module: TransferModule,
+    data: Pairs,
+    trainer: lightning.Trainer,
+    store: Store,
+    folder: Path,
+    overwrite: bool = False,
+    config: str | None = None,
 ) -> int:
     """Transfer every pair of ``data`` into ``folder``; what is already there is not made again.
 
@@ -60,23 +65,34 @@ def run(
         with held(folder) if trainer.is_global_zero else nullcontext():
             return _Run(module, data, trainer, store, folder, overwrite).whole(config)
     except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
-        raise HsxError(f"output_dir: expected to write in {folder}, could not, for {error.filename2 or error.filename} "
-                       f"is in the way ({error.strerror}); move it away, then start again to go on") from None
+        raise HsxError(
+            f"output_dir: expected to write in {folder}, could not, for {error.filename2 or error.filename} "
+            f"is in the way ({error.strerror}); move it away, then start again to go on"
+        ) from None
     except OSError as error:  # a full disk, a lost mount
-        raise HsxError(f"output_dir: expected to read and write in {folder}, could not ({error.strerror or error}); "
-                       "free some space or mend the mount, then start again to go on") from None
+        raise HsxError(
+            f"output_dir: expected to read and write in {folder}, could not ({error.strerror or error}); "
+            "free some space or mend the mount, then start again to go on"
+        ) from None
     except RuntimeError as error:
         if not re.search(r"DataLoader worker|closed by peer|reset by peer", str(error)):
             raise
-        raise HsxError("a process of this run was ended from outside, perhaps for want of memory; what is finished is "
-                       "kept, start again to go on") from None
+        raise HsxError(
+            "a process of this run was ended from outside, perhaps for want of memory; what is finished is "
+            "kept, start again to go on"
+        ) from None
 
 
 class _Run:
     """One run of one process: all processes hold the same lists and do every so-manieth item of them."""
 
     def __init__(
-        self, module: TransferModule, data: Pairs, trainer: lightning.Trainer, store: Store, folder: Path,
+        self,
+        module: TransferModule,
+        data: Pairs,
+        trainer: lightning.Trainer,
+        store: Store,
+        folder: Path,
         overwrite: bool,
     ) -> None:
         self.begun = time.monotonic()
@@ -84,10 +100,16 @@ class _Run:
         self.pairs, self.overwrite, self.size = data.pairs, overwrite, module.backbone.sample_size
         precision = str(trainer.precision)
         settings = digest(module.settings_digest, store.dtype, precision)
-        config = {"seed_everything": module.transfer.seed, "model": module.config, "data": {"fit": data.fit},
-                  "store": {"dtype": store.dtype}, "trainer": {"precision": precision}}
-        self.recorder = Recorder(self.pairs, {}, config, module.settings["network"], settings, data.fit,
-                                 module.transfer.seed)
+        config = {
+            "seed_everything": module.transfer.seed,
+            "model": module.config,
+            "data": {"fit": data.fit},
+            "store": {"dtype": store.dtype},
+            "trainer": {"precision": precision},
+        }
+        self.recorder = Recorder(
+            self.pairs, {}, config, module.settings["network"], settings, data.fit, module.transfer.seed
+        )
         self.key = partial(store.key, inversion={**module.inversion_settings, "precision": precision})
         self.content, self.style = self.pairs.indices()
         self.styles = len(self.pairs.contents) + self.style  # by number among all pictures: contents, then styles
@@ -124,8 +146,15 @@ class _Run:
         evaluations = sum(self._gather(self.module.evaluations))
         if not self.trainer.is_global_zero:
             return 0
-        failed = write_results(self.pairs, self.folder, self.failures, self.picture_failures, self.journal,
-                               self.recorder.seed, self.recorder.settings)
+        failed = write_results(
+            self.pairs,
+            self.folder,
+            self.failures,
+            self.picture_failures,
+            self.journal,
+            self.recorder.seed,
+            self.recorder.settings,
+        )
         sheets = write_sheets(self.pairs, self.folder, self.size, self.data.fit)
         self.store.evict()
         self.journal.close()

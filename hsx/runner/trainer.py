@@ -12,8 +12,20 @@ from lightning.pytorch.callbacks import Callback
 
 from hsx.errors import HsxError
 
-NUMBERS = ("MASTER_PORT", "WORLD_SIZE", "RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_NTASKS", "SLURM_PROCID",
-           "SLURM_LOCALID", "SLURM_NODEID", "SLURM_NNODES", "SLURM_NTASKS_PER_NODE")  # that the environment may hold
+NUMBERS = (
+    "MASTER_PORT",
+    "WORLD_SIZE",
+    "RANK",
+    "LOCAL_RANK",
+    "NODE_RANK",
+    "GROUP_RANK",
+    "SLURM_NTASKS",
+    "SLURM_PROCID",
+    "SLURM_LOCALID",
+    "SLURM_NODEID",
+    "SLURM_NNODES",
+    "SLURM_NTASKS_PER_NODE",
+)  # that the environment may hold
 Precision = Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true", "32", 32]
 
 
@@ -41,19 +53,31 @@ def make_trainer(
     for name in NUMBERS:
         if not os.environ.get(name, "0").isdecimal():
             raise HsxError(f"{name}: expected a number in the environment, got {os.environ[name]}; unset it")
-    given = {"accelerator": accelerator, "devices": devices, "num_nodes": num_nodes, "strategy": strategy,
-             "precision": precision}
+    given = {
+        "accelerator": accelerator,
+        "devices": devices,
+        "num_nodes": num_nodes,
+        "strategy": strategy,
+        "precision": precision,
+    }
     shell = "SLURM_NTASKS" in os.environ and "SLURM_PROCID" not in os.environ  # of salloc: no task of srun
     try:
         trainer = lightning.Trainer(
-            **given, callbacks=callbacks, logger=False, enable_checkpointing=False,  # type: ignore[arg-type]
-            enable_progress_bar=False, enable_model_summary=False,
-            plugins=[LightningEnvironment()] if shell and "TORCHELASTIC_RUN_ID" not in os.environ else None)
+            **given,
+            callbacks=callbacks,
+            logger=False,
+            enable_checkpointing=False,  # type: ignore[arg-type]
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            plugins=[LightningEnvironment()] if shell and "TORCHELASTIC_RUN_ID" not in os.environ else None,
+        )
         _as_the_environment_says(trainer)
         return trainer
     except KeyError as error:
-        raise HsxError(f"trainer: expected {error.args[0]} in the environment, as srun and torchrun set it, found "
-                       "none; start with one of them, or unset their other variables") from None
+        raise HsxError(
+            f"trainer: expected {error.args[0]} in the environment, as srun and torchrun set it, found "
+            "none; start with one of them, or unset their other variables"
+        ) from None
     except (MisconfigurationException, TypeError, ValueError, RuntimeError) as error:
         values = ", ".join(f"trainer.{name} {value}" for name, value in given.items())
         reason = " ".join(str(error).split()).rstrip(".!")
@@ -70,5 +94,6 @@ def _as_the_environment_says(trainer: lightning.Trainer) -> None:
         raise HsxError(
             f"trainer.devices, trainer.num_nodes: expected {tasks} processes, as SLURM_NTASKS says, got {processes} "
             f"({trainer.num_devices} on each of {trainer.num_nodes} nodes); give as many, start as many with srun "
-            "--ntasks-per-node, or unset SLURM_NTASKS")
+            "--ntasks-per-node, or unset SLURM_NTASKS"
+        )
     environment.validate_settings(trainer.num_devices, trainer.num_nodes)

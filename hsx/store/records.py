@@ -73,10 +73,15 @@ class Recorder:
     def own(self, row: Row) -> dict[str, Any]:
         """What the picture of a pair says that others do not: its pictures, its options and what they come to."""
         return {
-            "name": row.name, "content": portable(self.pairs.contents[row.content]),
-            "style": portable(self.pairs.styles[row.style]), "mask": None if row.mask is None else portable(row.mask),
-            "gamma": row.gamma, "seed": self.seed if row.seed is None else row.seed, "pixels": self.pixels(row),
-            "made": self.made(row)}
+            "name": row.name,
+            "content": portable(self.pairs.contents[row.content]),
+            "style": portable(self.pairs.styles[row.style]),
+            "mask": None if row.mask is None else portable(row.mask),
+            "gamma": row.gamma,
+            "seed": self.seed if row.seed is None else row.seed,
+            "pixels": self.pixels(row),
+            "made": self.made(row),
+        }
 
     def whole(self, own: dict[str, Any], computed: dict[str, Any]) -> str:
         """All that is needed to make the picture of a pair again, as it is kept inside it.
@@ -88,10 +93,20 @@ class Recorder:
         import diffusers  # heavy, and not needed to read a record
 
         last = "pixels", "made"
-        return to_json({
-            "hsx": hsx.__version__, "torch": torch.__version__, "diffusers": diffusers.__version__, "date": now(),
-            **{name: value for name, value in own.items() if name not in last}, **self.config, "computed": computed,
-            "fingerprint": self.fingerprint, "settings_digest": self.settings, **{name: own[name] for name in last}})
+        return to_json(
+            {
+                "hsx": hsx.__version__,
+                "torch": torch.__version__,
+                "diffusers": diffusers.__version__,
+                "date": now(),
+                **{name: value for name, value in own.items() if name not in last},
+                **self.config,
+                "computed": computed,
+                "fingerprint": self.fingerprint,
+                "settings_digest": self.settings,
+                **{name: own[name] for name in last},
+            }
+        )
 
 
 def made_from(settings: str, pixels: list[str], mask: Path | None, fit: str, gamma: float | None, seed: int) -> str:
@@ -117,6 +132,7 @@ def now() -> str:
     try:
         moment = datetime.fromtimestamp(int(epoch), timezone.utc) if epoch else datetime.now(timezone.utc)
     except (ValueError, OverflowError, OSError):
-        raise HsxError(f"SOURCE_DATE_EPOCH: expected seconds since 1970, got {epoch:.80}; correct it or unset it"
-                       ) from None
+        raise HsxError(
+            f"SOURCE_DATE_EPOCH: expected seconds since 1970, got {epoch:.80}; correct it or unset it"
+        ) from None
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -117,8 +117,10 @@ class Store:
             with atomic(path) as part:
                 part.write_bytes(data)
         except OSError as error:
-            raise HsxError(f"store: expected to write {path}, could not ({error.strerror}); free some space or name "
-                           "another with --store.path, then start again to go on") from None
+            raise HsxError(
+                f"store: expected to write {path}, could not ({error.strerror}); free some space or name "
+                "another with --store.path, then start again to go on"
+            ) from None
 
     def has(self, key: str, h: bool) -> bool:
         """Whether a whole trajectory is there, with h if wanted; it then counts as used.  A corrupt one is removed."""
@@ -147,8 +149,9 @@ class Store:
         try:
             tensors = read(path)
         except OSError as error:
-            raise StoreError(f"{path}: expected a trajectory, could not read it ({error.strerror}); start again to "
-                             "make it anew") from None
+            raise StoreError(
+                f"{path}: expected a trajectory, could not read it ({error.strerror}); start again to make it anew"
+            ) from None
         if h and "h" not in tensors:
             raise StoreError(f"{path}: expected a trajectory with h, got one without; start again to make it anew")
         _touch(path)
@@ -219,8 +222,10 @@ def read(path: Path) -> dict[str, Tensor]:
         if about.get("checksum") == _checksum(tensors, about):
             if about.get(FORMAT) == VERSION:
                 return tensors
-            raise VersionError(f"{path}: expected a trajectory of version {VERSION}, got a whole one of version "
-                               f"{about.get(FORMAT)}, which this hsx does not use; hsx store prune removes such first")
+            raise VersionError(
+                f"{path}: expected a trajectory of version {VERSION}, got a whole one of version "
+                f"{about.get(FORMAT)}, which this hsx does not use; hsx store prune removes such first"
+            )
         reason = "its checksum is wrong" if FORMAT in about else "it is another safetensors file"
     raise StoreError(f"{path}: expected a whole trajectory, got a corrupt one ({reason}); start again to make it anew")
 
@@ -232,8 +237,9 @@ def remove(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise HsxError(f"store: expected to remove {path}, could not ({error.strerror}); check its permissions"
-                       ) from None
+        raise HsxError(
+            f"store: expected to remove {path}, could not ({error.strerror}); check its permissions"
+        ) from None
     return True
 
 

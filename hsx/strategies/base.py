@@ -22,8 +22,12 @@ from hsx.strategies.arguments import ConstructorSignature, absolute, files_of, g
 if TYPE_CHECKING:
     from hsx.method.inversion import Trajectory
 
-USUAL = {"BlendingSchedule": "Constant(0.3)", "Blend": "Slerp()", "Normalizer": "Frobenius()",
-         "Calibrator": "Latent(0.3)"}  # an object of each kind
+USUAL = {
+    "BlendingSchedule": "Constant(0.3)",
+    "Blend": "Slerp()",
+    "Normalizer": "Frobenius()",
+    "Calibrator": "Latent(0.3)",
+}  # an object of each kind
 
 
 class Strategy(ABC):  # noqa: B024  (the common name of the kinds; each kind adds its own abstract method)
@@ -49,8 +53,10 @@ class Strategy(ABC):  # noqa: B024  (the common name of the kinds; each kind add
     def __new__(cls, *args: Any, **options: Any) -> Any:
         """Notes what the constructor is given, for ``config``; copies call this without and take their note over."""
         made = super().__new__(cls)
-        noted = {name: absolute(value) if name in cls.paths else _noted(value)
-                 for name, value in given(cls, args, options).items()}
+        noted = {
+            name: absolute(value) if name in cls.paths else _noted(value)
+            for name, value in given(cls, args, options).items()
+        }
         object.__setattr__(made, "_given", noted)
         return made
 
@@ -84,8 +90,11 @@ class Strategy(ABC):  # noqa: B024  (the common name of the kinds; each kind add
         files = {name: digests for name, value in self._given.items() if (digests := files_of(value))}
         spelt = [value for name, value in self._given.items() if name in self.paths]
         for name, value in vars(self).items():
-            if name != "_given" and (name[0] != "_" or isinstance(value, PLAIN)) and (
-                    absolute(_records(value)) not in spelt):
+            if (
+                name != "_given"
+                and (name[0] != "_" or isinstance(value, PLAIN))
+                and (absolute(_records(value)) not in spelt)
+            ):
                 found[name] = value
         return {"class_path": _full_name(self), **code, "files": files, **_records(found)}
 

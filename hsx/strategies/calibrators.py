@@ -69,8 +69,10 @@ class IteratedLatent(Calibrator):
         """x after the last application; each sample stops for itself."""
         aim, x, eps, b = target(state), state.x, state.eps, state.b
         if self.most > 1 and not b.skips:
-            raise HsxError(f"IteratedLatent: expected a network whose skips are known, got a "
-                           f"{type(state.backbone).__name__}, which shows none; use Latent, or most 1")
+            raise HsxError(
+                f"IteratedLatent: expected a network whose skips are known, got a "
+                f"{type(state.backbone).__name__}, which shows none; use Latent, or most 1"
+            )
         going = torch.ones_like(x[:, :1, :1, :1], dtype=torch.bool)
         for further in reversed(range(self.most)):
             x = torch.where(going, x + shift(state, x, eps, aim, self.omega), x)
@@ -100,6 +102,7 @@ def shift(state: StepState, x: Tensor, eps: Tensor, aim: Tensor, omega: float) -
 
 def _change(before: tuple[Tensor, ...], after: tuple[Tensor, ...]) -> Tensor:
     """How much the skips of each sample changed, as a part of their norm, (B, 1, 1, 1)."""
+
     def square(skips: list[Tensor]) -> Tensor:
         return torch.stack([s.flatten(1).double().square().sum(1) for s in skips]).sum(0)
 

@@ -104,8 +104,10 @@ class Interval(BlendingSchedule):
 
     def __init__(self, gamma: float = 0.3, t_hi: int = 900, t_lo: int = 400) -> None:
         if not (whole(t_lo, 0) and whole(t_hi, t_lo)):
-            raise HsxError(f"t_hi, t_lo: expected t_hi >= t_lo >= 0, got t_hi {got(t_hi)} and t_lo {got(t_lo)}; "
-                           "exchange or correct them")
+            raise HsxError(
+                f"t_hi, t_lo: expected t_hi >= t_lo >= 0, got t_hi {got(t_hi)} and t_lo {got(t_lo)}; "
+                "exchange or correct them"
+            )
         self.value, self.t_hi, self.t_lo = _weight("gamma", gamma), t_hi, t_lo
 
     def gamma(self, t: int) -> float:

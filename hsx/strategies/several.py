@@ -47,8 +47,10 @@ class SphericalMean(Slerp):
             raise HsxError(f"weights: expected a list of numbers, got {got(weights)}; give a list")
         weights = [1.0] * (len(contents) + 1) if weights is None else weights
         if len(weights) != len(contents) + 1 or not contents:
-            raise HsxError(f"weights: expected one for the pair's content and one for each of {len(contents)} further "
-                           f"contents, got {len(weights)}; give {len(contents) + 1} weights and at least one content")
+            raise HsxError(
+                f"weights: expected one for the pair's content and one for each of {len(contents)} further "
+                f"contents, got {len(weights)}; give {len(contents) + 1} weights and at least one content"
+            )
         if not all(number(w, 0, MOST) for w in weights) or sum(weights) == 0:
             raise HsxError(f"weights: expected numbers of 0 or more, not all zero, got {weights}; correct them")
         self.weights = list(weights)

@@ -46,8 +46,10 @@ class SkipDamping(Calibrator):
     def __call__(self, state: StepState) -> Tensor:
         """The moved x, see ``Calibrator``."""
         if not state.b.skips:
-            raise HsxError(f"SkipDamping: expected a network whose skips are known, got a "
-                           f"{type(state.backbone).__name__}, which shows none; use Latent")
+            raise HsxError(
+                f"SkipDamping: expected a network whose skips are known, got a "
+                f"{type(state.backbone).__name__}, which shows none; use Latent"
+            )
         deep = self.resolution or state.x.shape[-1] // 4
         skips = tuple(damp(s, self.scale, self.radius) if s.shape[-1] <= deep else s for s in state.b.skips)
         damped = replace(state, eps_injected=state.backbone.decode(replace(state.b, h=state.h, skips=skips)))

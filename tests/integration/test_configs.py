@@ -16,8 +16,26 @@ def test_a_config_runs_as_it_stands_but_for_model_data_and_steps(config, tiny_mo
     monkeypatch.chdir(pictures)
     if config.stem == "celeba_hq":  # the authors' mask is for h of 8 x 8, which the tiny network has
         assert hsx.load_backbone(tiny_model).h_shape[1:] == (8, 8)
-    assert main(["predict", "--config", str(config), "--model.backbone", str(tiny_model), "--data.contents", "contents",
-                 "--data.styles", "styles", "--model.generation_steps", "50", "--model.inversion_steps", "5"]) == 0
+    assert (
+        main(
+            [
+                "predict",
+                "--config",
+                str(config),
+                "--model.backbone",
+                str(tiny_model),
+                "--data.contents",
+                "contents",
+                "--data.styles",
+                "styles",
+                "--model.generation_steps",
+                "50",
+                "--model.inversion_steps",
+                "5",
+            ]
+        )
+        == 0
+    )
     assert len(list((pictures / "outputs" / config.stem).glob("*__*.png"))) == 6
 
 

@@ -33,7 +33,9 @@ def at_the_root_on_all_cores(monkeypatch, all_cores):
 def test_the_readme_has_exactly_two_one_line_commands():
     section = README.split("## Two commands")[1].split("\n## ")[0]
     assert re.findall(r"^    (.+)$", section, re.M) == [
-        "pip install . && hsx predict --config configs/demo.yaml", 'pip install -e ".[dev]" && pytest']
+        "pip install . && hsx predict --config configs/demo.yaml",
+        'pip install -e ".[dev]" && pytest',
+    ]
 
 
 def test_the_main_job(tmp_path, capsys):
@@ -126,9 +128,24 @@ def test_training_goes_on_where_it_stopped(tmp_path, monkeypatch):
     import train
 
     def run(name, iterations, last):
-        monkeypatch.setattr(sys, "argv", [
-            "train.py", str(tmp_path / name), "--size", "32", "--faces", "8", "--chunk", "2", "--iterations",
-            str(iterations), "--stop", str(last)])
+        monkeypatch.setattr(
+            sys,
+            "argv",
+            [
+                "train.py",
+                str(tmp_path / name),
+                "--size",
+                "32",
+                "--faces",
+                "8",
+                "--chunk",
+                "2",
+                "--iterations",
+                str(iterations),
+                "--stop",
+                str(last),
+            ],
+        )
         train.main()
         return torch.load(tmp_path / name / "last.ckpt", weights_only=True)
 
@@ -144,8 +161,10 @@ def test_training_refuses_another_networks_state(tmp_path, monkeypatch, capsys):
     import train
 
     words = ["train.py", str(tmp_path), "--size", "32", "--faces", "4", "--iterations", "1"]
-    for more, said in (["--weights", "hsx/assets/demo_faces"], "--weights: expected weights of this network"), (
-            [], "last.ckpt: expected the state of such a training"):
+    for more, said in (
+        (["--weights", "hsx/assets/demo_faces"], "--weights: expected weights of this network"),
+        ([], "last.ckpt: expected the state of such a training"),
+    ):
         monkeypatch.setattr(sys, "argv", [*words, *more])
         with pytest.raises(SystemExit) as ended:
             train.main()

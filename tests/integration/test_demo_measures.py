@@ -53,8 +53,7 @@ def test_a_picture_whose_skips_are_swapped_with_its_own_comes_back():
 
     backbone = hsx.load_backbone("hsx://demo_faces")
     pictures = held_out(2, backbone.sample_size).content
-    transfer = hsx.Transfer(backbone, inversion_steps=8, generation_steps=8, t_start=700,
-                            t_edit=1000, t_boost=0)
+    transfer = hsx.Transfer(backbone, inversion_steps=8, generation_steps=8, t_start=700, t_edit=1000, t_boost=0)
     trajectory = transfer.invert(pictures)
     own = transfer.inject(trajectory, trajectory).clamp(-1, 1)  # nothing injected
     torch.testing.assert_close(swap_skips(transfer, trajectory.x_T, trajectory.x_T), own, atol=1e-3, rtol=0)
@@ -83,8 +82,9 @@ def test_a_batch_is_painted_as_its_pictures_are(generator):
     assert {style.texture for style in styles} == set(range(len(TEXTURES)))
     tones = np.stack([tone_image(sample_content(rng), 64) for _ in styles])
     grain = np.stack([np.random.default_rng(style.seed).normal(size=(1, 64, 64)) for style in styles])
-    painted = apply_styles(*(torch.from_numpy(x).float() for x in (
-        tones[:, None], np.stack([numbers(style) for style in styles]), grain)))
+    painted = apply_styles(
+        *(torch.from_numpy(x).float() for x in (tones[:, None], np.stack([numbers(style) for style in styles]), grain))
+    )
     expected = np.stack([apply_style(tone, style) for tone, style in zip(tones, styles, strict=True)])
     difference = (painted + 1) * 127.5 - torch.from_numpy(expected).permute(0, 3, 1, 2)
     assert difference.abs().max() < 1.01 and (difference.abs() > 0.5).float().mean() < 1e-3  # one step, where rounded

@@ -21,11 +21,15 @@ from hsx.store.trajectories import Store
 from ..conftest import picture
 from .test_scale import ENV, FEW, options, pixels, same
 
-START = ("import multiprocessing, sys\nif __name__ == '__main__':\n    multiprocessing.set_start_method({how!r})\n"
-         "    from hsx.cli import main\n    sys.exit(max([main(argv) for argv in {runs!r}]))\n")
-ROWS = [{"content": "contents/c0.png", "style": "styles/s0.png", "mask": "mask.png"},
-        {"content": "contents/c1.png", "style": "styles/s1.png", "gamma": 0.9, "seed": 3, "output": "x/y"},
-        {"content": "contents/c2.png", "style": "styles/s1.png"}]
+START = (
+    "import multiprocessing, sys\nif __name__ == '__main__':\n    multiprocessing.set_start_method({how!r})\n"
+    "    from hsx.cli import main\n    sys.exit(max([main(argv) for argv in {runs!r}]))\n"
+)
+ROWS = [
+    {"content": "contents/c0.png", "style": "styles/s0.png", "mask": "mask.png"},
+    {"content": "contents/c1.png", "style": "styles/s1.png", "gamma": 0.9, "seed": 3, "output": "x/y"},
+    {"content": "contents/c2.png", "style": "styles/s1.png"},
+]
 KINDS = ["product", "zip", "random", "csv", "tsv", "jsonl", "parquet"]
 
 
@@ -40,8 +44,12 @@ def table(folder, kind):
         path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     else:
         mark = {"csv": ",", "tsv": "\t"}[kind]
-        path.write_text("".join(mark.join(map(str, line)) + "\n" for line in (
-            columns, *([row.get(c, "") for c in columns] for row in ROWS))))
+        path.write_text(
+            "".join(
+                mark.join(map(str, line)) + "\n"
+                for line in (columns, *([row.get(c, "") for c in columns] for row in ROWS))
+            )
+        )
     return path
 
 
@@ -62,8 +70,9 @@ def started(folder, how, runs, **more):
     """A process that makes runs, its workers started ``how``."""
     script = folder / "start.py"
     script.write_text(START.format(how=how, runs=runs))
-    return subprocess.Popen([sys.executable, str(script)], env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            text=True, **more)
+    return subprocess.Popen(
+        [sys.executable, str(script)], env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -89,12 +98,20 @@ def test_what_workers_are_given_is_picklable_and_small(tiny_model, pictures, kin
             assert all(ours[k] == theirs[k] for k in ("index", "name", "own", "digest") if k in ours)
 
 
-@pytest.mark.parametrize("how, workers, kinds", [
-    ("spawn", "1", ["jsonl"]), ("forkserver", "2", ["product"]),
-    *(pytest.param(*each, KINDS, marks=pytest.mark.slow) for each in (("spawn", "2"), ("forkserver", "1")))])
+@pytest.mark.parametrize(
+    "how, workers, kinds",
+    [
+        ("spawn", "1", ["jsonl"]),
+        ("forkserver", "2", ["product"]),
+        *(pytest.param(*each, KINDS, marks=pytest.mark.slow) for each in (("spawn", "2"), ("forkserver", "1"))),
+    ],
+)
 def test_workers_that_are_started_anew_make_the_same(tiny_model, pictures, how, workers, kinds):
-    runs = [argv_of(tiny_model, pictures, kind, f"{kind}-{n}", "--data.num_workers", n, "--data.batch_size", "2")
-            for kind in kinds for n in ("0", workers)]
+    runs = [
+        argv_of(tiny_model, pictures, kind, f"{kind}-{n}", "--data.num_workers", n, "--data.batch_size", "2")
+        for kind in kinds
+        for n in ("0", workers)
+    ]
     process = started(pictures, how, runs)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0 and "Traceback" not in err, err
@@ -103,17 +120,37 @@ def test_workers_that_are_started_anew_make_the_same(tiny_model, pictures, how, 
         assert list((pictures / f"{kind}-0").rglob("*.png"))
 
 
-@pytest.mark.parametrize("how, stop", [
-    ("fork", signal.SIGTERM),
-    *(pytest.param(*each, marks=pytest.mark.slow) for each in (
-        ("spawn", signal.SIGINT), ("fork", signal.SIGINT), ("spawn", signal.SIGTERM), ("forkserver", signal.SIGINT),
-        ("forkserver", signal.SIGTERM)))])
+@pytest.mark.parametrize(
+    "how, stop",
+    [
+        ("fork", signal.SIGTERM),
+        *(
+            pytest.param(*each, marks=pytest.mark.slow)
+            for each in (
+                ("spawn", signal.SIGINT),
+                ("fork", signal.SIGINT),
+                ("spawn", signal.SIGTERM),
+                ("forkserver", signal.SIGINT),
+                ("forkserver", signal.SIGTERM),
+            )
+        ),
+    ],
+)
 def test_ctrl_c_with_workers_is_one_line(tiny_model, pictures, how, stop):
     """From the keyboard it comes to all processes at once."""
     for i in range(30):
         picture(pictures / "contents" / f"more{i}.png", 100 + i)
-    argv = options(tiny_model, pictures, "out", "--data.num_workers", "2", "--data.batch_size", "1",
-                   "--model.generation_steps", "300")
+    argv = options(
+        tiny_model,
+        pictures,
+        "out",
+        "--data.num_workers",
+        "2",
+        "--data.batch_size",
+        "1",
+        "--model.generation_steps",
+        "300",
+    )
     process = started(pictures, how, [argv], start_new_session=True)
     begun = time.monotonic()
     while process.poll() is None and not list(pictures.glob("out/*__*.png")) and time.monotonic() - begun < 60:

@@ -72,7 +72,9 @@ def test_other_pictures_of_the_same_names_are_refused_before_a_network_runs(tiny
     assert "2 pictures made" in (said := capsys.readouterr().out) and "4 were there already" in said
     after = all_of(pictures / "out")
     assert {k for k in before if k.startswith("c") and k.endswith(".png") and before[k] != after[k]} == {
-        "c1__s0.png", "c1__s1.png"}
+        "c1__s0.png",
+        "c1__s1.png",
+    }
 
 
 @pytest.mark.slow
@@ -115,8 +117,19 @@ def test_a_run_that_adds_pairs_goes_on(tiny_model, pictures, capsys):
 def test_fewer_pairs_are_another_run(tiny_model, pictures, capsys):
     table = pictures / "pairs.csv"
     rows = [f"contents/c{i}.png,styles/s{j}.png,of{i}/{j}\n" for i in range(3) for j in range(2)]
-    argv = ["predict", "--model.backbone", str(tiny_model), "--data.pairs", str(table), "--output_dir",
-            str(pictures / "out"), "--model.inversion_steps", "4", "--model.generation_steps", "4"]
+    argv = [
+        "predict",
+        "--model.backbone",
+        str(tiny_model),
+        "--data.pairs",
+        str(table),
+        "--output_dir",
+        str(pictures / "out"),
+        "--model.inversion_steps",
+        "4",
+        "--model.generation_steps",
+        "4",
+    ]
     table.write_text("content,style,output\n" + "".join(rows))
     assert main(argv) == 0
     mine = {"of0/mine.png": picture(pictures / "out" / "of0" / "mine.png", 3), "notes.txt": pictures / "out/notes.txt"}
@@ -128,7 +141,12 @@ def test_fewer_pairs_are_another_run(tiny_model, pictures, capsys):
     assert "0 pictures made" in (said := capsys.readouterr().out) and "1 were there already" in said
     left = all_of(pictures / "out")
     assert {name for name in left if "trajectories" not in name} == {
-        *kept, "of2/1.png", "results.jsonl", "config.yaml", "grid.png"}
+        *kept,
+        "of2/1.png",
+        "results.jsonl",
+        "config.yaml",
+        "grid.png",
+    }
     assert all(left[name] == data for name, data in kept.items())
     assert not (pictures / "out" / "of1").exists() and len(results(pictures / "out")) == 1
 
@@ -142,8 +160,17 @@ def test_a_run_in_a_folder_of_another_is_left_alone(tiny_model, pictures, capsys
     assert main(options(tiny_model, pictures, "out", *OTHER, "--overwrite", "true")) == 0
     assert all_of(pictures / "out" / "inner") == inner
     (pictures / "pairs.csv").write_text("content,style,output\ncontents/c0.png,styles/s0.png,inner/mine\n")
-    argv = ["predict", "--model.backbone", str(tiny_model), "--data.pairs", str(pictures / "pairs.csv"), "--overwrite",
-            "true", "--output_dir", str(pictures / "out")]
+    argv = [
+        "predict",
+        "--model.backbone",
+        str(tiny_model),
+        "--data.pairs",
+        str(pictures / "pairs.csv"),
+        "--overwrite",
+        "true",
+        "--output_dir",
+        str(pictures / "out"),
+    ]
     refused(argv, capsys, "got inner/mine in", "where another run's results are; take another name")
     assert all_of(pictures / "out" / "inner") == inner
 
@@ -177,8 +204,17 @@ def test_the_folder_of_the_contents(tiny_model, pictures, capsys):
     assert contents.items() <= all_of(pictures / "contents").items()
     (pictures / "pairs.csv").write_text("content,style,mask\n../styles/s0.png,../styles/s1.png,c0__s0.png\n")
     (pictures / "pairs.csv").rename(pictures / "contents" / "pairs.csv")
-    argv = ["predict", "--model.backbone", str(tiny_model), "--data.pairs", str(pictures / "contents" / "pairs.csv"),
-            "--output_dir", str(pictures / "contents"), "--overwrite", "true"]
+    argv = [
+        "predict",
+        "--model.backbone",
+        str(tiny_model),
+        "--data.pairs",
+        str(pictures / "contents" / "pairs.csv"),
+        "--output_dir",
+        str(pictures / "contents"),
+        "--overwrite",
+        "true",
+    ]
     refused(argv, capsys, "that are no results in output_dir", "c0__s0.png")
 
 
@@ -186,9 +222,16 @@ def test_only_what_a_dead_process_left_is_swept(tmp_path):
     host = re.sub(r"\W", "-", socket.gethostname())
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    names = {f".{host}-{dead.pid}-a.part": False, f".{host}-{os.getpid()}-b.part": True, ".elsewhere-1-c.part": True,
-             ".odd.part": True, f".{host}-{os.getppid()}-old.part": False, "mine.part": True,
-             f"sub/.{host}-{dead.pid}-d.part": False, f"another/.{host}-{dead.pid}-e.part": True}
+    names = {
+        f".{host}-{dead.pid}-a.part": False,
+        f".{host}-{os.getpid()}-b.part": True,
+        ".elsewhere-1-c.part": True,
+        ".odd.part": True,
+        f".{host}-{os.getppid()}-old.part": False,
+        "mine.part": True,
+        f"sub/.{host}-{dead.pid}-d.part": False,
+        f"another/.{host}-{dead.pid}-e.part": True,
+    }
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -223,8 +266,10 @@ def killed_at(argv: list[str], moment: int) -> bool:
 
 
 def test_a_kill_while_results_are_replaced_mixes_nothing(tiny_model, pictures, capfd):
-    old, new = options(tiny_model, pictures), [*options(tiny_model, pictures, "out", *OTHER), "--store.path",
-                                               str(pictures / "store")]
+    old, new = (
+        options(tiny_model, pictures),
+        [*options(tiny_model, pictures, "out", *OTHER), "--store.path", str(pictures / "store")],
+    )
     assert main([*new, "--output_dir", str(pictures / "fresh")]) == 0  # trajectories
     for moment in (1, 2, 3, 4, 6, 8, 11, 14, 18, 25):
         assert main([*old, "--store.path", str(pictures / "store"), "--overwrite", "true"]) == 0

@@ -92,9 +92,19 @@ def test_results_are_not_taken_for_contents(tiny_model, few, capsys):
     assert "2 were there already" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("damage", [b"\n", b"\0\0\n", b"precious", b'{"name": 1', b"[]\n", b"\xff\xfe\n",
-                                    b'{"name": [1], "status": "done", "seconds": 1.5, "device": "cpu"}\n',
-                                    b"[" * 99999])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"\n",
+        b"\0\0\n",
+        b"precious",
+        b'{"name": 1',
+        b"[]\n",
+        b"\xff\xfe\n",
+        b'{"name": [1], "status": "done", "seconds": 1.5, "device": "cpu"}\n',
+        b"[" * 99999,
+    ],
+)
 def test_a_damaged_list_of_results_is_written_anew(tiny_model, few, damage):
     assert main(options(tiny_model, few)) == 0
     results = few / "out" / "results.jsonl"
@@ -121,29 +131,49 @@ def test_sheets_of_more_pairs_go(tiny_model, few):
 FULL = "hsx: error: expected to write, could not (No space left on device); free some space\n"
 
 
-@pytest.mark.parametrize("command, where, code", [
-    ("show {} >&-", "", 0), ("show {} >&- 2>&- <&-", "", 0), ("nix 2>&-", "", 2), ("nix 2>/dev/full", "", 2),
-    ("show {} >/dev/full", FULL, 2),
-    ("--help >/dev/full", FULL, 2)])
+@pytest.mark.parametrize(
+    "command, where, code",
+    [
+        ("show {} >&-", "", 0),
+        ("show {} >&- 2>&- <&-", "", 0),
+        ("nix 2>&-", "", 2),
+        ("nix 2>/dev/full", "", 2),
+        ("show {} >/dev/full", FULL, 2),
+        ("--help >/dev/full", FULL, 2),
+    ],
+)
 def test_streams_that_are_closed_or_full(tiny_model, few, command, where, code):
     assert main(options(tiny_model, few)) == 0
-    done = subprocess.run(f"{sys.executable} -m hsx {command.format(few / 'out' / 'c0__s0.png')}", shell=True, env=ENV,
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        f"{sys.executable} -m hsx {command.format(few / 'out' / 'c0__s0.png')}",
+        shell=True,
+        env=ENV,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (done.returncode, done.stderr) == (code, where)
 
 
 def test_a_run_whose_output_is_closed_ends_well(tiny_model, few):
     code = "import os, sys; os.close(1); sys.stdout = None; from hsx.cli import main; sys.exit(main(sys.argv[1:]))"
-    done = subprocess.run([sys.executable, "-c", code, *options(tiny_model, few)], env=ENV, capture_output=True,
-                          text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *options(tiny_model, few)], env=ENV, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0 and "Traceback" not in done.stderr
     assert (few / "out" / "results.jsonl").read_text().count("\n") == 2
 
 
 def test_nobody_reads_the_summary(tiny_model, few):
     with open("/dev/full", "w") as full:
-        run = subprocess.run([sys.executable, "-m", "hsx", *options(tiny_model, few)], stdout=full,
-                             stderr=subprocess.PIPE, text=True, env=ENV, check=False)
+        run = subprocess.run(
+            [sys.executable, "-m", "hsx", *options(tiny_model, few)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=ENV,
+            check=False,
+        )
     assert run.returncode == 0 and run.stderr == ""
     assert (few / "out" / "results.jsonl").read_text().count('"done"') == 2
 
@@ -153,8 +183,14 @@ def test_a_process_that_is_killed_by_another_is_one_line(tiny_model, few):
     config.write_text(
         "import os, signal, sys\nfrom hsx.io import images\nfrom hsx.runner import data as datamodule\n"
         "datamodule.read_image = lambda *given: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "from hsx.cli import main\nsys.exit(main(sys.argv[1:]))\n")
-    run = subprocess.run([sys.executable, str(config), *options(tiny_model, few, "out", "--data.num_workers", "1")],
-                         capture_output=True, text=True, env=ENV, check=False)
+        "from hsx.cli import main\nsys.exit(main(sys.argv[1:]))\n"
+    )
+    run = subprocess.run(
+        [sys.executable, str(config), *options(tiny_model, few, "out", "--data.num_workers", "1")],
+        capture_output=True,
+        text=True,
+        env=ENV,
+        check=False,
+    )
     assert run.returncode == 2 and "a process of this run was ended from outside" in run.stderr
     assert "Traceback" not in run.stderr

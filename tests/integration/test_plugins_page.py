@@ -51,8 +51,10 @@ def test_every_hook_is_documented_with_its_exact_signature():
     assert [name for name, f in hooks.items() if f"`{name}{signature(f)}`" not in PAGE] == []
 
 
-@pytest.mark.parametrize("kind, method", [
-    (BlendingSchedule, "gamma"), (Blend, "__call__"), (Normalizer, "__call__"), (Calibrator, "__call__")])
+@pytest.mark.parametrize(
+    "kind, method",
+    [(BlendingSchedule, "gamma"), (Blend, "__call__"), (Normalizer, "__call__"), (Calibrator, "__call__")],
+)
 def test_every_kind_is_documented_with_its_exact_signature(kind, method):
     assert kind.__abstractmethods__ == {method}
     assert f"| `{kind.__name__}` | `{method}{signature(getattr(kind, method))}` |" in PAGE.replace("\\|", "|")
@@ -87,21 +89,46 @@ def test_the_pages_code_in_this_process(page):
 
 def test_the_pages_package_is_installed_and_named_in_a_config(page, tiny_model, pictures):
     """The commands of the page one by one; with the tiny network, and pip aiming at a folder of its own."""
-    env = {**os.environ, "PIP_TARGET": str(page / "site"), "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0",
-           "PIP_NO_INDEX": "1", "PYTHONPATH": str(page / "site"), "OMP_NUM_THREADS": "1"}
+    env = {
+        **os.environ,
+        "PIP_TARGET": str(page / "site"),
+        "PIP_NO_DEPS": "1",
+        "PIP_NO_BUILD_ISOLATION": "0",
+        "PIP_NO_INDEX": "1",
+        "PYTHONPATH": str(page / "site"),
+        "OMP_NUM_THREADS": "1",
+    }
     config = yaml.safe_load((page / "power.yaml").read_text())
     config["model"] |= {"backbone": str(tiny_model), "inversion_steps": 5, "generation_steps": 8}
     config["data"] |= {"contents": "contents", "styles": "styles"}
     (page / "power.yaml").write_text(yaml.safe_dump(config))
     assert [line.split()[:2] for line in COMMANDS] == [
-        ["pip", "install"], ["hsx", "plugins"], ["hsx", "predict"], ["hsx", "predict"]]
+        ["pip", "install"],
+        ["hsx", "plugins"],
+        ["hsx", "predict"],
+        ["hsx", "predict"],
+    ]
     run = {"cwd": page, "env": env, "capture_output": True, "text": True, "check": False}
     for line in COMMANDS:
         ended = subprocess.run([sys.executable, "-m", *line.split()], **run)
         assert ended.returncode == 0, ended.stderr
     assert len(list(page.glob("outputs/power*/*__*.png"))) == 12
-    two = [sys.executable, "-m", "hsx", "predict", "--config", "power.yaml", "--output_dir", "outputs/ddp",
-           "--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.strategy", "ddp"]
+    two = [
+        sys.executable,
+        "-m",
+        "hsx",
+        "predict",
+        "--config",
+        "power.yaml",
+        "--output_dir",
+        "outputs/ddp",
+        "--trainer.accelerator",
+        "cpu",
+        "--trainer.devices",
+        "2",
+        "--trainer.strategy",
+        "ddp",
+    ]
     ended = subprocess.run(two, **run)
     assert ended.returncode == 0, ended.stderr
     one = {p.name: p for p in (page / "outputs" / "power").glob("*__*.png")}
@@ -119,13 +146,20 @@ def pixels(path: Path) -> np.ndarray:
 BROKEN = {  # the text of each module, and what is said of it
     "import_error": ("import nowhere_at_all", "No module named 'nowhere_at_all'"),
     "syntax_error": ("def broken(:", "SyntaxError: "),
-    "misspelt_hook": ("from hsx import hookimpl\n@hookimpl\ndef hsx_strategys():\n    return []",
-                      "unknown hook 'hsx_strategys'"),
-    "duplicate_name": ("from hsx import hookimpl\nfrom hsx.strategies import Lerp\n"
-                       "class Slerp(Lerp):\n    '''Not it.'''\n"
-                       "@hookimpl\ndef hsx_strategies():\n    return [Slerp]", "the name Slerp is taken by hsx"),
-    "raising_hook": ("from hsx import hookimpl\n@hookimpl\ndef hsx_metrics():\n    raise OSError('stop')",
-                     "OSError: stop"),
+    "misspelt_hook": (
+        "from hsx import hookimpl\n@hookimpl\ndef hsx_strategys():\n    return []",
+        "unknown hook 'hsx_strategys'",
+    ),
+    "duplicate_name": (
+        "from hsx import hookimpl\nfrom hsx.strategies import Lerp\n"
+        "class Slerp(Lerp):\n    '''Not it.'''\n"
+        "@hookimpl\ndef hsx_strategies():\n    return [Slerp]",
+        "the name Slerp is taken by hsx",
+    ),
+    "raising_hook": (
+        "from hsx import hookimpl\n@hookimpl\ndef hsx_metrics():\n    raise OSError('stop')",
+        "OSError: stop",
+    ),
 }
 
 
@@ -135,10 +169,20 @@ def test_five_broken_plugins_together_stop_nothing(tmp_path, tiny_model, picture
         folder = tmp_path / name
         folder.mkdir()
         (folder / f"bad_{name}.py").write_text(text)
-        (folder / "pyproject.toml").write_text(FILES["pyproject.toml"].replace("my_schedules", f"bad_{name}").replace(
-            "my-schedules", f"bad-{name.replace('_', '-')}"))
-    env = {**os.environ, "PIP_TARGET": str(tmp_path / "site"), "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0",
-           "PIP_NO_INDEX": "1", "PYTHONPATH": str(tmp_path / "site"), "COLUMNS": "300"}
+        (folder / "pyproject.toml").write_text(
+            FILES["pyproject.toml"]
+            .replace("my_schedules", f"bad_{name}")
+            .replace("my-schedules", f"bad-{name.replace('_', '-')}")
+        )
+    env = {
+        **os.environ,
+        "PIP_TARGET": str(tmp_path / "site"),
+        "PIP_NO_DEPS": "1",
+        "PIP_NO_BUILD_ISOLATION": "0",
+        "PIP_NO_INDEX": "1",
+        "PYTHONPATH": str(tmp_path / "site"),
+        "COLUMNS": "300",
+    }
     run = {"cwd": tmp_path, "env": env, "capture_output": True, "text": True, "check": False}
     ended = subprocess.run([sys.executable, "-m", "pip", "install", *(f"./{name}" for name in BROKEN)], **run)
     assert ended.returncode == 0, ended.stderr
@@ -149,8 +193,24 @@ def test_five_broken_plugins_together_stop_nothing(tmp_path, tiny_model, picture
     for row, name in zip(rows, sorted(BROKEN), strict=True):
         assert f"bad_{name}" in row and f"bad-{name.replace('_', '-')} 0.1" in row and BROKEN[name][1] in row
     ended = subprocess.run(
-        [sys.executable, "-m", "hsx", "predict", "--model.backbone", str(tiny_model), "--data.contents", "contents",
-         "--data.styles", "styles", "--model.generation_steps", "5", "--model.inversion_steps", "5"], **run)
+        [
+            sys.executable,
+            "-m",
+            "hsx",
+            "predict",
+            "--model.backbone",
+            str(tiny_model),
+            "--data.contents",
+            "contents",
+            "--data.styles",
+            "styles",
+            "--model.generation_steps",
+            "5",
+            "--model.inversion_steps",
+            "5",
+        ],
+        **run,
+    )
     assert ended.returncode == 0 and "6 pictures made" in ended.stdout, ended.stderr
     assert all(f"plugin bad_{name} is BROKEN" in ended.stderr for name in BROKEN)
 
@@ -158,14 +218,23 @@ def test_five_broken_plugins_together_stop_nothing(tmp_path, tiny_model, picture
 @pytest.mark.parametrize("omega", [0.0, 0.3])
 def test_the_papers_strategies_named_in_a_config_are_the_paper(tiny_model, pictures, omega):
     """``Transfer.paper`` bit for bit: the same tensors, and from the same pictures the same files."""
-    contents, styles = (torch.stack([read_image(p, 16) for p in find_images(str(pictures / kind))])
-                        for kind in ("contents", "styles"))
+    contents, styles = (
+        torch.stack([read_image(p, 16) for p in find_images(str(pictures / kind))]) for kind in ("contents", "styles")
+    )
     backbone = hsx.load_backbone(tiny_model)
     paper = hsx.Transfer.paper(backbone, gamma=0.3, omega=omega, inversion_steps=20, generation_steps=50)
-    model = {"backbone": str(tiny_model), "schedule": {"class_path": "Constant", "init_args": {"gamma": 0.3}},
-             "blend": "Slerp", "normalizer": "Frobenius",
-             "calibrator": {"class_path": "Latent", "init_args": {"omega": omega}},
-             "inversion_steps": 20, "generation_steps": 50, "injection_steps": 50, "t_edit": 400, "t_boost": 0}
+    model = {
+        "backbone": str(tiny_model),
+        "schedule": {"class_path": "Constant", "init_args": {"gamma": 0.3}},
+        "blend": "Slerp",
+        "normalizer": "Frobenius",
+        "calibrator": {"class_path": "Latent", "init_args": {"omega": omega}},
+        "inversion_steps": 20,
+        "generation_steps": 50,
+        "injection_steps": 50,
+        "t_edit": 400,
+        "t_boost": 0,
+    }
     data = {"contents": str(pictures / "contents"), "styles": str(pictures / "styles"), "batch_size": 1}
     config = {"model": model, "data": data, "output_dir": str(pictures / "o"), "store": {"dtype": "float32"}}
     (pictures / "paper.yaml").write_text(yaml.safe_dump(config))

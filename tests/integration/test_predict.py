@@ -21,13 +21,34 @@ from hsx.strategies import ChannelMoments, Constant, Latent
 
 from ..conftest import picture
 
-SETTINGS = ["--model.generation_steps", "8", "--model.inversion_steps", "6", "--model.normalizer", "ChannelMoments",
-            "--model.schedule.init_args.gamma", "0.5", "--model.calibrator.init_args.omega", "0.1"]
+SETTINGS = [
+    "--model.generation_steps",
+    "8",
+    "--model.inversion_steps",
+    "6",
+    "--model.normalizer",
+    "ChannelMoments",
+    "--model.schedule.init_args.gamma",
+    "0.5",
+    "--model.calibrator.init_args.omega",
+    "0.1",
+]
 
 
 def options(model, folder, out="out", *more) -> list[str]:
-    return ["predict", "--model.backbone", str(model), "--data.contents", str(folder / "contents"), "--data.styles",
-            str(folder / "styles"), "--output_dir", str(folder / out), *SETTINGS, *more]
+    return [
+        "predict",
+        "--model.backbone",
+        str(model),
+        "--data.contents",
+        str(folder / "contents"),
+        "--data.styles",
+        str(folder / "styles"),
+        "--output_dir",
+        str(folder / out),
+        *SETTINGS,
+        *more,
+    ]
 
 
 def read(folder) -> dict[str, np.ndarray]:
@@ -44,8 +65,12 @@ def test_every_content_in_every_style(tiny_model, pictures, capsys):
     out = pictures / "out"
     assert "6 pictures made" in capsys.readouterr().out
     assert {p.name for p in out.iterdir()} == {
-        *(f"c{i}__s{j}.png" for i in range(3) for j in range(2)), "config.yaml", "grid.png", "results.jsonl",
-        "trajectories"}
+        *(f"c{i}__s{j}.png" for i in range(3) for j in range(2)),
+        "config.yaml",
+        "grid.png",
+        "results.jsonl",
+        "trajectories",
+    }
     assert len(list((out / "trajectories").rglob("*.safetensors"))) == 5  # each distinct picture inverted once
     lines = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
     assert [line["name"] for line in lines] == [f"c{i}__s{j}" for i in range(3) for j in range(2)]
@@ -56,10 +81,18 @@ def test_every_content_in_every_style(tiny_model, pictures, capsys):
     assert record["model"]["schedule"] == {"class_path": "Constant", "init_args": {"gamma": 0.5}}
     # the command does what the library does
     backbone = hsx.load_backbone(tiny_model)
-    transfer = hsx.Transfer(backbone, Constant(0.5), normalizer=ChannelMoments(), calibrator=Latent(0.1),
-                            inversion_steps=6, generation_steps=8)
-    image = transfer(*(read_image(pictures / p, 16)[None] for p in ("contents/c1.png", "styles/s0.png")),
-                     noise=hsx.method.noise.SampleNoise(0, [tuple(record_of(out / "c1__s0.png")["pixels"])]))[0]
+    transfer = hsx.Transfer(
+        backbone,
+        Constant(0.5),
+        normalizer=ChannelMoments(),
+        calibrator=Latent(0.1),
+        inversion_steps=6,
+        generation_steps=8,
+    )
+    image = transfer(
+        *(read_image(pictures / p, 16)[None] for p in ("contents/c1.png", "styles/s0.png")),
+        noise=hsx.method.noise.SampleNoise(0, [tuple(record_of(out / "c1__s0.png")["pixels"])]),
+    )[0]
     assert abs(read(out)["c1__s0.png"] - (image.permute(1, 2, 0).numpy() + 1) * 127.5).max() < 1
 
 
@@ -184,20 +217,43 @@ def test_two_processes_make_what_one_makes(tiny_model, pictures):
     (pictures / "contents" / "c2.png").unlink()
     picture(pictures / "styles" / "s2.png", 30)
     assert main(options(tiny_model, pictures, "one")) == 0
-    two = options(tiny_model, pictures, "two", "--trainer.accelerator", "cpu", "--trainer.devices", "2",
-                  "--trainer.strategy", "ddp", "--data.batch_size", "1")
-    ended = subprocess.run([sys.executable, "-m", "hsx", *two], capture_output=True, text=True,
-                           env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
+    two = options(
+        tiny_model,
+        pictures,
+        "two",
+        "--trainer.accelerator",
+        "cpu",
+        "--trainer.devices",
+        "2",
+        "--trainer.strategy",
+        "ddp",
+        "--data.batch_size",
+        "1",
+    )
+    ended = subprocess.run(
+        [sys.executable, "-m", "hsx", *two],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
     assert ended.returncode == 0, ended.stderr
     assert same(read(pictures / "one"), read(pictures / "two"))
 
 
-@pytest.mark.parametrize("more, said", [
-    (["--model.seed", "5"], "model.seed: expected none, as seed_everything says it for the whole run, got 5"),
-    (["--model", '{"fit": "pad"}'], "model.fit: expected none, as data.fit says it for the whole run, got pad; write "
-     "data.fit: pad instead"),
-    (["--config", "seed.yaml"], "got 0; write seed_everything: 0 instead"),
-    (["--seed_everything", "true"], "seed_everything: expected a whole number, got True")], ids=str)
+@pytest.mark.parametrize(
+    "more, said",
+    [
+        (["--model.seed", "5"], "model.seed: expected none, as seed_everything says it for the whole run, got 5"),
+        (
+            ["--model", '{"fit": "pad"}'],
+            "model.fit: expected none, as data.fit says it for the whole run, got pad; write data.fit: pad instead",
+        ),
+        (["--config", "seed.yaml"], "got 0; write seed_everything: 0 instead"),
+        (["--seed_everything", "true"], "seed_everything: expected a whole number, got True"),
+    ],
+    ids=str,
+)
 def test_what_the_whole_run_is_told_is_not_told_to_the_model(tiny_model, pictures, capsys, monkeypatch, more, said):
     monkeypatch.chdir(pictures)
     (pictures / "seed.yaml").write_text("model: {seed: 0}")
@@ -223,48 +279,66 @@ def test_configs_are_composed_printed_and_read_back(tiny_model, pictures, capsys
     assert kept["model"]["generation_steps"] == 8 and kept["seed_everything"] == 0
 
 
-@pytest.mark.parametrize("change, said", [
-    (["--config", "/nowhere.yaml"], "config: File does not exist"),
-    (["--modle.t_edit", "3"], "unrecognized arguments: --modle.t_edit 3 (the nearest is --model.t_edit); see hsx"),
-    (["--model.generation_step", "5"], "(the nearest is --model.generation_steps)"),  # no abbreviations
-    (["--seed_everything", "-1"], "seed_everything: expected a number from 0 to 4294967295, got -1; see hsx"),
-    (["--model.t_edit", "abc"], "model.t_edit: expected int, got abc"),
-    (["--model.t_edit", "2000"], "t_edit: expected 0 to 1000"),
-    (["--model.t_boost", "-1"], "t_boost: expected 0 to 999"),
-    (["--model.t_start", "5000"], "t_start: expected 1 to 999"),
-    (["--model.generation_steps", "5000"], "generation_steps: expected 2 to 1000"),
-    (["--model.inversion_steps", "1"], "inversion_steps: expected 2 to 1000"),
-    (["--model.injection_steps", "0"], "injection_steps: expected 1 or more"),
-    (["--model.schedule.init_args.gamma", "1.5"], "gamma: expected a number from 0 to 1, got 1.5"),
-    (["--model.schedule.init_args.gamma", "nan"], "got nan"),
-    (["--model.calibrator.init_args.omega", "-1"], "omega: expected a number of 0 or more, got -1"),
-    (["--model.schedule", "Cosin"], "model.schedule: expected one of Cosine, Constant, "),
-    (["--model.normalizer", "Frobenus"], "expected one of Frobenius, ChannelMoments, Unchanged, got Frobenus; see hsx"),
-    (["--model.schedule.init_args.gama", "1"],
-     "model.schedule: expected an option of Constant (gamma), got gama; see hsx plugins Constant"),
-    (["--model.schedule", "{class_path: Interval, init_args: {tlo: 1}}"],
-     "model.schedule: expected an option of Interval (t_lo, t_hi, gamma), got tlo; see hsx plugins Interval"),
-    (["--model.schedule.init_args.gamma", "abc"],
-     "model.schedule: Constant.gamma: expected float, got abc; see hsx plugins Constant"),
-    (["--model.schedule", "Table"], "model.schedule: the following arguments are required: values; see hsx plugins"),
-    (["--model.blend", "torch.nn.Linear"], "Slerp, Masked, got torch.nn.Linear; see hsx plugins"),
-    (["--model.backbone", "/nowhere"], "/nowhere: expected a checkpoint file or a diffusers folder, found nothing"),
-    (["--data.contents", "/nowhere"], "data.contents: expected a picture or a folder of pictures, found nothing"),
-    (["--data.contents", ""], "data.contents: expected a picture or a folder of pictures, got an empty name"),
-    (["--output_dir", ""], "output_dir: expected a folder, got an empty name"),
-    (["--data.per_content", "3"], "data.per_content: expected data.pairing random with it, got product"),
-    (["--data.pairing", "zip", "--data.pairing_seed", "3"], "data.pairing_seed: expected data.pairing random with it"),
-    (["--data.styles", __file__], "test_predict.py: expected a picture, could not read it"),
-    (["--data.batch_size", "0"], "data.batch_size: expected PositiveInt (v>0), got 0"),
-    (["--data.num_workers", "100000"], "a core), got 100000; a few are enough"),
-    (["--data.pairing", "all"], "data.pairing: expected one of 'product', 'zip', 'random', got all"),
-    (["--output_dir", "/proc/nowhere"], "output_dir: expected a folder that can be written"),
-    (["--store.path", "/proc/nowhere"], "store.path: expected a folder that can be written, got /proc/nowhere (No"),
-    (["--store.path", __file__], "test_predict.py (it is a file); name another with --store.path"),
-    (["--trainer.accelerator", "none"], "trainer: expected what this machine has, got trainer.accelerator none"),
-    (["--trainer.devices", "many"], "trainer.devices many"),
-    (["--model.t_edit", "${model.nothing}"], "'model.nothing' not found"),
-])
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (["--config", "/nowhere.yaml"], "config: File does not exist"),
+        (["--modle.t_edit", "3"], "unrecognized arguments: --modle.t_edit 3 (the nearest is --model.t_edit); see hsx"),
+        (["--model.generation_step", "5"], "(the nearest is --model.generation_steps)"),  # no abbreviations
+        (["--seed_everything", "-1"], "seed_everything: expected a number from 0 to 4294967295, got -1; see hsx"),
+        (["--model.t_edit", "abc"], "model.t_edit: expected int, got abc"),
+        (["--model.t_edit", "2000"], "t_edit: expected 0 to 1000"),
+        (["--model.t_boost", "-1"], "t_boost: expected 0 to 999"),
+        (["--model.t_start", "5000"], "t_start: expected 1 to 999"),
+        (["--model.generation_steps", "5000"], "generation_steps: expected 2 to 1000"),
+        (["--model.inversion_steps", "1"], "inversion_steps: expected 2 to 1000"),
+        (["--model.injection_steps", "0"], "injection_steps: expected 1 or more"),
+        (["--model.schedule.init_args.gamma", "1.5"], "gamma: expected a number from 0 to 1, got 1.5"),
+        (["--model.schedule.init_args.gamma", "nan"], "got nan"),
+        (["--model.calibrator.init_args.omega", "-1"], "omega: expected a number of 0 or more, got -1"),
+        (["--model.schedule", "Cosin"], "model.schedule: expected one of Cosine, Constant, "),
+        (
+            ["--model.normalizer", "Frobenus"],
+            "expected one of Frobenius, ChannelMoments, Unchanged, got Frobenus; see hsx",
+        ),
+        (
+            ["--model.schedule.init_args.gama", "1"],
+            "model.schedule: expected an option of Constant (gamma), got gama; see hsx plugins Constant",
+        ),
+        (
+            ["--model.schedule", "{class_path: Interval, init_args: {tlo: 1}}"],
+            "model.schedule: expected an option of Interval (t_lo, t_hi, gamma), got tlo; see hsx plugins Interval",
+        ),
+        (
+            ["--model.schedule.init_args.gamma", "abc"],
+            "model.schedule: Constant.gamma: expected float, got abc; see hsx plugins Constant",
+        ),
+        (
+            ["--model.schedule", "Table"],
+            "model.schedule: the following arguments are required: values; see hsx plugins",
+        ),
+        (["--model.blend", "torch.nn.Linear"], "Slerp, Masked, got torch.nn.Linear; see hsx plugins"),
+        (["--model.backbone", "/nowhere"], "/nowhere: expected a checkpoint file or a diffusers folder, found nothing"),
+        (["--data.contents", "/nowhere"], "data.contents: expected a picture or a folder of pictures, found nothing"),
+        (["--data.contents", ""], "data.contents: expected a picture or a folder of pictures, got an empty name"),
+        (["--output_dir", ""], "output_dir: expected a folder, got an empty name"),
+        (["--data.per_content", "3"], "data.per_content: expected data.pairing random with it, got product"),
+        (
+            ["--data.pairing", "zip", "--data.pairing_seed", "3"],
+            "data.pairing_seed: expected data.pairing random with it",
+        ),
+        (["--data.styles", __file__], "test_predict.py: expected a picture, could not read it"),
+        (["--data.batch_size", "0"], "data.batch_size: expected PositiveInt (v>0), got 0"),
+        (["--data.num_workers", "100000"], "a core), got 100000; a few are enough"),
+        (["--data.pairing", "all"], "data.pairing: expected one of 'product', 'zip', 'random', got all"),
+        (["--output_dir", "/proc/nowhere"], "output_dir: expected a folder that can be written"),
+        (["--store.path", "/proc/nowhere"], "store.path: expected a folder that can be written, got /proc/nowhere (No"),
+        (["--store.path", __file__], "test_predict.py (it is a file); name another with --store.path"),
+        (["--trainer.accelerator", "none"], "trainer: expected what this machine has, got trainer.accelerator none"),
+        (["--trainer.devices", "many"], "trainer.devices many"),
+        (["--model.t_edit", "${model.nothing}"], "'model.nothing' not found"),
+    ],
+)
 def test_mistakes_get_one_line_and_exit_code_2(tiny_model, pictures, capsys, change, said):
     assert main([*options(tiny_model, pictures), *change]) == 2
     err = capsys.readouterr().err
@@ -278,8 +352,13 @@ def test_an_empty_folder_and_a_config_that_is_none(tiny_model, pictures, capsys)
     assert "data.styles: expected pictures" in capsys.readouterr().err
     bad = pictures / "bad.yaml"
     wanted = "config: expected a YAML file of options, got "
-    for text, said in (("a: [", "parsing config"), ("data: {foo: 1}", "'foo'"), ("", f"{wanted}an empty one; see hsx"),
-                       ("just\nwords", f"{wanted}the text 'just words'; see hsx"), ("\udcff", f"{wanted}no UTF-8")):
+    for text, said in (
+        ("a: [", "parsing config"),
+        ("data: {foo: 1}", "'foo'"),
+        ("", f"{wanted}an empty one; see hsx"),
+        ("just\nwords", f"{wanted}the text 'just words'; see hsx"),
+        ("\udcff", f"{wanted}no UTF-8"),
+    ):
         bad.write_text(text, errors="surrogateescape")
         assert main([*options(tiny_model, pictures), "--config", str(bad)]) == 2
         err = capsys.readouterr().err
@@ -296,7 +375,8 @@ def test_without_arguments_and_with_a_wrong_command(capsys):
     assert "model.backbone" in capsys.readouterr().err
     assert main(["predict", "--model.backbone", "hsx://demo_faces"]) == 2
     assert "expected data.contents and data.styles, or a table data.pairs, got no contents and styles" in (
-        capsys.readouterr().err)
+        capsys.readouterr().err
+    )
 
 
 def test_import_is_light():
@@ -304,15 +384,27 @@ def test_import_is_light():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-
-
-@pytest.mark.parametrize("kind, name, own", [
-    ("schedule", "SignalToNoise", {"gamma": 0.6, "k": 1.0}), ("schedule", "Interval", {"gamma": 0.3, "t_hi": 900}),
-    ("calibrator", "IteratedLatent", {"omega": 0.3, "most": 4}), ("schedule", "Constant", {"gamma": 0.3})])
+@pytest.mark.parametrize(
+    "kind, name, own",
+    [
+        ("schedule", "SignalToNoise", {"gamma": 0.6, "k": 1.0}),
+        ("schedule", "Interval", {"gamma": 0.3, "t_hi": 900}),
+        ("calibrator", "IteratedLatent", {"omega": 0.3, "most": 4}),
+        ("schedule", "Constant", {"gamma": 0.3}),
+    ],
+)
 def test_a_class_that_is_named_has_its_own_defaults(tiny_model, pictures, capsys, kind, name, own):
     """Not those of the class that it takes the place of."""
-    argv = ["predict", "--model.backbone", str(tiny_model), "--data.contents", str(pictures / "contents"),
-            "--data.styles", str(pictures / "styles"), "--print_config"]
+    argv = [
+        "predict",
+        "--model.backbone",
+        str(tiny_model),
+        "--data.contents",
+        str(pictures / "contents"),
+        "--data.styles",
+        str(pictures / "styles"),
+        "--print_config",
+    ]
     assert main([*argv, f"--model.{kind}", name]) == 0
     chosen = yaml.safe_load(capsys.readouterr().out)["model"][kind]["init_args"]
     assert chosen.items() >= own.items()
@@ -321,8 +413,9 @@ def test_a_class_that_is_named_has_its_own_defaults(tiny_model, pictures, capsys
     assert yaml.safe_load(capsys.readouterr().out)["model"][kind]["init_args"] == chosen
 
 
-@pytest.mark.parametrize("name, chosen", [
-    ("SignalToNoise", {"gamma": 1.0, "k": 1.0}), ("Cosine", {"start": 0.6, "end": 0.0})])
+@pytest.mark.parametrize(
+    "name, chosen", [("SignalToNoise", {"gamma": 1.0, "k": 1.0}), ("Cosine", {"start": 0.6, "end": 0.0})]
+)
 def test_what_a_config_gives_to_its_own_class_goes_on_to_the_one_named_instead(capsys, name, chosen):
     """Where that has an option of the same name; docs/plugins.md says so."""
     config = str(Path(__file__).parents[2] / "configs" / "demo.yaml")

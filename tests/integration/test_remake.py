@@ -27,8 +27,18 @@ from ..conftest import picture
 from .test_scale import ENV, TWO, hsx_in_a_process, options
 
 ROOT = Path(__file__).parents[2]
-FEW = ["--model.generation_steps", "6", "--model.inversion_steps", "5", "--model.t_edit", "0", "--model.t_boost", "999",
-       "--trainer.accelerator", "cpu"]
+FEW = [
+    "--model.generation_steps",
+    "6",
+    "--model.inversion_steps",
+    "5",
+    "--model.t_edit",
+    "0",
+    "--model.t_boost",
+    "999",
+    "--trainer.accelerator",
+    "cpu",
+]
 
 
 def made(folder) -> list[str]:
@@ -51,20 +61,36 @@ def rows(tiny_model, pictures):
     Image.linear_gradient("L").resize((20, 30)).save(pictures / "mask.png")
     picture(pictures / "contents" / "wide.png", 5, (40, 24))
     table = pictures / "pairs.jsonl"
-    given = [{"content": "c0", "style": "s0", "mask": "mask.png"}, {"content": "c0", "style": "s1", "gamma": 0.9},
-             {"content": "c1", "style": "s0", "seed": 2**63 - 1}, {"content": "c1", "style": "s1", "gamma": 0.0},
-             {"content": "wide", "style": "s1", "mask": "mask.png", "gamma": 0.123456789, "seed": 7, "output": "a/b"},
-             {"content": "c2", "style": "s0"}, {"content": "c2", "style": "s1", "gamma": 1}]
-    table.write_text("".join(json.dumps({**row, "content": f"contents/{row['content']}.png",
-                                         "style": f"styles/{row['style']}.png"}) + "\n" for row in given))
+    given = [
+        {"content": "c0", "style": "s0", "mask": "mask.png"},
+        {"content": "c0", "style": "s1", "gamma": 0.9},
+        {"content": "c1", "style": "s0", "seed": 2**63 - 1},
+        {"content": "c1", "style": "s1", "gamma": 0.0},
+        {"content": "wide", "style": "s1", "mask": "mask.png", "gamma": 0.123456789, "seed": 7, "output": "a/b"},
+        {"content": "c2", "style": "s0"},
+        {"content": "c2", "style": "s1", "gamma": 1},
+    ]
+    table.write_text(
+        "".join(
+            json.dumps({**row, "content": f"contents/{row['content']}.png", "style": f"styles/{row['style']}.png"})
+            + "\n"
+            for row in given
+        )
+    )
     return ["predict", "--model.backbone", str(tiny_model), "--data.pairs", str(table), *FEW]
 
 
-@pytest.mark.parametrize("more", [
-    ["--data.batch_size", "1"], ["--data.batch_size", "3"], ["--data.batch_size", "8", "--store.dtype", "float32"],
-    ["--data.batch_size", "4", "--trainer.precision", "bf16-mixed", "--data.fit", "pad"],
-    ["--data.batch_size", "2", "--trainer.precision", "64-true", "--model.normalizer", "ChannelMoments"],
-    ["--data.batch_size", "5", "--model.calibrator", "IteratedLatent", "--seed_everything", "3"]])
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--data.batch_size", "1"],
+        ["--data.batch_size", "3"],
+        ["--data.batch_size", "8", "--store.dtype", "float32"],
+        ["--data.batch_size", "4", "--trainer.precision", "bf16-mixed", "--data.fit", "pad"],
+        ["--data.batch_size", "2", "--trainer.precision", "64-true", "--model.normalizer", "ChannelMoments"],
+        ["--data.batch_size", "5", "--model.calibrator", "IteratedLatent", "--seed_everything", "3"],
+    ],
+)
 def test_byte_for_byte(rows, pictures, capsys, more):
     assert main([*rows, "--output_dir", str(pictures / "out"), *more]) == 0
     said = remade(capsys, *made(pictures / "out"))
@@ -76,14 +102,32 @@ def test_byte_for_byte(rows, pictures, capsys, more):
 def test_byte_for_byte_from_a_store_of_another_batch_size_and_by_two_processes(rows, pictures, capsys):
     store = ["--store.path", str(pictures / "store")]
     assert main([*rows, *store, "--output_dir", str(pictures / "first"), "--data.batch_size", "2"]) == 0
-    assert main([*rows, *store, "--output_dir", str(pictures / "out"), "--data.batch_size", "7",
-                 "--model.schedule.init_args.gamma", "0.6"]) == 0
+    assert (
+        main(
+            [
+                *rows,
+                *store,
+                "--output_dir",
+                str(pictures / "out"),
+                "--data.batch_size",
+                "7",
+                "--model.schedule.init_args.gamma",
+                "0.6",
+            ]
+        )
+        == 0
+    )
     computed = record_of(pictures / "out" / "c0__s0.png")["computed"]
     assert computed["rows"] == 7 and computed["content"]["rows"] == 2
     ended = hsx_in_a_process(*rows, *TWO, "--output_dir", str(pictures / "two"), "--data.batch_size", "3")
     assert ended.returncode == 0, ended.stderr
-    ended = subprocess.run([sys.executable, "-m", "hsx", *rows, "--output_dir", str(pictures / "threads")],
-                           env={**ENV, "OMP_NUM_THREADS": "2"}, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-m", "hsx", *rows, "--output_dir", str(pictures / "threads")],
+        env={**ENV, "OMP_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert ended.returncode == 0, ended.stderr
     assert record_of(pictures / "threads" / "c0__s0.png")["computed"]["threads"] == 2
     everything = [made(pictures / out) for out in ("out", "first", "two", "threads")]
@@ -114,16 +158,26 @@ def half_is_a_plugin(monkeypatch):
     monkeypatch.setattr(plugins, "load", lambda: registry)
 
 
-@pytest.mark.parametrize("blend, schedule", [
-    ({"class_path": "Masked", "init_args": {"mask": "mask.png", "feather": 0.1, "blend": "Lerp"}}, "Cosine"),
-    ({"class_path": "SphericalMean", "init_args": {"contents": ["contents/c2.png"], "weights": [1, 2]}}, "Constant"),
-    ("Slerp", {"class_path": "Half", "init_args": {"weights": [0.8, 1]}})])
-def test_the_config_of_a_picture_makes_it_again(
-    rows, pictures, capsys, monkeypatch, half_is_a_plugin, blend, schedule
-):
+@pytest.mark.parametrize(
+    "blend, schedule",
+    [
+        ({"class_path": "Masked", "init_args": {"mask": "mask.png", "feather": 0.1, "blend": "Lerp"}}, "Cosine"),
+        (
+            {"class_path": "SphericalMean", "init_args": {"contents": ["contents/c2.png"], "weights": [1, 2]}},
+            "Constant",
+        ),
+        ("Slerp", {"class_path": "Half", "init_args": {"weights": [0.8, 1]}}),
+    ],
+)
+def test_the_config_of_a_picture_makes_it_again(rows, pictures, capsys, monkeypatch, half_is_a_plugin, blend, schedule):
     monkeypatch.chdir(pictures)
-    own = {"output_dir": "out", "model": {"blend": blend, "schedule": schedule}, "store": {"dtype": "float32"},
-           "trainer": {"precision": "bf16-mixed"}, "data": {"fit": "stretch", "batch_size": 1}}
+    own = {
+        "output_dir": "out",
+        "model": {"blend": blend, "schedule": schedule},
+        "store": {"dtype": "float32"},
+        "trainer": {"precision": "bf16-mixed"},
+        "data": {"fit": "stretch", "batch_size": 1},
+    }
     (pictures / "own.yaml").write_text(yaml.safe_dump(own))
     assert main([*rows, "--config", "own.yaml"]) == 0
     (pictures / "elsewhere").mkdir()
@@ -170,7 +224,8 @@ def test_folders_can_be_compared_byte_for_byte(tiny_model, pictures, monkeypatch
 def test_a_date_that_is_none_is_refused_at_once(tiny_model, pictures, capsys, monkeypatch, epoch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
     assert f"SOURCE_DATE_EPOCH: expected seconds since 1970, got {epoch}" in refused(
-        capsys, *options(tiny_model, pictures))
+        capsys, *options(tiny_model, pictures)
+    )
 
 
 def refused(capsys, *argv: str) -> str:
@@ -194,9 +249,15 @@ def test_what_moved_is_named(tiny_model, pictures, capsys):
     (pictures / "moved.png").rename(pictures / "contents" / "c1.png")
     assert f"expected its style, got {other}" in refused(capsys, "remake", one, "--style", other)
     torch.manual_seed(1)
-    unet = UNet2DModel(sample_size=16, block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4,
-                       attention_head_dim=8, down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-                       up_block_types=("AttnUpBlock2D", "UpBlock2D"))
+    unet = UNet2DModel(
+        sample_size=16,
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        norm_num_groups=4,
+        attention_head_dim=8,
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+    )
     DDPMPipeline(unet, DDPMScheduler()).save_pretrained(pictures / "network")
     said = refused(capsys, "remake", one, "--backbone", str(pictures / "network"))
     assert "expected the network that made it (fingerprint " in said and "name the right one with --backbone" in said
@@ -216,12 +277,14 @@ def test_one_that_cannot_be_made_stops_no_other(tiny_model, pictures, capsys):
     assert said.err.splitlines()[:2] == [
         f"{out / 'grid.png'}: a contact sheet, left out",
         f"hsx: error: {pictures / 'styles' / 's0.png'}: expected a picture that hsx made, found no record in it (it is "
-        "a PNG; another program that saves a picture leaves it out); name one of a run's pictures"]
+        "a PNG; another program that saves a picture leaves it out); name one of a run's pictures",
+    ]
     assert said.err.count("if its content is elsewhere by now, name it with --content") == 2
     (pictures / "moved.png").rename(pictures / "contents" / "c1.png")
     (pictures / "contents").rename(pictures / "elsewhere")
     assert remade(capsys, *made(out), "--content", str(pictures / "elsewhere"))[-1] == (
-        f"{count} of {count} are byte-identical")
+        f"{count} of {count} are byte-identical"
+    )
 
 
 def test_another_mask_is_said(rows, pictures, capsys):
@@ -270,7 +333,8 @@ def test_new_files_replace_nothing(tiny_model, pictures, capsys):
     two = [str(pictures / "out" / f"c{i}__s0.png") for i in range(2)]
     remade(capsys, *two, "--output", str(pictures / "new"))
     assert {p.name: p.read_bytes() for p in (pictures / "new").iterdir()} == {
-        os.path.basename(name): Path(name).read_bytes() for name in two}
+        os.path.basename(name): Path(name).read_bytes() for name in two
+    }
     assert "--output: expected new files, got" in refused(capsys, "remake", *two, "--output", str(pictures / "new"))
     assert "pictures of one name" in refused(capsys, "remake", two[0], two[0], "--output", str(pictures / "newer"))
 
@@ -291,10 +355,20 @@ def test_records_are_data(tiny_model, pictures, capsys, monkeypatch):
     inside = {"class_path": "Masked", "init_args": {"mask": str(one), "blend": popen}}
     assert "got subprocess.Popen" in said(model={**model, "blend": inside})
     assert not (pictures / "run").exists()
-    for change in ({"model": {**model, "blend": "Slurp"}}, {"model": {**model, "more": 1}}, {"pixels": 3},
-                   {"model": {**model, "schedule": {"class_path": "Constant", "init_args": {"gama": 1}}}},
-                   {"trainer": {"precision": "none"}}, {"store": {"dtype": 7}}, {"computed": {"rows": -1}},
-                   {"computed": {"rows": "x"}}, {"computed": {}}, {"seed": "x"}, {"gamma": [1]}, {"data": {}}):
+    for change in (
+        {"model": {**model, "blend": "Slurp"}},
+        {"model": {**model, "more": 1}},
+        {"pixels": 3},
+        {"model": {**model, "schedule": {"class_path": "Constant", "init_args": {"gama": 1}}}},
+        {"trainer": {"precision": "none"}},
+        {"store": {"dtype": 7}},
+        {"computed": {"rows": -1}},
+        {"computed": {"rows": "x"}},
+        {"computed": {}},
+        {"seed": "x"},
+        {"gamma": [1]},
+        {"data": {}},
+    ):
         said(**change)
     assert "got one changed since" in said(seed=record["seed"] + 1)
     assert "got others from its record" in said(model={**model, "t_edit": 7})
@@ -320,8 +394,17 @@ def test_rows_in_a_config_are_held_to_the_checks_of_a_table(tiny_model, pictures
         capsys.readouterr()
         return main(argv)
 
-    assert run(pair, {**pair, "gamma": 2}, {**pair, "seed": -1}, {"content": "contents/c0.png"},
-               {**pair, "output": "../x"}, {**pair, "gamma": None, "mask": None, "output": "x/y.png"}) == 3
+    assert (
+        run(
+            pair,
+            {**pair, "gamma": 2},
+            {**pair, "seed": -1},
+            {"content": "contents/c0.png"},
+            {**pair, "output": "../x"},
+            {**pair, "gamma": None, "mask": None, "output": "x/y.png"},
+        )
+        == 3
+    )
     said = capsys.readouterr().err
     assert "data.pairs row 2: gamma: expected a number from 0 to 1, got 2" in said
     assert "data.pairs row 4: expected a content and a style, got no style" in said and "row 5: output:" in said
@@ -346,13 +429,30 @@ def test_a_strategy_of_a_module_that_the_command_line_trusts(tiny_model, picture
     (tmp_path / "my_halves.py").write_text(
         "from hsx.strategies import BlendingSchedule\n\n\nclass Half(BlendingSchedule):\n"
         "    def __init__(self, of: float = 1.0) -> None:\n        self.of = of\n\n"
-        "    def gamma(self, t: int) -> float:\n        return self.of / 2\n")
+        "    def gamma(self, t: int) -> float:\n        return self.of / 2\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     out, trust = pictures / "out", ["--trust", "my_halves"]
-    assert main(["predict", "--model.backbone", str(tiny_model),
-                 "--data.contents", str(pictures / "contents" / "c0.png"),
-                 "--data.styles", str(pictures / "styles"), "--output_dir", str(out), *FEW,
-                 "--model.schedule", "{class_path: my_halves.Half, init_args: {of: 0.8}}", *trust]) == 0
+    assert (
+        main(
+            [
+                "predict",
+                "--model.backbone",
+                str(tiny_model),
+                "--data.contents",
+                str(pictures / "contents" / "c0.png"),
+                "--data.styles",
+                str(pictures / "styles"),
+                "--output_dir",
+                str(out),
+                *FEW,
+                "--model.schedule",
+                "{class_path: my_halves.Half, init_args: {of: 0.8}}",
+                *trust,
+            ]
+        )
+        == 0
+    )
     assert remade(capsys, *trust, *made(out))[-1] == "2 of 2 are byte-identical"
     assert main(["remake", "--trust", "my_hales", *made(out)]) == 2
     assert "--trust: expected a module that can be imported, got my_hales" in capsys.readouterr().err

@@ -33,13 +33,25 @@ ENV = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def options(model, folder: Path, out="out", *more: str) -> list[str]:
-    return ["predict", "--model.backbone", str(model), "--data.contents", str(folder / "contents"), "--data.styles",
-            str(folder / "styles"), "--output_dir", str(folder / out), *FEW, *more]
+    return [
+        "predict",
+        "--model.backbone",
+        str(model),
+        "--data.contents",
+        str(folder / "contents"),
+        "--data.styles",
+        str(folder / "styles"),
+        "--output_dir",
+        str(folder / out),
+        *FEW,
+        *more,
+    ]
 
 
 def hsx_in_a_process(*argv: str, **more) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "hsx", *argv], capture_output=True, text=True, env=ENV, check=False,
-                          **more)
+    return subprocess.run(
+        [sys.executable, "-m", "hsx", *argv], capture_output=True, text=True, env=ENV, check=False, **more
+    )
 
 
 def pixels(folder: Path) -> dict[str, np.ndarray]:
@@ -71,9 +83,25 @@ def test_nine_inversions_and_twenty_injections_on_the_demo_model(tmp_path, capsy
         (tmp_path / kind).mkdir()
         for path in sorted(resolve(f"hsx://demo_faces/{kind}").iterdir())[:n]:
             (tmp_path / kind / path.name).write_bytes(path.read_bytes())
-    argv = ["predict", "--model.backbone", "hsx://demo_faces", "--data.contents", str(tmp_path / "contents"),
-            "--data.styles", str(tmp_path / "styles"), "--model.generation_steps", "10", "--model.inversion_steps",
-            "10", "--model.injection_steps", "4", "--model.t_edit", "0", "--model.t_boost", "0"]
+    argv = [
+        "predict",
+        "--model.backbone",
+        "hsx://demo_faces",
+        "--data.contents",
+        str(tmp_path / "contents"),
+        "--data.styles",
+        str(tmp_path / "styles"),
+        "--model.generation_steps",
+        "10",
+        "--model.inversion_steps",
+        "10",
+        "--model.injection_steps",
+        "4",
+        "--model.t_edit",
+        "0",
+        "--model.t_boost",
+        "0",
+    ]
     assert main([*argv, "--output_dir", str(tmp_path / "one")]) == 0
     out = capsys.readouterr().out
     assert "20 pictures made" in out and "\n9 pictures inverted" in out
@@ -118,8 +146,13 @@ def kill_at_random(argv: list[str], folder: Path, moments: list[float]) -> None:
     """Start, kill the whole process group after so many seconds, start again, …; at last let it finish."""
     made: dict[str, int] = {}
     for moment in moments:
-        process = subprocess.Popen([sys.executable, "-m", "hsx", *argv], env=ENV, stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hsx", *argv],
+            env=ENV,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         time.sleep(moment)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -138,8 +171,11 @@ def test_killed_at_twenty_random_moments(tiny_model, many, processes):
     rng = random.Random(processes)
     slow = ["--model.generation_steps", "150", "--data.batch_size", "2", *(TWO if processes == 2 else [])]
     assert hsx_in_a_process(*options(tiny_model, many, "whole", *slow)).returncode == 0
-    kill_at_random(options(tiny_model, many, "killed", *slow), many / "killed",
-                   [rng.uniform(0, 25 if processes == 2 else 15) for _ in range(20)])
+    kill_at_random(
+        options(tiny_model, many, "killed", *slow),
+        many / "killed",
+        [rng.uniform(0, 25 if processes == 2 else 15) for _ in range(20)],
+    )
     assert whole(many / "killed") == whole(many / "whole")
     assert same(pixels(many / "killed"), pixels(many / "whole")) and len(pixels(many / "whole")) == 20
     assert comparable(many / "killed") == comparable(many / "whole")
@@ -182,27 +218,45 @@ def test_two_hundred_files_of_which_sixty_are_bad(tiny_model, tmp_path, capsys):
 def test_a_table_with_options_of_its_own_for_each_row(tiny_model, many, capsys):
     Image.linear_gradient("L").save(many / "mask.png")
     table = many / "pairs.jsonl"
-    rows = [{"content": "contents/c0.png", "style": "styles/s0.png"},
-            {"content": "contents/c0.png", "style": "styles/s0.png", "gamma": 0.0, "output": "none/at all"},
-            {"content": "contents/c0.png", "style": "styles/s0.png", "gamma": 0.9},
-            {"content": "contents/c0.png", "style": "styles/s0.png", "mask": "mask.png"},
-            {"content": "contents/c1.png", "style": "styles/s0.png", "seed": 7},
-            {"content": "contents/c1.png", "style": "styles/s0.png", "seed": 8},
-            {"content": "contents/c1.png", "style": "styles/s0.png", "gamma": 2},
-            {"content": "contents/c1.png", "style": "styles/s0.png", "mask": "nowhere.png"},
-            {"content": "contents/nowhere.png", "style": "styles/s0.png"}, {"content": "contents/c1.png"},
-            {"content": "contents/c1.png", "style": "styles/s0.png", "output": "../outside.png"}]
+    rows = [
+        {"content": "contents/c0.png", "style": "styles/s0.png"},
+        {"content": "contents/c0.png", "style": "styles/s0.png", "gamma": 0.0, "output": "none/at all"},
+        {"content": "contents/c0.png", "style": "styles/s0.png", "gamma": 0.9},
+        {"content": "contents/c0.png", "style": "styles/s0.png", "mask": "mask.png"},
+        {"content": "contents/c1.png", "style": "styles/s0.png", "seed": 7},
+        {"content": "contents/c1.png", "style": "styles/s0.png", "seed": 8},
+        {"content": "contents/c1.png", "style": "styles/s0.png", "gamma": 2},
+        {"content": "contents/c1.png", "style": "styles/s0.png", "mask": "nowhere.png"},
+        {"content": "contents/nowhere.png", "style": "styles/s0.png"},
+        {"content": "contents/c1.png"},
+        {"content": "contents/c1.png", "style": "styles/s0.png", "output": "../outside.png"},
+    ]
     table.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    argv = ["predict", "--model.backbone", str(tiny_model), "--data.pairs", str(table), "--output_dir",
-            str(many / "out"), *FEW[:-2], "--model.t_boost", "999", "--data.batch_size", "8"]
+    argv = [
+        "predict",
+        "--model.backbone",
+        str(tiny_model),
+        "--data.pairs",
+        str(table),
+        "--output_dir",
+        str(many / "out"),
+        *FEW[:-2],
+        "--model.t_boost",
+        "999",
+        "--data.batch_size",
+        "8",
+    ]
     assert main(argv) == 3
     said = capsys.readouterr()
     assert "6 pictures made" in said.out and "5 failed" in said.out
     assert "gamma" in said.err and "nowhere.png" in said.err and "output" in said.err
     assert not list(many.glob("outside*"))
     made = {line["name"]: line for line in results(many / "out")}
-    files = {name: np.asarray(Image.open(many / "out" / line["picture"])).astype(int)
-             for name, line in made.items() if line["status"] == "done"}
+    files = {
+        name: np.asarray(Image.open(many / "out" / line["picture"])).astype(int)
+        for name, line in made.items()
+        if line["status"] == "done"
+    }
     assert {"c0__s0", "c0__s0~2", "c0__s0~3", "c1__s0", "none/at all"} <= files.keys()
     plain = files["c0__s0"]
     assert all(abs(files[name] - plain).max() > 1 for name in ("c0__s0~2", "c0__s0~3", "none/at all"))
@@ -220,7 +274,13 @@ def test_random_pairing_and_a_list(tiny_model, many):
     argv[argv.index("--data.contents") + 1] = str(many / "list.txt")
     assert main(argv) == 0
     assert [line["content"].rpartition("/")[2] for line in results(many / "out")] == [
-        "c2.png", "c2.png", "c0.png", "c0.png", "c1.png", "c1.png"]
+        "c2.png",
+        "c2.png",
+        "c0.png",
+        "c0.png",
+        "c1.png",
+        "c1.png",
+    ]
 
 
 def test_trajectories_are_shared_by_runs_kept_within_bounds_and_made_again_when_corrupt(tiny_model, many, capsys):
@@ -275,6 +335,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(tiny_model, caplog):
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_full_disk_ends_the_run_with_what_was_finished(tiny_model, many, processes):
     """A limit on the size of files stands for the full disk: the store's cannot be written."""
+
     def limit():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))

@@ -32,9 +32,15 @@ def here(tmp_path, tiny_model, monkeypatch):
         picture(tmp_path / f"{name}.png", ord(name[0]))
     (tmp_path / "styles.txt").write_text("s0.png\ns1.png\ns2.png\n")
     (tmp_path / "pairs.csv").write_text(re.search(r"```\n(content,style.*?)```", PAGE, re.S)[1])
-    (tmp_path / "run.yaml").write_text(yaml.safe_dump({
-        "output_dir": "out", "model": {"backbone": str(tiny_model), "inversion_steps": 4, "generation_steps": 5},
-        "data": {"batch_size": 2}}))
+    (tmp_path / "run.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "output_dir": "out",
+                "model": {"backbone": str(tiny_model), "inversion_steps": 4, "generation_steps": 5},
+                "data": {"batch_size": 2},
+            }
+        )
+    )
     return tmp_path
 
 
@@ -51,7 +57,10 @@ def test_the_commands_of_what_to_pair(here):
     argv = command("hsx predict --config run.yaml --data.pairs")
     assert main([*argv[1:], "--output_dir", "table"]) == 0
     assert {str(p.relative_to(here / "table")) for p in (here / "table").rglob("*.png")} == {
-        "a__b.png", "special/one.png", "grid.png"}
+        "a__b.png",
+        "special/one.png",
+        "grid.png",
+    }
 
 
 def test_the_commands_of_made_again(here, capsys):
@@ -61,7 +70,9 @@ def test_the_commands_of_made_again(here, capsys):
     words = command("hsx remake")[1:]
     assert main(words) == 0
     assert capsys.readouterr().out.splitlines() == [
-        *(f"{word}: byte-identical" for word in words[1:]), "2 of 2 are byte-identical"]
+        *(f"{word}: byte-identical" for word in words[1:]),
+        "2 of 2 are byte-identical",
+    ]
     *words, _, file = command("hsx show out/a__b.png --config")[1:]
     assert main(words) == 0
     (here / file).write_text(capsys.readouterr().out)
@@ -74,8 +85,13 @@ def test_the_commands_of_made_again(here, capsys):
 
 
 def start(words: list[str], **env: str) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, *words], env={**os.environ, "OMP_NUM_THREADS": "1", **env},
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, *words],
+        env={**os.environ, "OMP_NUM_THREADS": "1", **env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def pictures_of(folder: Path) -> dict[str, np.ndarray]:
@@ -93,11 +109,29 @@ def test_torchrun_and_slurm_make_what_one_process_makes(here):
     out, err = ended.communicate(timeout=300)
     assert ended.returncode == 0 and "9 pictures made" in out, err
     argv = command("srun hsx")
-    words = ["-m", "hsx", *[{"4": "1", "8": "2"}.get(word, word) for word in argv[2:]], "--data.num_workers", "0", *CPU,
-             *pairs, "--output_dir", "slurm"]
-    node = {"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "hsx", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2",
-            "SLURM_NNODES": "1", "SLURM_NODEID": "0", "SLURM_NODELIST": "localhost", "SLURM_JOB_NODELIST": "localhost",
-            "MASTER_ADDR": "localhost", "MASTER_PORT": str(free_port())}
+    words = [
+        "-m",
+        "hsx",
+        *[{"4": "1", "8": "2"}.get(word, word) for word in argv[2:]],
+        "--data.num_workers",
+        "0",
+        *CPU,
+        *pairs,
+        "--output_dir",
+        "slurm",
+    ]
+    node = {
+        "SLURM_JOB_ID": "7",
+        "SLURM_JOB_NAME": "hsx",
+        "SLURM_NTASKS": "2",
+        "SLURM_NTASKS_PER_NODE": "2",
+        "SLURM_NNODES": "1",
+        "SLURM_NODEID": "0",
+        "SLURM_NODELIST": "localhost",
+        "SLURM_JOB_NODELIST": "localhost",
+        "MASTER_ADDR": "localhost",
+        "MASTER_PORT": str(free_port()),
+    }
     ranks = [start(words, **node, SLURM_PROCID=str(i), SLURM_LOCALID=str(i)) for i in range(2)]
     said = [rank.communicate(timeout=300) for rank in ranks]
     assert [rank.returncode for rank in ranks] == [0, 0], said

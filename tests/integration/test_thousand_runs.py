@@ -27,7 +27,10 @@ from hsx.store.trajectories import Store
 from ..conftest import picture
 
 NETS = {  # of the same shapes where they can be, so that only a use differs
-    "plain": {}, "other": {"norm_eps": 1e-5}, "classes": {"num_class_embeds": 3}, "variance": {"out_channels": 6},
+    "plain": {},
+    "other": {"norm_eps": 1e-5},
+    "classes": {"num_class_embeds": 3},
+    "variance": {"out_channels": 6},
 }
 
 
@@ -37,10 +40,17 @@ def home(tmp_path_factory) -> Path:
     home = tmp_path_factory.mktemp("thousand")
     for number, (name, changes) in enumerate(NETS.items()):
         torch.manual_seed(number)
-        unet = UNet2DModel(**{
-            "sample_size": 8, "block_out_channels": (32, 32), "layers_per_block": 1, "attention_head_dim": 8,
-            "down_block_types": ("DownBlock2D", "AttnDownBlock2D"), "up_block_types": ("AttnUpBlock2D", "UpBlock2D"),
-            **changes})
+        unet = UNet2DModel(
+            **{
+                "sample_size": 8,
+                "block_out_channels": (32, 32),
+                "layers_per_block": 1,
+                "attention_head_dim": 8,
+                "down_block_types": ("DownBlock2D", "AttnDownBlock2D"),
+                "up_block_types": ("AttnUpBlock2D", "UpBlock2D"),
+                **changes,
+            }
+        )
         torch.save(unet.state_dict(), home / f"{name}.pt")
     for number, kind in enumerate(("contents", "styles", "masks", "further")):
         for i in range(2):
@@ -50,8 +60,11 @@ def home(tmp_path_factory) -> Path:
 
 def backbone(draw: random.Random, home: Path) -> dict:
     name = draw.choice([*NETS])
-    options = {"source": str(home / f"{name}.pt"), "image_size": draw.choice([8, 8, 16]),
-               **draw.choice([{"num_head_channels": 8}, {"num_head_channels": 16}, {"num_heads": 1}])}
+    options = {
+        "source": str(home / f"{name}.pt"),
+        "image_size": draw.choice([8, 8, 16]),
+        **draw.choice([{"num_head_channels": 8}, {"num_head_channels": 16}, {"num_heads": 1}]),
+    }
     T = draw.choice([None, None, 1000, 500])
     options |= {"num_train_timesteps": T} if T else {}
     schedule = draw.choice([None, "linear", "cosine", torch.linspace(1e-4, 0.015, T or 1000).tolist()])
@@ -69,17 +82,27 @@ def moves(draw: random.Random, home: Path) -> dict:
 
     inner = draw.choice([strategies.Slerp, strategies.Lerp, lambda: strategies.SphericalMean([path("further")])])
     return {
-        "schedule": draw.choice([
-            lambda: strategies.Constant(gamma), lambda: strategies.Linear(gamma, 0.1),
-            lambda: strategies.Cosine(gamma, 0.1),
-            lambda: strategies.Interval(gamma, 900, draw.choice([0, 300])), lambda: strategies.Table([gamma, 0.2, 0.5]),
-            lambda: strategies.SignalToNoise(gamma, draw.choice([0.5, 1.0]))])(),
-        "blend": draw.choice([
-            inner, lambda: strategies.Masked(path("masks"), inner(), draw.choice([0.0, 0.1]), draw.random() < 0.5)])(),
+        "schedule": draw.choice(
+            [
+                lambda: strategies.Constant(gamma),
+                lambda: strategies.Linear(gamma, 0.1),
+                lambda: strategies.Cosine(gamma, 0.1),
+                lambda: strategies.Interval(gamma, 900, draw.choice([0, 300])),
+                lambda: strategies.Table([gamma, 0.2, 0.5]),
+                lambda: strategies.SignalToNoise(gamma, draw.choice([0.5, 1.0])),
+            ]
+        )(),
+        "blend": draw.choice(
+            [inner, lambda: strategies.Masked(path("masks"), inner(), draw.choice([0.0, 0.1]), draw.random() < 0.5)]
+        )(),
         "normalizer": draw.choice([strategies.Frobenius, strategies.ChannelMoments, strategies.Unchanged])(),
-        "calibrator": draw.choice([
-            strategies.Uncalibrated, lambda: strategies.Latent(draw.choice([0.0, 0.1, 0.3])),
-            lambda: strategies.IteratedLatent(0.3, 0.05, 2)])(),
+        "calibrator": draw.choice(
+            [
+                strategies.Uncalibrated,
+                lambda: strategies.Latent(draw.choice([0.0, 0.1, 0.3])),
+                lambda: strategies.IteratedLatent(0.3, 0.05, 2),
+            ]
+        )(),
     }
 
 
@@ -87,27 +110,41 @@ def method(draw: random.Random, timesteps: int, steep: bool) -> dict:
     """Of a cosine schedule the last timesteps are left out: they divide by next to nothing, and so enlarge rounding."""
     last = timesteps - 1
     return {
-        "inversion_steps": draw.choice([3, 4]), "generation_steps": draw.choice([3, 4, 5]),
+        "inversion_steps": draw.choice([3, 4]),
+        "generation_steps": draw.choice([3, 4, 5]),
         "injection_steps": draw.choice([None, 2, 400]),
         "t_start": draw.choice([last * 6 // 10, last * 7 // 10, *([] if steep else [None, last])]),
-        "t_edit": draw.choice([None, 0, last // 3]), "t_boost": draw.choice([None, 0, last // 2]),
-        "dt_lambda": draw.choice([1.0, 0.99]), "dt_end": draw.choice([None, last // 2]), "seed": draw.randrange(3),
+        "t_edit": draw.choice([None, 0, last // 3]),
+        "t_boost": draw.choice([None, 0, last // 2]),
+        "dt_lambda": draw.choice([1.0, 0.99]),
+        "dt_end": draw.choice([None, last // 2]),
+        "seed": draw.randrange(3),
     }
 
 
 def data(draw: random.Random, home: Path, fit: str, number: int) -> dict:
     chosen = {"fit": fit, "batch_size": draw.choice([1, 2, 4])}
     if draw.random() < 0.6:
-        return {**chosen, "contents": str(home / "contents"), "styles": str(home / "styles"),
-                "pairing": draw.choice(["product", "zip"])}
+        return {
+            **chosen,
+            "contents": str(home / "contents"),
+            "styles": str(home / "styles"),
+            "pairing": draw.choice(["product", "zip"]),
+        }
     table = home / f"pairs{number}.csv"
     with table.open("w") as file:
         rows = csv.writer(file)
         rows.writerow(["content", "style", "mask", "gamma", "seed"])
         for i in range(2):
-            rows.writerow([f"contents/c{i}.png", f"styles/s{draw.randrange(2)}.png",
-                           draw.choice(["", f"masks/m{draw.randrange(2)}.png"]), draw.choice(["", 0.0, 0.7]),
-                           draw.choice(["", 5])])
+            rows.writerow(
+                [
+                    f"contents/c{i}.png",
+                    f"styles/s{draw.randrange(2)}.png",
+                    draw.choice(["", f"masks/m{draw.randrange(2)}.png"]),
+                    draw.choice(["", 0.0, 0.7]),
+                    draw.choice(["", 5]),
+                ]
+            )
     return {**chosen, "pairs": str(table)}
 
 

@@ -84,8 +84,25 @@ def pooled(mask, side):
     return cells
 
 
-def transfer(net, content, style, *, gamma, omega=0.0, norm=frobenius, inversion=8, generation=8, injections=None,
-             last=999, t_edit=400, t_boost=0, draws=(), mask=None, dt_lambda=1.0, dt_end=950):
+def transfer(
+    net,
+    content,
+    style,
+    *,
+    gamma,
+    omega=0.0,
+    norm=frobenius,
+    inversion=8,
+    generation=8,
+    injections=None,
+    last=999,
+    t_edit=400,
+    t_boost=0,
+    draws=(),
+    mask=None,
+    dt_lambda=1.0,
+    dt_end=950,
+):
     """One content and one style image (3, R, R); ``draws`` are the noises in the order in which they are used."""
     _, hs = invert(net, content, inversion, last)
     x, _ = invert(net, style, inversion, last)
@@ -108,8 +125,9 @@ def transfer(net, content, style, *, gamma, omega=0.0, norm=frobenius, inversion
                 theta_h, theta_c = h * m, c * m
                 cosine = float((theta_h * theta_c).sum() / (theta_h.norm() * theta_c.norm()))
                 theta = math.acos(cosine)
-                inside = math.sin((1 - gamma) * theta) / math.sin(theta) * h + math.sin(gamma * theta) / math.sin(
-                    theta) * c
+                inside = (
+                    math.sin((1 - gamma) * theta) / math.sin(theta) * h + math.sin(gamma * theta) / math.sin(theta) * c
+                )
                 h = m * inside + (1 - m) * h
             mixed = net.decode(b.with_h(h[None]))[0]
         if injecting and omega:

@@ -19,9 +19,17 @@ P2 = FOLDER / "p2" / "base.pt"
 def other_networks():
     yield "a ResNet", create_model("resnet18", num_classes=2)
     yield "a VAE", AutoencoderKL(block_out_channels=(8,), norm_num_groups=4)
-    yield "a Stable Diffusion UNet", UNet2DConditionModel(
-        block_out_channels=(8, 8), down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), norm_num_groups=4,
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"), cross_attention_dim=8, attention_head_dim=4)
+    yield (
+        "a Stable Diffusion UNet",
+        UNet2DConditionModel(
+            block_out_channels=(8, 8),
+            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+            norm_num_groups=4,
+            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+            cross_attention_dim=8,
+            attention_head_dim=4,
+        ),
+    )
 
 
 @pytest.mark.parametrize("what, network", list(other_networks()), ids=lambda v: v if isinstance(v, str) else "")

@@ -38,11 +38,20 @@ from ..profiles import (
     read,
 )
 
-SPACES = {"Adobe RGB": (ADOBE, 563 / 256), "Display P3": (P3, decoded), "ProPhoto": (PROPHOTO, 1.8),
-          "linear": (SRGB, 1.0), "gamma 2.2": (SRGB, 563 / 256)}
+SPACES = {
+    "Adobe RGB": (ADOBE, 563 / 256),
+    "Display P3": (P3, decoded),
+    "ProPhoto": (PROPHOTO, 1.8),
+    "linear": (SRGB, 1.0),
+    "gamma 2.2": (SRGB, 563 / 256),
+}
 LOSSLESS: dict[str, dict] = {
-    "png": {}, "tif": {}, "webp": {"lossless": True}, "jpg": {"quality": 100, "subsampling": 0},
-    "avif": {"quality": 100, "subsampling": "4:4:4"}}
+    "png": {},
+    "tif": {},
+    "webp": {"lossless": True},
+    "jpg": {"quality": 100, "subsampling": 0},
+    "avif": {"quality": 100, "subsampling": "4:4:4"},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -64,9 +73,16 @@ def test_matrix_profiles_are_converted_as_the_formula_says(tmp_path, name, suffi
     assert abs(raw(path) - expected).mean() > 12 or name == "gamma 2.2"  # what it was without
 
 
-@pytest.mark.parametrize("profile", [
-    ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(), matrix(SRGB, decoded), matrix(SRGB, decoded)
-    + bytes(100), icc.profile(icc.SRGB, icc.D65, icc.SRGB_CURVE), grey(decoded)])
+@pytest.mark.parametrize(
+    "profile",
+    [
+        ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
+        matrix(SRGB, decoded),
+        matrix(SRGB, decoded) + bytes(100),
+        icc.profile(icc.SRGB, icc.D65, icc.SRGB_CURVE),
+        grey(decoded),
+    ],
+)
 @pytest.mark.parametrize("suffix", LOSSLESS)
 def test_srgb_changes_no_pixel(tmp_path, suffix, profile, said):
     path = tmp_path / f"a.{suffix}"
@@ -83,12 +99,16 @@ def test_grey_of_8_16_and_32_bits(tmp_path):
     wide = np.random.default_rng(1).integers(0, 65536, (24, 24), dtype=np.uint16)
     wide[0, :24] = np.arange(24)  # near black, where linear light is steepest
     for gamma in (1.0, 1.8, lambda v: np.clip((v - 0.05 * v * (1 - v)), 0, 1) ** 1.75):  # the last: some dot gain
-        f = gamma if callable(gamma) else lambda v, gamma=gamma: v ** gamma
+        f = gamma if callable(gamma) else lambda v, gamma=gamma: v**gamma
         profile = grey(gamma)
         Image.fromarray(PIXELS[..., 0]).save(tmp_path / "8.png", icc_profile=profile)
         assert abs(read(tmp_path / "8.png") - encoded(f(PIXELS[..., :1] / 255))).max() <= 1
-        for name, values in (("16.png", wide), ("16.tif", wide), ("32.tif", (wide / 65535).astype(np.float32)),
-                             ("i.tif", wide.astype(np.int32))):
+        for name, values in (
+            ("16.png", wide),
+            ("16.tif", wide),
+            ("32.tif", (wide / 65535).astype(np.float32)),
+            ("i.tif", wide.astype(np.int32)),
+        ):
             Image.fromarray(values).save(tmp_path / name, icc_profile=profile)
             assert abs(read(tmp_path / name) - encoded(f(wide[..., None] / 65535))).max() <= 1, name
 
@@ -99,7 +119,8 @@ def test_ink_and_lab(tmp_path, said):
         expected = lab_in_srgb(*lab) if any(inks) else 255  # paper is white
         assert abs(read(tmp_path / "a.tif")[3, 3] - expected).max() <= 1.5
         Image.new("CMYK", (24, 24), tuple(255 * i for i in inks)).save(  # Adobe's JPEGs are inverted
-            tmp_path / "a.jpg", icc_profile=cmyk(), quality=100)
+            tmp_path / "a.jpg", icc_profile=cmyk(), quality=100
+        )
         assert abs(read(tmp_path / "a.jpg")[3, 3] - expected).max() <= 4
     for L, a, b in ((0, 0, 0), (100, 0, 0), (78, 20, -20), (50, -30, 25)):
         Image.new("LAB", (24, 24), (round(L * 2.55), a + 128, b + 128)).save(tmp_path / "lab.tif")
@@ -163,7 +184,8 @@ BROKEN = {  # a mode, its profile and a word of why it is not used
     "zeros": ("RGB", bytes(500), "broken"),
     "black": ("RGB", matrix(((0, 0, 0),) * 3, 2.2), "hardly lighter"),
     "flat": ("L", grey(lambda v: 0.5), "hardly lighter"),
-    "large": ("RGB", matrix(ADOBE, 2.2) + bytes(colour.LARGEST), "bytes")}
+    "large": ("RGB", matrix(ADOBE, 2.2) + bytes(colour.LARGEST), "bytes"),
+}
 
 
 @pytest.mark.parametrize("case", BROKEN)
@@ -240,14 +262,17 @@ def test_threads_and_order_make_no_difference(tmp_path):
     alone = [read(path).tolist() for path in paths]
     colour._conversion.cache_clear()
     with ThreadPoolExecutor(4) as pool:
-        again = list(pool.map(lambda path: colour.to_srgb(Image.open(path).convert("RGB"), Image.open(path).info[
-            "icc_profile"]), paths[::-1] * 3))
+        again = list(
+            pool.map(
+                lambda path: colour.to_srgb(Image.open(path).convert("RGB"), Image.open(path).info["icc_profile"]),
+                paths[::-1] * 3,
+            )
+        )
     assert [np.asarray(p).tolist() for p in again] == alone[::-1] * 3
     assert colour._conversion.cache_info().maxsize == 8
 
 
 def test_our_own_profiles_have_the_published_colorants():
-    for primaries, published in ((icc.SRGB, SRGB), (icc.ADOBE_RGB, ADOBE),
-                                 ((0.68, 0.32, 0.265, 0.69, 0.15, 0.06), P3)):
+    for primaries, published in ((icc.SRGB, SRGB), (icc.ADOBE_RGB, ADOBE), ((0.68, 0.32, 0.265, 0.69, 0.15, 0.06), P3)):
         made = icc.colorants(primaries, icc.D65)
         assert abs(made.T - np.array(published)).max() < 5e-4 and abs(made.sum(1) - D50).max() < 1e-9

@@ -29,8 +29,10 @@ ALL = plugins.load().of("schedule", "blend", "normalizer", "calibrator")
 
 def again(config):
     """The object of a config."""
-    given = {name: again(value) if isinstance(value, dict) and "class_path" in value else value
-             for name, value in config["init_args"].items()}
+    given = {
+        name: again(value) if isinstance(value, dict) and "class_path" in value else value
+        for name, value in config["init_args"].items()
+    }
     return ALL[config["class_path"]](**given)
 
 
@@ -93,11 +95,22 @@ class Own(Slerp):
         self.a = a
 
 
-@pytest.mark.parametrize("made, given", [
-    (Hands(0.4), {"power": 2, "gamma": 0.4}), (Hands(gamma=0.4, power=3), {"power": 3, "gamma": 0.4}),
-    (Changes([1, 2], deep={"a": Lerp()}), {"weights": [1, 2], "deep": {"a": {"class_path": "Lerp", "init_args": {}}}}),
-    (Frozen(0.7), {"strength": 0.7}), (Frozen(), {"strength": 0.5}), (Own(), {"a": 1}), (Own(2), {"a": 2}),
-], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "made, given",
+    [
+        (Hands(0.4), {"power": 2, "gamma": 0.4}),
+        (Hands(gamma=0.4, power=3), {"power": 3, "gamma": 0.4}),
+        (
+            Changes([1, 2], deep={"a": Lerp()}),
+            {"weights": [1, 2], "deep": {"a": {"class_path": "Lerp", "init_args": {}}}},
+        ),
+        (Frozen(0.7), {"strength": 0.7}),
+        (Frozen(), {"strength": 0.5}),
+        (Own(), {"a": 1}),
+        (Own(2), {"a": 2}),
+    ],
+    ids=lambda value: type(value).__name__,
+)
 def test_any_class_without_its_help(made, given):
     config = made.config()
     assert config == {"class_path": f"{type(made).__module__}.{type(made).__qualname__}", "init_args": given}
@@ -148,8 +161,7 @@ def test_paths_are_absolute_and_hsx_paths_stay(tmp_path, monkeypatch):
     inner = SphericalMean(["m.png", "hsx://demo_faces/README.md"], [1, 1, 1])
     config = Masked("./x/../m.png", inner).config()["init_args"]
     assert config["mask"] == str(mask)
-    assert config["blend"]["init_args"] == {
-        "contents": [str(mask), "hsx://demo_faces/README.md"], "weights": [1, 1, 1]}
+    assert config["blend"]["init_args"] == {"contents": [str(mask), "hsx://demo_faces/README.md"], "weights": [1, 1, 1]}
     monkeypatch.setenv("HOME", str(tmp_path))
     assert Masked("~/m.png").config()["init_args"]["mask"] == str(mask)
     assert "m.png" not in str(Masked("m.png", inner).record())
@@ -157,19 +169,41 @@ def test_paths_are_absolute_and_hsx_paths_stay(tmp_path, monkeypatch):
 
 def test_a_module_says_all_that_its_section_of_a_config_takes(tiny_model, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tiny_model.parent)
-    module = TransferModule({"source": tiny_model.name, "dtype": "float64"}, Table([0.1, 0.9]), Masked(
-        str(picture(tmp_path / "m.png", 1)), feather=0.1), Frobenius(), Latent(0.2), 6, 8, 100)
+    module = TransferModule(
+        {"source": tiny_model.name, "dtype": "float64"},
+        Table([0.1, 0.9]),
+        Masked(str(picture(tmp_path / "m.png", 1)), feather=0.1),
+        Frobenius(),
+        Latent(0.2),
+        6,
+        8,
+        100,
+    )
     config = module.config
     assert config["backbone"] == {"source": str(tiny_model), "dtype": "float64"}
-    assert config.items() >= {"inversion_steps": 6, "generation_steps": 8, "injection_steps": 8, "t_start": 999,
-                              "t_edit": 400, "t_boost": 200, "dt_lambda": 1.0, "dt_end": 950}.items()
+    assert (
+        config.items()
+        >= {
+            "inversion_steps": 6,
+            "generation_steps": 8,
+            "injection_steps": 8,
+            "t_start": 999,
+            "t_edit": 400,
+            "t_boost": 200,
+            "dt_lambda": 1.0,
+            "dt_end": 950,
+        }.items()
+    )
     assert "seed" not in config  # which seed_everything says
     monkeypatch.chdir(tmp_path)
     plain = {**config, **{kind: again(config[kind]) for kind in ("schedule", "blend", "normalizer", "calibrator")}}
     assert TransferModule(**plain).settings_digest == module.settings_digest
     assert TransferModule(**plain).config == config
-    (tmp_path / "made.yaml").write_text(yaml.safe_dump({"model": config, "data": {
-        "contents": "hsx://demo_faces/contents", "styles": "hsx://demo_faces/styles"}}))
+    (tmp_path / "made.yaml").write_text(
+        yaml.safe_dump(
+            {"model": config, "data": {"contents": "hsx://demo_faces/contents", "styles": "hsx://demo_faces/styles"}}
+        )
+    )
     assert main(["predict", "--config", "made.yaml", "--print_config"]) == 0
     printed = yaml.safe_load(capsys.readouterr().out)["model"]
     assert printed["schedule"]["init_args"] == {"values": [0.1, 0.9]} and printed["injection_steps"] == 8
@@ -197,8 +231,9 @@ def test_the_fit_of_pictures_holds_for_masks_and_further_contents(tiny_model, tm
     x = torch.rand(2, 3, 16, 16) * 2 - 1
 
     def made(blend, fit):
-        return hsx.Transfer(net, Constant(1.0), blend, t_edit=0, t_boost=0, inversion_steps=4, generation_steps=4,
-                            fit=fit)(x[:1], x[1:])
+        return hsx.Transfer(
+            net, Constant(1.0), blend, t_edit=0, t_boost=0, inversion_steps=4, generation_steps=4, fit=fit
+        )(x[:1], x[1:])
 
     for make, size in ((Masked, 256), (lambda p: SphericalMean([p]), 16), (lambda p: Masked(p, SphericalMean([p])), 0)):
         results = {fit: made(make(path), fit) for fit in ("crop", "pad", "stretch")}

@@ -26,11 +26,18 @@ def test_everything_listed_passes(name, tmp_path):
     check_strategy(cls(**GIVEN.get(name, lambda folder: {})(tmp_path)))
 
 
-@pytest.mark.parametrize("name, options", [
-    ("Linear", {"start": 0.0, "end": 1.0}), ("Interval", {"t_hi": 5, "t_lo": 5}), ("SignalToNoise", {"k": 1e-6}),
-    ("Latent", {"omega": 0.3}), ("IteratedLatent", {"omega": 0.0, "most": 1}), ("Masked", {"invert": True}),
-    ("Masked", {"blend": Lerp()}),
-])
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        ("Linear", {"start": 0.0, "end": 1.0}),
+        ("Interval", {"t_hi": 5, "t_lo": 5}),
+        ("SignalToNoise", {"k": 1e-6}),
+        ("Latent", {"omega": 0.3}),
+        ("IteratedLatent", {"omega": 0.0, "most": 1}),
+        ("Masked", {"invert": True}),
+        ("Masked", {"blend": Lerp()}),
+    ],
+)
 def test_with_other_options(name, options, tmp_path):
     given = {"mask": picture(tmp_path)} if name == "Masked" else {}
     check_strategy(plugins.load().of("schedule", "blend", "calibrator")[name](**given, **options))
@@ -174,20 +181,34 @@ class NoRecord(Slerp):
         return {"class": object()}
 
 
-@pytest.mark.parametrize("wrong, said", [
-    (MutatesH, "changes its arguments in place"), (MutatesContent, "changes content_h in place"),
-    (IgnoresBatch, "row 2 another result when it is alone"), (NanAtZero, "is not finite"),
-    (ChangesDtype, "returns torch.float64 for torch.float32"), (UnguardedSlerp, "is not finite for ordinary"),
-    (DropsMask, "changes h where the mask is 0"), (NotTheStyleAtZero, "does not give h back at gamma 0"),
-    (Forgetful, "another result|keeps something"), (PreparesInPlace, "changes the trajectory that prepare is given"),
-    (Crops, r"returns \(3, 6, 7, 7\); expected a tensor of shape \(3, 6, 8, 8\)"),
-    (BatchStatistics, "row 0 another result"), (NanForZeros, "is not finite with a content_h of zeros"),
-    (NoIdentity, "does not give h back where content_h is h"),
-    (TooMuch, "not a number from 0 to 1"), (NoNumber, "not a number from 0 to 1"), (Counts, "another gamma when"),
-    (SortsItsArgument, "changes the timesteps"), (MovesXInPlace, "changes the state in place"),
-    (FirstTimestepForAll, "row 1 another result"), (NanX, "is not finite"), (NoKind, "is of no kind"),
-    (NoRecord, "record.. is not plain data"),
-])
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
+        (MutatesH, "changes its arguments in place"),
+        (MutatesContent, "changes content_h in place"),
+        (IgnoresBatch, "row 2 another result when it is alone"),
+        (NanAtZero, "is not finite"),
+        (ChangesDtype, "returns torch.float64 for torch.float32"),
+        (UnguardedSlerp, "is not finite for ordinary"),
+        (DropsMask, "changes h where the mask is 0"),
+        (NotTheStyleAtZero, "does not give h back at gamma 0"),
+        (Forgetful, "another result|keeps something"),
+        (PreparesInPlace, "changes the trajectory that prepare is given"),
+        (Crops, r"returns \(3, 6, 7, 7\); expected a tensor of shape \(3, 6, 8, 8\)"),
+        (BatchStatistics, "row 0 another result"),
+        (NanForZeros, "is not finite with a content_h of zeros"),
+        (NoIdentity, "does not give h back where content_h is h"),
+        (TooMuch, "not a number from 0 to 1"),
+        (NoNumber, "not a number from 0 to 1"),
+        (Counts, "another gamma when"),
+        (SortsItsArgument, "changes the timesteps"),
+        (MovesXInPlace, "changes the state in place"),
+        (FirstTimestepForAll, "row 1 another result"),
+        (NanX, "is not finite"),
+        (NoKind, "is of no kind"),
+        (NoRecord, "record.. is not plain data"),
+    ],
+)
 def test_everything_wrong_fails_in_one_line(wrong, said):
     with pytest.raises(AssertionError, match=f"^{wrong.__name__} .*({said})") as raised:
         check_strategy(wrong)

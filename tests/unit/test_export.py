@@ -52,15 +52,23 @@ def fixed_heads_at_two_widths(tmp_path):
     return tmp_path / "a.pt", {"image_size": 16, "num_heads": 4}
 
 
-@pytest.mark.parametrize("case, reason", [
-    ("heads", "4 attention heads at every width"), ("rescaled", "timesteps rescaled by 0.25"),
-    ("class", "a class label at every call"), ("time", "a time embedding of 32 sinusoids")])
+@pytest.mark.parametrize(
+    "case, reason",
+    [
+        ("heads", "4 attention heads at every width"),
+        ("rescaled", "timesteps rescaled by 0.25"),
+        ("class", "a class label at every call"),
+        ("time", "a time embedding of 32 sinusoids"),
+    ],
+)
 def test_what_diffusers_cannot_say_is_refused_and_written_for_hsx_alone(case, reason, tmp_path):
     if case == "heads":
         file, given = fixed_heads_at_two_widths(tmp_path)
     elif case == "rescaled":
-        file, given = FOLDER / "iddpm" / "plain.pt", {**options("iddpm/plain"), "num_train_timesteps": 4000,
-                                                      "rescale_timesteps": True, "schedule": "cosine"}
+        file, given = (
+            FOLDER / "iddpm" / "plain.pt",
+            {**options("iddpm/plain"), "num_train_timesteps": 4000, "rescale_timesteps": True, "schedule": "cosine"},
+        )
     elif case == "time":  # ADM 512's narrow first level
         from .. import original_names
 

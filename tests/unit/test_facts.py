@@ -36,8 +36,10 @@ def test_known_is_only_what_the_published_file_is_called(tmp_path, caplog):
     assert not any(fact.origin.startswith("known") for fact in facts.values())
     for name in ("afhq_dog_4m.pt", "AFHQ_Dog_4m.pt", "afhq_dog_4m (1).pt", "0123456789ab-afhq_dog_4m.pt"):
         facts = facts_of(name, dogs)
-        assert all(facts[fact].origin.startswith("known (afhq_dog_4m.pt, ILVR")
-                   for fact in (heads, "schedule", "image_size", "attention_order", "prediction_type"))
+        assert all(
+            facts[fact].origin.startswith("known (afhq_dog_4m.pt, ILVR")
+            for fact in (heads, "schedule", "image_size", "attention_order", "prediction_type")
+        )
     assert facts_of("metface_p2.pt", dogs)[heads].origin.startswith("known (metface_p2.pt, P2 weighting")
     for name in ("afhq_dog_4m.ckpt", "afhq_dog_4m.pt.bak.pt", "256x256_diffusion_uncond.pt"):
         assert facts_of(name, dogs)[heads].origin.startswith("assumed")
@@ -78,10 +80,17 @@ def test_inspect_says_all_that_is_missing_in_one_go(tmp_path, capsys):
     assert main(["inspect", str(tmp_path / "folder"), "--image_size", "16", "--class_label", "3"]) == 0
 
 
-@pytest.mark.parametrize("changes", [
-    {"variance_type": "fixed_large", "clip_sample": False}, {"thresholding": True, "prediction_type": "v_prediction"},
-    {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}, {"beta_schedule": "sigmoid"},
-    {"trained_betas": [i / 4000 + 1e-4 for i in range(1000)]}, {"timestep_spacing": "trailing", "steps_offset": 1}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"variance_type": "fixed_large", "clip_sample": False},
+        {"thresholding": True, "prediction_type": "v_prediction"},
+        {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012},
+        {"beta_schedule": "sigmoid"},
+        {"trained_betas": [i / 4000 + 1e-4 for i in range(1000)]},
+        {"timestep_spacing": "trailing", "steps_offset": 1},
+    ],
+)
 def test_convert_keeps_what_it_read(folder, tmp_path, changes):
     edit(folder / "scheduler" / "scheduler_config.json", **changes)
     first = hsx.load_backbone(folder)
@@ -133,11 +142,17 @@ def test_names_are_told_as_they_are(tmp_path, capsys):
 
 def test_what_hsx_alone_reads_is_held_to_lists_too(folder, tmp_path):
     network = hsx.load_backbone(folder, rescale_timesteps=True, schedule="cosine", num_train_timesteps=4000)
-    for i, (changes, said) in enumerate([
-            ({"tomorrow": 1}, "got tomorrow 1"), ({"alphas_cumprod": [0.1, 0.2]}, "numbers that fall"),
-            ({"alphas_cumprod": 3}, "alphas_cumprod"), ({"timestep_scale": "1"}, "timestep_scale"),
+    for i, (changes, said) in enumerate(
+        [
+            ({"tomorrow": 1}, "got tomorrow 1"),
+            ({"alphas_cumprod": [0.1, 0.2]}, "numbers that fall"),
+            ({"alphas_cumprod": 3}, "alphas_cumprod"),
+            ({"timestep_scale": "1"}, "timestep_scale"),
             ({"unet": []}, "unet"),
-            ({"num_heads": ...}, "got no num_heads"), ({}, None)]):
+            ({"num_heads": ...}, "got no num_heads"),
+            ({}, None),
+        ]
+    ):
         export(network, tmp_path / str(i), hsx_only=True)
         edit(tmp_path / str(i) / "hsx.json", **changes)
         if said:

@@ -54,8 +54,14 @@ def test_outputs_h_and_skips_are_the_originals(name):
 @torch.no_grad()
 def test_rescaled_timesteps_of_4000_steps():
     golden = load_file(FOLDER / "iddpm" / "scale_shift_rescaled4000.safetensors")
-    net = hsx.load_backbone(FOLDER / "iddpm" / "scale_shift.pt", image_size=16, num_heads=4, schedule="cosine",
-                            num_train_timesteps=4000, rescale_timesteps=True)
+    net = hsx.load_backbone(
+        FOLDER / "iddpm" / "scale_shift.pt",
+        image_size=16,
+        num_heads=4,
+        schedule="cosine",
+        num_train_timesteps=4000,
+        rescale_timesteps=True,
+    )
     assert len(net.schedule) == 4000
     assert difference(net(golden["x"], golden["t"]), golden["out"][:, :3]) < 5e-5
 

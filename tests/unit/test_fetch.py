@@ -40,16 +40,24 @@ def test_a_url_is_fetched_once_and_loaded(server):
     address, asked, cache = server
     right = hashlib.sha256(DATA).hexdigest()
     for _ in range(2):
-        assert hsx.load_backbone(f"{address}/my model.pt".replace(" ", "%20"), image_size=32,
-                                 sha256=right).h_shape == (64, 8, 8)
+        assert hsx.load_backbone(f"{address}/my model.pt".replace(" ", "%20"), image_size=32, sha256=right).h_shape == (
+            64,
+            8,
+            8,
+        )
     assert len(asked) == 1 and [p.name.endswith("-my_model.pt") for p in cache.iterdir()] == [True]
     with pytest.raises(hsx.BackboneError, match="expected sha256 0000"):
         from_url(f"{address}/my%20model.pt", "0000")
 
 
-@pytest.mark.parametrize("name, said", [
-    ("absent.pt", "HTTP Error 404"), ("short.pt", f"the connection ended after 1000 of {len(DATA)} bytes"),
-    ("other.pt", "expected sha256 1234")])
+@pytest.mark.parametrize(
+    "name, said",
+    [
+        ("absent.pt", "HTTP Error 404"),
+        ("short.pt", f"the connection ended after 1000 of {len(DATA)} bytes"),
+        ("other.pt", "expected sha256 1234"),
+    ],
+)
 def test_what_does_not_come_whole_leaves_nothing(server, name, said):
     address, _, cache = server
     with pytest.raises(hsx.BackboneError, match=said):
@@ -67,9 +75,18 @@ def test_no_server_no_host_and_no_hub_are_one_line(monkeypatch, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("source, hub", [
-    ("google/ddpm-celebahq-256", True), ("checkpoints/afhq_dog_4m.pt", False), ("./a/b", False), ("/a/b", False),
-    ("a/b/c", False), ("~/model", False), ("hsx://demo_faces", False)])
+@pytest.mark.parametrize(
+    "source, hub",
+    [
+        ("google/ddpm-celebahq-256", True),
+        ("checkpoints/afhq_dog_4m.pt", False),
+        ("./a/b", False),
+        ("/a/b", False),
+        ("a/b/c", False),
+        ("~/model", False),
+        ("hsx://demo_faces", False),
+    ],
+)
 def test_what_a_hub_id_looks_like(source, hub):
     assert is_hub_id(source) == hub
 

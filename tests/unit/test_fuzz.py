@@ -10,8 +10,17 @@ import hsx
 from ..golden import FOLDER
 from .test_families import options
 
-NAMES = ["ddpm/base", "ddpm/deep", "iddpm/plain", "iddpm/scale_shift", "adm/base", "adm/class_cond",
-         "adm/new_attention_order", "adm/no_resblock_updown", "p2/base"]
+NAMES = [
+    "ddpm/base",
+    "ddpm/deep",
+    "iddpm/plain",
+    "iddpm/scale_shift",
+    "adm/base",
+    "adm/class_cond",
+    "adm/new_attention_order",
+    "adm/no_resblock_updown",
+    "p2/base",
+]
 KINDS = ["drop", "rename", "reshape", "truncate", "nan", "extra"]
 
 

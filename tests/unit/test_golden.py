@@ -50,8 +50,17 @@ def test_single_steps(model, name):
     gamma = torch.full((1,), case["gamma"] if case["t"] >= case["t_edit"] else 0.0)
     direction = case["dt_lambda"] if case["t"] >= case["dt_end"] and not calibrated else 1.0
     x_next = transfer_step(
-        net, golden["step/xt"], t, torch.tensor([case["t_next"]]), golden["step/delta_h"], gamma, Slerp(), Frobenius(),
-        Latent(case["omega"]), direction=direction)
+        net,
+        golden["step/xt"],
+        t,
+        torch.tensor([case["t_next"]]),
+        golden["step/delta_h"],
+        gamma,
+        Slerp(),
+        Frobenius(),
+        Latent(case["omega"]),
+        direction=direction,
+    )
     assert difference(x_next, golden[f"{name}/xt_next"]) < FINAL
 
 
@@ -93,9 +102,18 @@ class Recorded:
 def transfer_of(model: str, name: str, **changes) -> hsx.Transfer:
     p = {**facts(model, "method")["cases"][name]["params"], **changes}
     return hsx.Transfer.paper(
-        backbone(model), gamma=p["gamma"], omega=p["omega"], dt_lambda=p["dt_lambda"], dt_end=p["dt_end"],
-        t_edit=p["t_edit"], t_boost=max(0, min(999, p["t_noise"])), inversion_steps=p["n_inv"],
-        generation_steps=p["n_gen"], content_replace_step=p["content_replace_step"], use_mask=p["use_mask"])
+        backbone(model),
+        gamma=p["gamma"],
+        omega=p["omega"],
+        dt_lambda=p["dt_lambda"],
+        dt_end=p["dt_end"],
+        t_edit=p["t_edit"],
+        t_boost=max(0, min(999, p["t_noise"])),
+        inversion_steps=p["n_inv"],
+        generation_steps=p["n_gen"],
+        content_replace_step=p["content_replace_step"],
+        use_mask=p["use_mask"],
+    )
 
 
 def error_of(transfer: hsx.Transfer, model: str, name: str) -> float:
@@ -146,12 +164,13 @@ WRONG = {
     "a tie taken to the smaller": ("tie_inv5_gen25", lambda tr, mp: mp.setattr(Trajectory, "h_at", tie_to_the_smaller)),
     "the injected eps in the direction": ("g0.6", ("c2.to(x) * eps", "c2.to(x) * eps_injected")),
     "the plain eps in x0": ("g0.6", ("predict_x0(x, eps_injected, a)", "predict_x0(x, eps, a)")),
-    "injection in the calibration's evaluation": ("g0.6_omega0.3", (
-        "backbone(x, t), eps)", "backbone.decode(backbone.encode(x, t).with_h(h)), eps)")),
+    "injection in the calibration's evaluation": (
+        "g0.6_omega0.3",
+        ("backbone(x, t), eps)", "backbone.decode(backbone.encode(x, t).with_h(h)), eps)"),
+    ),
     "no calibration": ("g0.6_omega0.3", lambda tr, mp: setattr(tr, "calibrator", Latent(0))),
     "no direction scale": ("dt", lambda tr, mp: setattr(tr, "dt_lambda", 1.0)),
-    "direction scale with calibration": ("dt_omega", (
-        "1.0, _column(direction, a))", "0.9985, _column(direction, a))")),
+    "direction scale with calibration": ("dt_omega", ("1.0, _column(direction, a))", "0.9985, _column(direction, a))")),
     "no noise": ("noise300", lambda tr, mp: setattr(tr, "t_boost", 0)),
     "the last alpha-bar not 1": ("g0.3", ("schedule.at(t_next)", "schedule.at(t_next.clamp(min=0))")),
 }

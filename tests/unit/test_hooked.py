@@ -31,8 +31,10 @@ def test_it_equals_the_network_that_is_really_cut():
 def test_a_whole_transfer_is_the_same():
     unet = tiny()
     pictures = torch.rand(4, 3, 16, 16) * 2 - 1
-    results = [hsx.Transfer(net, inversion_steps=4, generation_steps=4, t_boost=0)(pictures[:2], pictures[2:])
-               for net in (UNet2DBackbone(unet, NoiseSchedule.linear()), HookedBackbone(unet, sample_size=16))]
+    results = [
+        hsx.Transfer(net, inversion_steps=4, generation_steps=4, t_boost=0)(pictures[:2], pictures[2:])
+        for net in (UNet2DBackbone(unet, NoiseSchedule.linear()), HookedBackbone(unet, sample_size=16))
+    ]
     assert torch.allclose(*results, atol=1e-5)
 
 
@@ -87,11 +89,14 @@ class Predicts(nn.Module):
         return self.of(self.unet(x, t).sample, x, NoiseSchedule.linear().at(t).to(x))
 
 
-@pytest.mark.parametrize("prediction, of", [
-    ("epsilon", lambda eps, x, a: eps),
-    ("v_prediction", lambda eps, x, a: a.sqrt() * eps - (1 - a).sqrt() * (x - (1 - a).sqrt() * eps) / a.sqrt()),
-    ("sample", lambda eps, x, a: (x - (1 - a).sqrt() * eps) / a.sqrt()),
-])
+@pytest.mark.parametrize(
+    "prediction, of",
+    [
+        ("epsilon", lambda eps, x, a: eps),
+        ("v_prediction", lambda eps, x, a: a.sqrt() * eps - (1 - a).sqrt() * (x - (1 - a).sqrt() * eps) / a.sqrt()),
+        ("sample", lambda eps, x, a: (x - (1 - a).sqrt() * eps) / a.sqrt()),
+    ],
+)
 def test_other_predictions_become_eps(prediction, of):
     x, t = torch.randn(3, 3, 16, 16, dtype=torch.float64), torch.tensor([900, 500, 3])
     plain = UNet2DBackbone(tiny().double(), NoiseSchedule.linear())
@@ -127,8 +132,15 @@ def test_a_module_counts_what_a_hooked_network_runs(monkeypatch):
     batch = {"index": [0, 1], "image": torch.rand(2, 3, 16, 16)}
     found = module.predict_step(batch)
     assert batch["rows"] == [2, 2] and module.machine == {"device": "cpu", "threads": torch.get_num_threads()}
-    pairs = {"index": [0, 1], "style_x_T": found.x_T, "content_x_T": found.x_T, "content_h": found.h, "seed": [0, 0],
-             "sample": [0, 1], "gamma": torch.full((2,), torch.nan)}
+    pairs = {
+        "index": [0, 1],
+        "style_x_T": found.x_T,
+        "content_x_T": found.x_T,
+        "content_h": found.h,
+        "seed": [0, 0],
+        "sample": [0, 1],
+        "gamma": torch.full((2,), torch.nan),
+    }
     module.predict_step(pairs)
     assert pairs["rows"] == [2, 2] and module.evaluations == sum(runs)
 

@@ -89,24 +89,46 @@ UNET2D = {
 }
 NO_UNET2D = {"family": "where the weights come from"}
 CONFIG = {  # of UNet2DModel
-    "sample_size": 32, "out_channels": 6, "center_input_sample": True, "freq_shift": 1, "flip_sin_to_cos": False,
-    "down_block_types": ("DownBlock2D", "DownBlock2D"), "up_block_types": ("UpBlock2D", "UpBlock2D"),
-    "block_out_channels": (16, 16), "layers_per_block": 2, "mid_block_scale_factor": 2.0, "downsample_padding": 0,
-    "downsample_type": "resnet", "upsample_type": "resnet", "dropout": 0.1, "act_fn": "gelu", "attention_head_dim": 4,
-    "norm_num_groups": 2, "attn_norm_num_groups": 2, "norm_eps": 1e-6, "resnet_time_scale_shift": "scale_shift",
-    "add_attention": False, "num_class_embeds": 3, "num_train_timesteps": 500,
+    "sample_size": 32,
+    "out_channels": 6,
+    "center_input_sample": True,
+    "freq_shift": 1,
+    "flip_sin_to_cos": False,
+    "down_block_types": ("DownBlock2D", "DownBlock2D"),
+    "up_block_types": ("UpBlock2D", "UpBlock2D"),
+    "block_out_channels": (16, 16),
+    "layers_per_block": 2,
+    "mid_block_scale_factor": 2.0,
+    "downsample_padding": 0,
+    "downsample_type": "resnet",
+    "upsample_type": "resnet",
+    "dropout": 0.1,
+    "act_fn": "gelu",
+    "attention_head_dim": 4,
+    "norm_num_groups": 2,
+    "attn_norm_num_groups": 2,
+    "norm_eps": 1e-6,
+    "resnet_time_scale_shift": "scale_shift",
+    "add_attention": False,
+    "num_class_embeds": 3,
+    "num_train_timesteps": 500,
 }
 NO_CONFIG = {
-    "in_channels": "refused unless 3", "time_embedding_type": "refused unless positional",
-    "time_embedding_dim": "of the weights' shapes", "mid_block_type": "refused without a middle block",
+    "in_channels": "refused unless 3",
+    "time_embedding_type": "refused unless positional",
+    "time_embedding_dim": "of the weights' shapes",
+    "mid_block_type": "refused without a middle block",
     "class_embed_type": "refused",
 }
 
 
 def test_every_argument_of_unet2dbackbone_is_in_a_table_and_changes_it():
     assert names_of(UNet2DBackbone.__init__) == set(UNET2D) | set(NO_UNET2D)
-    found = [UNet2DBackbone(tiny(), LINEAR), UNet2DBackbone(tiny(num_class_embeds=3), LINEAR, class_label=0),
-             *(make() for make in UNET2D.values())]
+    found = [
+        UNet2DBackbone(tiny(), LINEAR),
+        UNet2DBackbone(tiny(num_class_embeds=3), LINEAR, class_label=0),
+        *(make() for make in UNET2D.values()),
+    ]
     assert len({backbone.fingerprint() for backbone in found}) == len(found)
     assert UNet2DBackbone(tiny(), LINEAR, "ddpm").fingerprint() == found[0].fingerprint()
 
@@ -135,18 +157,22 @@ def attention(unet) -> Attention:
     return next(module for module in unet.modules() if isinstance(module, Attention))
 
 
-@pytest.mark.parametrize("change", [
-    lambda unet: setattr(unet.down_blocks[0].downsamplers[0].conv, "stride", (1, 1)),
-    lambda unet: setattr(unet.conv_in, "padding", (0, 0)),
-    lambda unet: setattr(unet.conv_norm_out, "eps", 1e-3),
-    lambda unet: setattr(attention(unet), "heads", 1),
-    lambda unet: setattr(attention(unet), "rescale_output_factor", 2.0),
-    lambda unet: setattr(unet, "conv_act", nn.GELU()),
-    lambda unet: unet.conv_out.register_buffer("own", torch.zeros(1), persistent=False),
-    lambda unet: unet.conv_out.bias.data.add_(1e-6),
-    lambda unet: unet.half(),
-    lambda unet: unet.conv_out.register_forward_hook(lambda module, given, out: 2 * out),
-], ids=["stride", "padding", "eps", "heads", "factor", "activation", "buffer", "one weight", "dtype", "hook"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda unet: setattr(unet.down_blocks[0].downsamplers[0].conv, "stride", (1, 1)),
+        lambda unet: setattr(unet.conv_in, "padding", (0, 0)),
+        lambda unet: setattr(unet.conv_norm_out, "eps", 1e-3),
+        lambda unet: setattr(attention(unet), "heads", 1),
+        lambda unet: setattr(attention(unet), "rescale_output_factor", 2.0),
+        lambda unet: setattr(unet, "conv_act", nn.GELU()),
+        lambda unet: unet.conv_out.register_buffer("own", torch.zeros(1), persistent=False),
+        lambda unet: unet.conv_out.bias.data.add_(1e-6),
+        lambda unet: unet.half(),
+        lambda unet: unet.conv_out.register_forward_hook(lambda module, given, out: 2 * out),
+    ],
+    ids=["stride", "padding", "eps", "heads", "factor", "activation", "buffer", "one weight", "dtype", "hook"],
+)
 def test_what_no_config_says_of_the_same_weights_changes_it_too(change):
     assert changed(change) != changed(lambda unet: None)
 
@@ -159,8 +185,13 @@ def test_it_is_the_same_for_the_same_network(tmp_path):
     assert backbone.layout and backbone.fingerprint() == first == copy.deepcopy(backbone).fingerprint()
     code = f"import hsx; print(hsx.load_backbone({str(CLASSES)!r}, **{BASE!r}).fingerprint())"
     for seed in ("1", "2"):  # in which Python orders sets
-        ended = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed},
-                               capture_output=True, text=True, check=True)
+        ended = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         assert ended.stdout.strip() == first
     plain = hsx.load_backbone(FOLDER / "ddpm" / "base.pt", image_size=32)
     export(plain, tmp_path / "folder")
@@ -198,8 +229,9 @@ class Settings:
 
 def hooked(kind=Own, bottleneck="middle", *, sample_size=8, schedule=None, prediction="epsilon", **options):
     torch.manual_seed(0)
-    return HookedBackbone(kind(**options), bottleneck, sample_size=sample_size, schedule=schedule,
-                          prediction=prediction)
+    return HookedBackbone(
+        kind(**options), bottleneck, sample_size=sample_size, schedule=schedule, prediction=prediction
+    )
 
 
 HOOKED = {
@@ -213,9 +245,17 @@ HOOKED = {
 
 def test_every_argument_of_hookedbackbone_changes_it():
     assert names_of(HookedBackbone.__init__) == set(HOOKED)
-    found = [hooked(), *(make() for make in HOOKED.values()), hooked(scale=3.0), hooked(curve=torch.sin),
-             hooked(curve=lambda x: x), hooked(curve=lambda x: x + 1), hooked(Stronger), hooked(Other),
-             *(hooked(settings=settings) for settings in (1, {"a": 1}, [1], Settings(1), Settings(2), nn.Linear(2, 2)))]
+    found = [
+        hooked(),
+        *(make() for make in HOOKED.values()),
+        hooked(scale=3.0),
+        hooked(curve=torch.sin),
+        hooked(curve=lambda x: x),
+        hooked(curve=lambda x: x + 1),
+        hooked(Stronger),
+        hooked(Other),
+        *(hooked(settings=settings) for settings in (1, {"a": 1}, [1], Settings(1), Settings(2), nn.Linear(2, 2))),
+    ]
     assert len({backbone.fingerprint() for backbone in found}) == len(found)
     assert hooked(settings=Settings(1)).fingerprint() == hooked(settings=Settings(1)).fingerprint()
 
@@ -254,13 +294,27 @@ def test_what_code_takes_from_its_module_counts(monkeypatch, name, value):
     assert hooked(curve=through_globals).fingerprint() != before
 
 
-@pytest.mark.parametrize("one, other", [
-    ({"_gain": 1}, {"_gain": 2}), ({1: 1}, {"1": 1}), (re.compile("a"), re.compile("b")), (slice(1, 2), slice(1, 3)),
-    (range(3), range(4)), (Decimal(1), Decimal(2)), (deque([1]), deque([2])), (date(2020, 1, 1), date(2020, 1, 2)),
-    (bytearray(b"a"), bytearray(b"b")), (torch.channels_last, torch.contiguous_format), (math, os),
-    (np.array([Settings(1)]), np.array([Settings(2)])), (np.float32, np.float64),
-    (torch.tensor(1.0).add, torch.tensor(2.0).add), (torch.eye(2).to_sparse(), torch.ones(2, 2).to_sparse()),
-], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        ({"_gain": 1}, {"_gain": 2}),
+        ({1: 1}, {"1": 1}),
+        (re.compile("a"), re.compile("b")),
+        (slice(1, 2), slice(1, 3)),
+        (range(3), range(4)),
+        (Decimal(1), Decimal(2)),
+        (deque([1]), deque([2])),
+        (date(2020, 1, 1), date(2020, 1, 2)),
+        (bytearray(b"a"), bytearray(b"b")),
+        (torch.channels_last, torch.contiguous_format),
+        (math, os),
+        (np.array([Settings(1)]), np.array([Settings(2)])),
+        (np.float32, np.float64),
+        (torch.tensor(1.0).add, torch.tensor(2.0).add),
+        (torch.eye(2).to_sparse(), torch.ones(2, 2).to_sparse()),
+    ],
+    ids=lambda value: type(value).__name__,
+)
 def test_values_of_any_type_are_told_apart(one, other):
     assert fingerprint(one) == fingerprint(copy.deepcopy(one) if one is not math else one) != fingerprint(other)
 
@@ -285,8 +339,15 @@ def test_objects_that_hold_each_other_end():
 
 # --------------------------------------------------------------------------------------------------- TransferModule
 def module(tiny_model, **changes):
-    given = {"backbone": str(tiny_model), "schedule": Constant(0.3), "blend": Slerp(), "normalizer": Frobenius(),
-             "calibrator": Latent(0.0), "inversion_steps": 6, "generation_steps": 8}
+    given = {
+        "backbone": str(tiny_model),
+        "schedule": Constant(0.3),
+        "blend": Slerp(),
+        "normalizer": Frobenius(),
+        "calibrator": Latent(0.0),
+        "inversion_steps": 6,
+        "generation_steps": 8,
+    }
     return TransferModule(**{**given, **changes})
 
 

@@ -144,15 +144,21 @@ def test_bad_pictures_are_named_with_the_reason(tmp_path, monkeypatch):
     half((64, 64)).save(tmp_path / "whole.png")
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "new\nline.png").touch()
-    reasons = {"folder.png": "it is a folder", "new\nline.png": "it is empty", "absent.png": "No such file or "
-               "directory", "whole.png/x.png": "Not a directory", "null\0.png": "embedded null byte"}
+    reasons = {
+        "folder.png": "it is a folder",
+        "new\nline.png": "it is empty",
+        "absent.png": "No such file or directory",
+        "whole.png/x.png": "Not a directory",
+        "null\0.png": "embedded null byte",
+    }
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3000)
     reasons["whole.png"] = "it has more than the 3,000 pixels that Pillow takes"
     for name, reason in reasons.items():
         with pytest.raises(ImageError) as caught:
             read_image(tmp_path / name, 8)
-        assert str(caught.value) == (f"{shown(tmp_path / name)}: expected a picture, could not read it ({reason}); "
-                                     "replace it or take it away") and "\n" not in str(caught.value)
+        assert str(caught.value) == (
+            f"{shown(tmp_path / name)}: expected a picture, could not read it ({reason}); replace it or take it away"
+        ) and "\n" not in str(caught.value)
 
 
 def test_broken_bytes_are_pictures_or_errors_of_ours(tmp_path):
@@ -163,7 +169,7 @@ def test_broken_bytes_are_pictures_or_errors_of_ours(tmp_path):
         Image.fromarray(dice.integers(0, 256, (12, 12, 3), dtype=np.uint8)).save(path)
         whole = np.frombuffer(path.read_bytes(), np.uint8)
         for _ in range(40):
-            data = whole[:dice.integers(1, len(whole) + 1)].copy()
+            data = whole[: dice.integers(1, len(whole) + 1)].copy()
             data[dice.integers(0, min(len(data), 200), 3)] = dice.integers(0, 256, 3)
             path.write_bytes(data.tobytes())
             try:

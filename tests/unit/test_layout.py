@@ -78,12 +78,30 @@ def test_inspect_as_a_table_and_as_json(capsys):
 
 
 def test_convert_from_the_command_line(tmp_path, capsys):
-    argv = ["convert", str(FOLDER / "p2" / "base.pt"), str(tmp_path / "p2"), "--image_size", "32",
-            "--num_head_channels", "32"]
+    argv = [
+        "convert",
+        str(FOLDER / "p2" / "base.pt"),
+        str(tmp_path / "p2"),
+        "--image_size",
+        "32",
+        "--num_head_channels",
+        "32",
+    ]
     assert main(argv) == 0
     assert DDPMPipeline.from_pretrained(tmp_path / "p2").unet.config.sample_size == 32
-    rescaled = ["convert", str(FOLDER / "iddpm" / "plain.pt"), str(tmp_path / "iddpm"), "--image_size", "16",
-                "--num_heads", "4", "--num_train_timesteps", "4000", "--rescale_timesteps", "true"]
+    rescaled = [
+        "convert",
+        str(FOLDER / "iddpm" / "plain.pt"),
+        str(tmp_path / "iddpm"),
+        "--image_size",
+        "16",
+        "--num_heads",
+        "4",
+        "--num_train_timesteps",
+        "4000",
+        "--rescale_timesteps",
+        "true",
+    ]
     assert main(rescaled) == 2 and "--hsx-only" in capsys.readouterr().err
     assert main([*rescaled, "--hsx-only"]) == 0 and main(["inspect", str(tmp_path / "iddpm")]) == 0
     assert hsx.load_backbone(tmp_path / "iddpm").timestep_scale == 0.25

@@ -27,12 +27,15 @@ def test_a_pipeline_folder_its_unet_folder_and_half_precision(tiny_model, tmp_pa
     assert next(hsx.load_backbone(tmp_path / "half").parameters()).dtype == torch.float32
 
 
-@pytest.mark.parametrize("config, first", [
-    ({"beta_schedule": "linear", "beta_start": 1e-3, "beta_end": 0.02}, 1 - 1e-3),
-    ({"beta_schedule": "scaled_linear", "beta_start": 1e-3, "beta_end": 0.02}, 1 - 1e-3),
-    ({"beta_schedule": "squaredcos_cap_v2"}, float(hsx.NoiseSchedule.cosine().alphas_cumprod[0])),
-    ({"trained_betas": [0.25, 0.5]}, 0.75),
-])
+@pytest.mark.parametrize(
+    "config, first",
+    [
+        ({"beta_schedule": "linear", "beta_start": 1e-3, "beta_end": 0.02}, 1 - 1e-3),
+        ({"beta_schedule": "scaled_linear", "beta_start": 1e-3, "beta_end": 0.02}, 1 - 1e-3),
+        ({"beta_schedule": "squaredcos_cap_v2"}, float(hsx.NoiseSchedule.cosine().alphas_cumprod[0])),
+        ({"trained_betas": [0.25, 0.5]}, 0.75),
+    ],
+)
 def test_the_schedule_is_the_schedulers(tiny_model, tmp_path, config, first):
     folder = shutil.copytree(tiny_model, tmp_path / "model")
     (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(config))
@@ -91,8 +94,9 @@ def bad(kind, tmp_path):
     return path
 
 
-@pytest.mark.parametrize("kind", ["empty", "text", "truncated", "code", "list", "other", "missing", "extra", "shape",
-                                  "nan"])
+@pytest.mark.parametrize(
+    "kind", ["empty", "text", "truncated", "code", "list", "other", "missing", "extra", "shape", "nan"]
+)
 def test_what_is_no_such_checkpoint_is_refused_in_one_line(kind, tmp_path):
     path = bad(kind, tmp_path)
     with pytest.raises(hsx.BackboneError) as caught:
@@ -130,16 +134,26 @@ def test_folders_without_a_unet_are_refused(tmp_path, tiny_model):
         hsx.load_backbone(folder)
 
 
-@pytest.mark.parametrize("wrap", [
-    lambda s: {f"module.{k}": v for k, v in s.items()},
-    lambda s: {"state_dict": {f"model.{k}": v for k, v in s.items()}, "epoch": 3},
-    lambda s: {"state_dict": {**{f"ema.{k}": v for k, v in s.items()}, **{f"net.{k}": 0 * v for k, v in s.items()}},
-               "global_step": 3},
-    lambda s: [{f"module.{k}": 0 * v for k, v in s.items()}, {"state": {}, "param_groups": []}, 1, 2,
-               {f"module.{k}": v for k, v in s.items()}],
-    lambda s: {k: v.half() for k, v in s.items()},
-    lambda s: {k: v.bfloat16() for k, v in s.items()},
-])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda s: {f"module.{k}": v for k, v in s.items()},
+        lambda s: {"state_dict": {f"model.{k}": v for k, v in s.items()}, "epoch": 3},
+        lambda s: {
+            "state_dict": {**{f"ema.{k}": v for k, v in s.items()}, **{f"net.{k}": 0 * v for k, v in s.items()}},
+            "global_step": 3,
+        },
+        lambda s: [
+            {f"module.{k}": 0 * v for k, v in s.items()},
+            {"state": {}, "param_groups": []},
+            1,
+            2,
+            {f"module.{k}": v for k, v in s.items()},
+        ],
+        lambda s: {k: v.half() for k, v in s.items()},
+        lambda s: {k: v.bfloat16() for k, v in s.items()},
+    ],
+)
 def test_wrappers_are_taken_off_and_averaged_weights_preferred(tmp_path, wrap):
     wrapped = hsx.load_backbone(write(tmp_path / "a.ckpt", wrap(torch.load(DDPM, weights_only=True))), image_size=32)
     x, t = torch.randn(1, 3, 32, 32), torch.tensor([5])
@@ -151,8 +165,11 @@ def test_a_folder_with_a_tensor_missing_or_cut_is_refused(tmp_path, tiny_model):
     folder = shutil.copytree(tiny_model, tmp_path / "model")
     file = folder / "unet" / "diffusion_pytorch_model.safetensors"
     state = load_file(file)
-    for change in ({k: v for k, v in state.items() if k != "conv_out.bias"}, {**state, "more": torch.zeros(1)},
-                   {**state, "conv_out.bias": torch.zeros(4)}):
+    for change in (
+        {k: v for k, v in state.items() if k != "conv_out.bias"},
+        {**state, "more": torch.zeros(1)},
+        {**state, "conv_out.bias": torch.zeros(4)},
+    ):
         save_file(change, file)
         with pytest.raises(hsx.BackboneError) as caught:
             hsx.load_backbone(folder)

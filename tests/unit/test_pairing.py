@@ -20,7 +20,13 @@ def test_a_product_is_a_grid_and_a_zip_is_not():
     pairs = product(paths("a", "b"), paths("s", "t", "u"))
     assert len(pairs) == 6 and pairs.grid
     assert [tuple(pairs[i])[:3] for i in range(6)] == [
-        ("a__s", 0, 0), ("a__t", 0, 1), ("a__u", 0, 2), ("b__s", 1, 0), ("b__t", 1, 1), ("b__u", 1, 2)]
+        ("a__s", 0, 0),
+        ("a__t", 0, 1),
+        ("a__u", 0, 2),
+        ("b__s", 1, 0),
+        ("b__t", 1, 1),
+        ("b__u", 1, 2),
+    ]
     assert [v.tolist() for v in pairs.indices()] == [[0, 0, 0, 1, 1, 1], [0, 1, 2, 0, 1, 2]]
     with pytest.raises(IndexError):
         pairs[6]
@@ -34,8 +40,7 @@ def test_a_zip_keeps_repeats_and_others_do_not():
     a, b, s, t = paths(*"abst")
     pairs = zipped([a, a, b, a], [s, t, t, s])
     assert pairs.contents == [a, b] and pairs.styles == [s, t]  # each inverted once
-    assert [tuple(pairs[i])[:3] for i in range(4)] == [
-        ("a__s", 0, 0), ("a__t", 0, 1), ("b__t", 1, 1), ("a__s~2", 0, 0)]
+    assert [tuple(pairs[i])[:3] for i in range(4)] == [("a__s", 0, 0), ("a__t", 0, 1), ("b__t", 1, 1), ("a__s~2", 0, 0)]
     for pairs in (product([a, b, a], [s, t, t]), random_pairs([a, b, a], [s, t, t], 2, 0)):
         assert pairs.contents == [a, b] and pairs.styles == [s, t] and len(pairs) == 4
     with pytest.raises(HsxError, match="got 2 and 1; use product"):
@@ -68,13 +73,26 @@ def test_no_two_results_have_one_name(make):
 
 def test_equal_stems_are_numbered_visibly():
     assert [product(paths("a", "a", "A", "b"), paths("s")).name(i) for i in range(4)] == [
-        "a__s", "a~2__s", "A~3__s", "b__s"]
+        "a__s",
+        "a~2__s",
+        "A~3__s",
+        "b__s",
+    ]
 
 
-@pytest.mark.parametrize("given, kept", [
-    ("a b", "a b"), ("été", "été"), ("中文", "中文"), (" a ", "a"), ("", "_"), (".hidden", "_hidden"), ("a\nb", "a_b"),
-    ('a:b*c?d"e<f>g|h\\i', "a_b_c_d_e_f_g_h_i"),
-])
+@pytest.mark.parametrize(
+    "given, kept",
+    [
+        ("a b", "a b"),
+        ("été", "été"),
+        ("中文", "中文"),
+        (" a ", "a"),
+        ("", "_"),
+        (".hidden", "_hidden"),
+        ("a\nb", "a_b"),
+        ('a:b*c?d"e<f>g|h\\i', "a_b_c_d_e_f_g_h_i"),
+    ],
+)
 def test_stems_are_safe_file_names(given, kept):
     assert safe(given) == kept
 

@@ -107,8 +107,11 @@ def installed(registry, monkeypatch):
 
 
 def test_the_built_ins_are_registered_as_a_plugin_is(registry):
-    shown = {name for name in strategies.__all__ if name not in
-             ("Strategy", "BlendingSchedule", "Blend", "Normalizer", "Calibrator")}
+    shown = {
+        name
+        for name in strategies.__all__
+        if name not in ("Strategy", "BlendingSchedule", "Blend", "Normalizer", "Calibrator")
+    }
     assert shown == registry.of("schedule", "blend", "normalizer", "calibrator").keys()
     assert registry.of("backbone").keys() == {"ddpm", "adm", "iddpm", "unet2d"}
     assert registry.of("metric").keys() == set(metrics.__all__) - {"Metric"}
@@ -124,13 +127,31 @@ def test_a_family_from_a_plugin(installed, tmp_path):
 
 def test_a_strategy_that_raises_is_named_after_the_traceback(installed, tiny_model, pictures, capsys):
     installed.add("strange", "hsx-strange", "0.3", lambda: module("hsx_strategies", [Raising]))
-    assert main(["predict", "--model.backbone", str(tiny_model), "--data.contents", str(pictures / "contents"),
-                 "--data.styles", str(pictures / "styles"), "--output_dir", str(pictures / "out"),
-                 "--model.schedule", f"{__name__}.Raising", "--model.inversion_steps", "2"]) == 1
+    assert (
+        main(
+            [
+                "predict",
+                "--model.backbone",
+                str(tiny_model),
+                "--data.contents",
+                str(pictures / "contents"),
+                "--data.styles",
+                str(pictures / "styles"),
+                "--output_dir",
+                str(pictures / "out"),
+                "--model.schedule",
+                f"{__name__}.Raising",
+                "--model.inversion_steps",
+                "2",
+            ]
+        )
+        == 1
+    )
     *said, last = capsys.readouterr().err.splitlines()
     assert said[-1] == "ZeroDivisionError: division by zero" and "in gamma" in "".join(said)
-    assert last == ("hsx: error: Raising of hsx-strange 0.3 raised this ZeroDivisionError; "
-                    "tell its author, or name another class")
+    assert last == (
+        "hsx: error: Raising of hsx-strange 0.3 raised this ZeroDivisionError; tell its author, or name another class"
+    )
 
 
 def test_a_family_that_raises_while_it_looks_is_passed_over(installed, tmp_path, caplog):
@@ -141,24 +162,29 @@ def test_a_family_that_raises_while_it_looks_is_passed_over(installed, tmp_path,
     assert "the backbone family odd is left out (KeyError: 'on purpose')" in caplog.text
 
 
-@pytest.mark.parametrize("load, cause", [
-    (lambda: module("hsx_strategies", RuntimeError("on\npurpose")), "RuntimeError: on"),
-    (lambda: module("hsx_strategies", SystemExit(3)), "SystemExit: 3"),
-    (lambda: module("hsx_strategys", [Half]),
-     "unknown hook 'hsx_strategys'; expected hsx_strategies, hsx_backbones or hsx_metrics"),
-    (lambda: module(), "it has no hook; mark hsx_strategies"),
-    (lambda: module("hsx_strategies", Half), "expected a list of classes, got the class Half"),
-    (lambda: module("hsx_strategies", [Half()]), "or Normalizer or Calibrator, got an object of Half"),
-    (lambda: module("hsx_strategies", [Half, OddFamily]), "expected a class of BlendingSchedule or Blend"),
-    (lambda: module("hsx_metrics", [Half]), "expected a class of Metric, got the class Half"),
-    (lambda: module("hsx_strategies", [Unfinished]), "Unfinished lacks gamma"),
-    (lambda: module("hsx_strategies", [inner()]), "Inner cannot be imported from"),
-    (lambda: module("hsx_strategies", [Half, Half]), "the name Half is taken by hsx-strange"),
-    (lambda: module("hsx_strategies", [Half, strategies.Cosine]), "the name Cosine is taken by hsx"),
-    (lambda: module("hsx_backbones", [NameOnly]), "the name ddpm is taken by hsx"),
-    (lambda: __import__("nowhere_at_all"), "ModuleNotFoundError: No module named 'nowhere_at_all'"),
-    (lambda: exec("def f(:"), "SyntaxError: "),
-])
+@pytest.mark.parametrize(
+    "load, cause",
+    [
+        (lambda: module("hsx_strategies", RuntimeError("on\npurpose")), "RuntimeError: on"),
+        (lambda: module("hsx_strategies", SystemExit(3)), "SystemExit: 3"),
+        (
+            lambda: module("hsx_strategys", [Half]),
+            "unknown hook 'hsx_strategys'; expected hsx_strategies, hsx_backbones or hsx_metrics",
+        ),
+        (lambda: module(), "it has no hook; mark hsx_strategies"),
+        (lambda: module("hsx_strategies", Half), "expected a list of classes, got the class Half"),
+        (lambda: module("hsx_strategies", [Half()]), "or Normalizer or Calibrator, got an object of Half"),
+        (lambda: module("hsx_strategies", [Half, OddFamily]), "expected a class of BlendingSchedule or Blend"),
+        (lambda: module("hsx_metrics", [Half]), "expected a class of Metric, got the class Half"),
+        (lambda: module("hsx_strategies", [Unfinished]), "Unfinished lacks gamma"),
+        (lambda: module("hsx_strategies", [inner()]), "Inner cannot be imported from"),
+        (lambda: module("hsx_strategies", [Half, Half]), "the name Half is taken by hsx-strange"),
+        (lambda: module("hsx_strategies", [Half, strategies.Cosine]), "the name Cosine is taken by hsx"),
+        (lambda: module("hsx_backbones", [NameOnly]), "the name ddpm is taken by hsx"),
+        (lambda: __import__("nowhere_at_all"), "ModuleNotFoundError: No module named 'nowhere_at_all'"),
+        (lambda: exec("def f(:"), "SyntaxError: "),
+    ],
+)
 def test_a_broken_plugin_is_left_out_whole_with_its_cause(registry, caplog, load, cause):
     before = list(registry.items)
     registry.add("strange", "hsx-strange", "0.3", load)
@@ -175,7 +201,8 @@ def test_an_entry_point_of_a_name_that_is_there(registry):
     for n in (1, 2):
         registry.add("good", f"hsx-good-{n}", "1", lambda: module("hsx_strategies", [Half]))
     assert [(b.package, b.cause.split(";")[0]) for b in registry.broken] == [
-        ("hsx-good-2", "a plugin named good is there already")]
+        ("hsx-good-2", "a plugin named good is there already")
+    ]
     assert "Half" in registry.of("schedule")
 
 
@@ -190,10 +217,12 @@ def test_the_table_and_its_exit_code(installed, capsys):
     assert "hsx-strange 0.3" in " ".join(rows[-3:]) and "[on] purpose" in " ".join(rows[-3:])
     assert main(["plugins", "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
-    assert found["broken"] == [{"plugin": "strange", "package": "hsx-strange", "version": "0.3",
-                                "cause": "RuntimeError: [on] purpose"}]
+    assert found["broken"] == [
+        {"plugin": "strange", "package": "hsx-strange", "version": "0.3", "cause": "RuntimeError: [on] purpose"}
+    ]
     assert {"kind": "schedule", "name": "Cosine", "package": "hsx", "version": hsx.__version__} == {
-        k: v for k, v in next(p for p in found["plugins"] if p["name"] == "Cosine").items() if k != "line"}
+        k: v for k, v in next(p for p in found["plugins"] if p["name"] == "Cosine").items() if k != "line"
+    }
     assert main(["plugins", "strange"]) == 1
     assert "strange is BROKEN (hsx-strange 0.3): RuntimeError: [on] purpose" in capsys.readouterr().out
 
@@ -209,9 +238,14 @@ def test_one_with_its_options(capsys):
     assert main(["plugins", "adm"]) == 0 and "It has no options." in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("argv, said", [
-    (["Cosin"], "expected one of Cosine, "), (["--nope"], "got --nope"), (["A", "B"], "expected one name, got A B"),
-])
+@pytest.mark.parametrize(
+    "argv, said",
+    [
+        (["Cosin"], "expected one of Cosine, "),
+        (["--nope"], "got --nope"),
+        (["A", "B"], "expected one name, got A B"),
+    ],
+)
 def test_mistakes(argv, said, capsys):
     assert main(["plugins", *argv]) == 2
     err = capsys.readouterr().err
@@ -221,8 +255,12 @@ def test_mistakes(argv, said, capsys):
 def test_every_option_of_every_class_is_typed_and_told(registry):
     from hsx.commands.plugins import details
 
-    lacking = [(item.name, option["name"]) for item in registry.items for option in details(item)["options"]
-               if not option["about"] or not option["type"]]
+    lacking = [
+        (item.name, option["name"])
+        for item in registry.items
+        for option in details(item)["options"]
+        if not option["about"] or not option["type"]
+    ]
     assert lacking == []
 
 
@@ -239,4 +277,6 @@ def test_plugins_are_blocked_by_name_or_package(monkeypatch, tmp_path):
     assert {"block_one", "block_two"} <= set(found.disabled) and not found.broken
     monkeypatch.setenv(plugins.DISABLED, "")
     assert {b.plugin: b.cause for b in plugins.load.__wrapped__().broken} == {
-        "block_one": "RuntimeError: loaded", "block_two": "RuntimeError: loaded"}
+        "block_one": "RuntimeError: loaded",
+        "block_two": "RuntimeError: loaded",
+    }

@@ -17,8 +17,17 @@ from .. import original_names
 from ..golden import FOLDER
 
 GOLDEN = sorted(f"{p.parent.name}/{p.stem}" for p in FOLDER.glob("*/*.pt"))
-KEPT = ("num_channels", "channel_mult", "num_res_blocks", "image_size", "attention_resolutions", "use_scale_shift_norm",
-        "resblock_updown", "learn_sigma", "num_classes")
+KEPT = (
+    "num_channels",
+    "channel_mult",
+    "num_res_blocks",
+    "image_size",
+    "attention_resolutions",
+    "use_scale_shift_norm",
+    "resblock_updown",
+    "learn_sigma",
+    "num_classes",
+)
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -26,8 +35,9 @@ def test_the_generator_of_original_names_is_right(name):
     config = json.loads((FOLDER / f"{name}.json").read_text())["config"]
     state = torch.load(FOLDER / f"{name}.pt", weights_only=True)
     if name.startswith("ddpm"):
-        made = original_names.ddpm(config["ch"], config["ch_mult"], config["num_res_blocks"], config["resolution"],
-                                   config["attn_resolutions"])
+        made = original_names.ddpm(
+            config["ch"], config["ch_mult"], config["num_res_blocks"], config["resolution"], config["attn_resolutions"]
+        )
     else:
         arguments = {k: config[k] for k in KEPT if k in config}
         if name.startswith("iddpm"):
@@ -39,8 +49,16 @@ def test_the_generator_of_original_names_is_right(name):
 def shapes_of(row):
     if row.family == "ddpm":
         return original_names.ddpm(row.channels, row.multipliers, row.layers, row.facts["image_size"], row.attention)
-    return original_names.openai(row.channels, row.multipliers, row.layers, row.facts["image_size"], row.attention,
-                                 row.scale_shift, row.family == "adm", num_classes=row.classes)
+    return original_names.openai(
+        row.channels,
+        row.multipliers,
+        row.layers,
+        row.facts["image_size"],
+        row.attention,
+        row.scale_shift,
+        row.family == "adm",
+        num_classes=row.classes,
+    )
 
 
 @pytest.mark.parametrize("row", PUBLISHED, ids=lambda row: row.files[0])
@@ -78,11 +96,16 @@ def test_full_size_checkpoints_load_and_are_inspected_below_12_gib(name, tmp_pat
     torch.save(state, tmp_path / file)
     total = sum(value.numel() for value in state.values())
     del state
-    code = ("import resource, sys; from hsx.cli import main; rc = main(sys.argv[1:]);"
-            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(rc)")
+    code = (
+        "import resource, sys; from hsx.cli import main; rc = main(sys.argv[1:]);"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(rc)"
+    )
     options = ["--class_label", "3"] if row.classes else []
-    done = subprocess.run([sys.executable, "-c", code, "inspect", str(tmp_path / file), "--json", *options],
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, "inspect", str(tmp_path / file), "--json", *options],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert int(done.stderr.strip().splitlines()[-1]) < 12 * 2**20  # KiB
     found = json.loads(done.stdout)

@@ -85,40 +85,47 @@ def test_floats_of_any_width_work(net, dtype):
         assert out.dtype == dtype and torch.isfinite(out).all()
 
 
-@pytest.mark.parametrize("given, said", [
-    (torch.zeros(1, 3, 16, 16, dtype=torch.uint8), r"floats in \[-1, 1\], got torch.uint8; give x / 127.5 - 1"),
-    (torch.zeros(1, 3, 16, 16, dtype=torch.int64), "got torch.int64; give x / 127.5 - 1"),
-    (torch.zeros(1, 3, 16, 16, dtype=torch.bool), "got torch.bool"),
-    (torch.zeros(1, 3, 16, 16, dtype=torch.complex64), "got torch.complex64"),
-    (np.zeros((1, 3, 16, 16), np.uint8), "got torch.uint8"),
-    (np.zeros((1, 3, 16, 16), np.uint16), "got torch.uint16"),
-    (np.zeros((16, 16, 3), np.float32), r"shape \(B, 3, 16, 16\), got \(16, 16, 3\)"),
-    (np.array([object()]), "got an array of object"),
-    (torch.zeros(3, 16, 16), r"got \(3, 16, 16\); make it a batch of one with x\[None\]"),
-    (torch.zeros(1, 16, 16, 3), "put the channels first with x.permute"),
-    (torch.zeros(1, 1, 16, 16), "make grey RGB with x.expand"),
-    (torch.zeros(1, 4, 16, 16), r"leave the transparency away with x\[:, :3\]"),
-    (torch.zeros(1, 3, 15, 16), "crop and resize them to 16 x 16"),
-    (torch.zeros(0, 3, 16, 16), "at least one picture, got none"),
-    (torch.zeros(()), r"got \(\)"),
-    (batch().mul(127.5).add(127.5), "got .* to .*; give x / 127.5 - 1"),
-    (batch() * 3, "scale them, or clamp them"),
-    (batch() + float("nan"), "got nan or inf"),
-    (batch() / 0, "got nan or inf"),
-    (None, r"got None \(of type NoneType\)"),
-    (3, "got 3; give one of these"),
-    (0.5, "got 0.5"),
-    (b"c.png", "of type bytes"),
-    ([], "got an empty list"),
-    ([3], "got 3 at place 0"),
-    (["p.png", None], r"got None \(of type NoneType\) at place 1"),
-    ([torch.zeros(3, 16, 16)], "a list of Tensors; make one tensor of them with torch.stack"),
-    ({"a": 1}, "of type dict"),
-    (slice(None), "of type slice"),
-])
+@pytest.mark.parametrize(
+    "given, said",
+    [
+        (torch.zeros(1, 3, 16, 16, dtype=torch.uint8), r"floats in \[-1, 1\], got torch.uint8; give x / 127.5 - 1"),
+        (torch.zeros(1, 3, 16, 16, dtype=torch.int64), "got torch.int64; give x / 127.5 - 1"),
+        (torch.zeros(1, 3, 16, 16, dtype=torch.bool), "got torch.bool"),
+        (torch.zeros(1, 3, 16, 16, dtype=torch.complex64), "got torch.complex64"),
+        (np.zeros((1, 3, 16, 16), np.uint8), "got torch.uint8"),
+        (np.zeros((1, 3, 16, 16), np.uint16), "got torch.uint16"),
+        (np.zeros((16, 16, 3), np.float32), r"shape \(B, 3, 16, 16\), got \(16, 16, 3\)"),
+        (np.array([object()]), "got an array of object"),
+        (torch.zeros(3, 16, 16), r"got \(3, 16, 16\); make it a batch of one with x\[None\]"),
+        (torch.zeros(1, 16, 16, 3), "put the channels first with x.permute"),
+        (torch.zeros(1, 1, 16, 16), "make grey RGB with x.expand"),
+        (torch.zeros(1, 4, 16, 16), r"leave the transparency away with x\[:, :3\]"),
+        (torch.zeros(1, 3, 15, 16), "crop and resize them to 16 x 16"),
+        (torch.zeros(0, 3, 16, 16), "at least one picture, got none"),
+        (torch.zeros(()), r"got \(\)"),
+        (batch().mul(127.5).add(127.5), "got .* to .*; give x / 127.5 - 1"),
+        (batch() * 3, "scale them, or clamp them"),
+        (batch() + float("nan"), "got nan or inf"),
+        (batch() / 0, "got nan or inf"),
+        (None, r"got None \(of type NoneType\)"),
+        (3, "got 3; give one of these"),
+        (0.5, "got 0.5"),
+        (b"c.png", "of type bytes"),
+        ([], "got an empty list"),
+        ([3], "got 3 at place 0"),
+        (["p.png", None], r"got None \(of type NoneType\) at place 1"),
+        ([torch.zeros(3, 16, 16)], "a list of Tensors; make one tensor of them with torch.stack"),
+        ({"a": 1}, "of type dict"),
+        (slice(None), "of type slice"),
+    ],
+)
 def test_what_is_no_picture_is_refused(net, transfer, given, said):
-    for act in (lambda: transfer(given, batch()), lambda: transfer(batch(), given), lambda: transfer.invert(given),
-                lambda: hsx.invert(net, given)):
+    for act in (
+        lambda: transfer(given, batch()),
+        lambda: transfer(batch(), given),
+        lambda: transfer.invert(given),
+        lambda: hsx.invert(net, given),
+    ):
         refused(act, said)
 
 
@@ -133,40 +140,68 @@ def test_rounding_beyond_one_is_taken_as_it_is(transfer):
     assert torch.equal(transfer.invert(batch() * 1.0005).x_T, transfer.invert(batch() * 1.0005).x_T)
 
 
-@pytest.mark.parametrize("option, value, said", [
-    ("schedule", 0.3, r"a BlendingSchedule, got 0.3; give one of hsx.strategies, such as Constant\(0.3\)"),
-    ("schedule", 0, "got 0"), ("schedule", "", "not a name"), ("schedule", Slerp(), "of type Slerp"),
-    ("normalizer", "Frobenius", r"a Normalizer, got Frobenius \(of type str\); give an object"),
-    ("blend", Slerp, r"a Blend, got the class Slerp; give an object, Slerp\(…\)"),
-    ("blend", lambda h, c, g, m: h, "of type function"),
-    ("calibrator", Frobenius(), "a Calibrator, got"), ("calibrator", 0.3, "a Calibrator, got 0.3"),
-    ("t_edit", "400", r"got 400 \(of type str\)"), ("t_edit", 400.0, "whole number, got 400.0"),
-    ("t_start", True, "got True"), ("t_boost", None.__class__, "got the class NoneType"), ("t_boost", 1.5, "got 1.5"),
-    ("inversion_steps", 50.0, "whole number, got 50.0"), ("inversion_steps", True, "got True"),
-    ("generation_steps", "50", r"got 50 \(of type str\)"), ("generation_steps", None, "got None"),
-    ("injection_steps", 2.5, "got 2.5"), ("injection_steps", "50", "of type str"), ("injection_steps", [], "got "),
-    ("injection_steps", [0.5], "got "), ("injection_steps", True, "got True"),
-    ("seed", -1, "got -1"), ("seed", "x", "got x"), ("seed", 1.0, "got 1.0"),
-    ("dt_lambda", "1", r"got 1 \(of type str\)"), ("dt_end", -1, "got -1"), ("dt_end", "x", "got x"),
-    ("fit", "cover", "crop, pad, stretch, got cover"), ("fit", None, "got None"),
-    ("backbone", "hsx://demo_faces", r"got hsx://demo_faces .*; give hsx.load_backbone\('hsx://demo_faces'\)"),
-    ("backbone", None, "a Backbone, got None"),
-])
+@pytest.mark.parametrize(
+    "option, value, said",
+    [
+        ("schedule", 0.3, r"a BlendingSchedule, got 0.3; give one of hsx.strategies, such as Constant\(0.3\)"),
+        ("schedule", 0, "got 0"),
+        ("schedule", "", "not a name"),
+        ("schedule", Slerp(), "of type Slerp"),
+        ("normalizer", "Frobenius", r"a Normalizer, got Frobenius \(of type str\); give an object"),
+        ("blend", Slerp, r"a Blend, got the class Slerp; give an object, Slerp\(…\)"),
+        ("blend", lambda h, c, g, m: h, "of type function"),
+        ("calibrator", Frobenius(), "a Calibrator, got"),
+        ("calibrator", 0.3, "a Calibrator, got 0.3"),
+        ("t_edit", "400", r"got 400 \(of type str\)"),
+        ("t_edit", 400.0, "whole number, got 400.0"),
+        ("t_start", True, "got True"),
+        ("t_boost", None.__class__, "got the class NoneType"),
+        ("t_boost", 1.5, "got 1.5"),
+        ("inversion_steps", 50.0, "whole number, got 50.0"),
+        ("inversion_steps", True, "got True"),
+        ("generation_steps", "50", r"got 50 \(of type str\)"),
+        ("generation_steps", None, "got None"),
+        ("injection_steps", 2.5, "got 2.5"),
+        ("injection_steps", "50", "of type str"),
+        ("injection_steps", [], "got "),
+        ("injection_steps", [0.5], "got "),
+        ("injection_steps", True, "got True"),
+        ("seed", -1, "got -1"),
+        ("seed", "x", "got x"),
+        ("seed", 1.0, "got 1.0"),
+        ("dt_lambda", "1", r"got 1 \(of type str\)"),
+        ("dt_end", -1, "got -1"),
+        ("dt_end", "x", "got x"),
+        ("fit", "cover", "crop, pad, stretch, got cover"),
+        ("fit", None, "got None"),
+        ("backbone", "hsx://demo_faces", r"got hsx://demo_faces .*; give hsx.load_backbone\('hsx://demo_faces'\)"),
+        ("backbone", None, "a Backbone, got None"),
+    ],
+)
 def test_options_of_a_transfer(net, option, value, said):
     refused(lambda: hsx.Transfer(**{"backbone": net, option: value}), f"^{option}: expected .*{said}")
 
 
-@pytest.mark.parametrize("make, said", [
-    (lambda: Constant("0.3"), "gamma: .*got 0.3 .of type str."), (lambda: Constant(None), "got None"),
-    (lambda: Linear(start="x"), "start: .*got x"), (lambda: Table(0.3), "values: .*got 0.3"),
-    (lambda: Table("0.3"), "values: .*of type str"), (lambda: Table([0.3, "a"]), "values: .*got a"),
-    (lambda: Latent("0.3"), "omega: .*of type str"), (lambda: Latent(True), "omega: .*got True"),
-    (lambda: IteratedLatent(most=1.5), "most: .*got 1.5"), (lambda: IteratedLatent(tolerance=None), "tolerance: "),
-    (lambda: Masked(None), "mask: expected the path"), (lambda: Masked(3), "mask: .*got 3"),
-    (lambda: SphericalMean("a.png"), "contents: expected a list of paths"),
-    (lambda: SphericalMean(["a.png"], 0.5), "weights: expected a list of numbers, got 0.5"),
-    (lambda: SphericalMean(["a.png"], ["x", "y"]), "weights: expected numbers"),
-])
+@pytest.mark.parametrize(
+    "make, said",
+    [
+        (lambda: Constant("0.3"), "gamma: .*got 0.3 .of type str."),
+        (lambda: Constant(None), "got None"),
+        (lambda: Linear(start="x"), "start: .*got x"),
+        (lambda: Table(0.3), "values: .*got 0.3"),
+        (lambda: Table("0.3"), "values: .*of type str"),
+        (lambda: Table([0.3, "a"]), "values: .*got a"),
+        (lambda: Latent("0.3"), "omega: .*of type str"),
+        (lambda: Latent(True), "omega: .*got True"),
+        (lambda: IteratedLatent(most=1.5), "most: .*got 1.5"),
+        (lambda: IteratedLatent(tolerance=None), "tolerance: "),
+        (lambda: Masked(None), "mask: expected the path"),
+        (lambda: Masked(3), "mask: .*got 3"),
+        (lambda: SphericalMean("a.png"), "contents: expected a list of paths"),
+        (lambda: SphericalMean(["a.png"], 0.5), "weights: expected a list of numbers, got 0.5"),
+        (lambda: SphericalMean(["a.png"], ["x", "y"]), "weights: expected numbers"),
+    ],
+)
 def test_options_of_strategies(make, said):
     refused(make, said)
 
@@ -176,19 +211,27 @@ def test_a_blend_inside_a_mask_is_an_object(path):
     assert Masked(path).config()["init_args"]["mask"] == str(path)
 
 
-@pytest.mark.parametrize("given, said", [
-    ({"mask": torch.ones(2, 1, 16, 16, dtype=torch.uint8)}, "got torch.uint8; give mask.float() / 255"),
-    ({"mask": torch.ones(2, 1, 16, 16, dtype=torch.bool)}, "got torch.bool; give mask.float()"),
-    ({"mask": torch.ones(2, 3, 16, 16)}, "got (2, 3, 16, 16); resize it"),
-    ({"mask": torch.ones(0, 1, 16, 16)}, "got (0, 1, 16, 16); resize it"),
-    ({"mask": torch.full((2, 1, 16, 16), float("nan"))}, "got nan"),
-    ({"mask": "mask.png"}, "got mask.png"),
-    ({"mask": np.ones((2, 1, 16, 16))}, "of type ndarray"),
-    ({"noise": 3}, "a function that draws it, got 3"),
-    ({"gamma": torch.ones(3)}, "expected a tensor of shape (2,), one number a row, got torch.float32 of shape (3,)"),
-    ({"gamma": torch.ones(2, 1, 1, 1)}, "of shape (2, 1, 1, 1)"), ({"gamma": 0.5}, "got 0.5"),
-    ({"gamma": torch.tensor([0.5, 1.5])}, "got [0.5, 1.5]"), ({"gamma": torch.tensor([True, True])}, "torch.bool"),
-])
+@pytest.mark.parametrize(
+    "given, said",
+    [
+        ({"mask": torch.ones(2, 1, 16, 16, dtype=torch.uint8)}, "got torch.uint8; give mask.float() / 255"),
+        ({"mask": torch.ones(2, 1, 16, 16, dtype=torch.bool)}, "got torch.bool; give mask.float()"),
+        ({"mask": torch.ones(2, 3, 16, 16)}, "got (2, 3, 16, 16); resize it"),
+        ({"mask": torch.ones(0, 1, 16, 16)}, "got (0, 1, 16, 16); resize it"),
+        ({"mask": torch.full((2, 1, 16, 16), float("nan"))}, "got nan"),
+        ({"mask": "mask.png"}, "got mask.png"),
+        ({"mask": np.ones((2, 1, 16, 16))}, "of type ndarray"),
+        ({"noise": 3}, "a function that draws it, got 3"),
+        (
+            {"gamma": torch.ones(3)},
+            "expected a tensor of shape (2,), one number a row, got torch.float32 of shape (3,)",
+        ),
+        ({"gamma": torch.ones(2, 1, 1, 1)}, "of shape (2, 1, 1, 1)"),
+        ({"gamma": 0.5}, "got 0.5"),
+        ({"gamma": torch.tensor([0.5, 1.5])}, "got [0.5, 1.5]"),
+        ({"gamma": torch.tensor([True, True])}, "torch.bool"),
+    ],
+)
 def test_what_else_inject_is_given(transfer, given, said):
     import re
 
@@ -204,27 +247,37 @@ def test_trajectories_of_another_network(transfer):
     refused(lambda: transfer(batch(2), batch(1)), "got 2 contents and 1 styles")
 
 
-@pytest.mark.parametrize("given, said", [
-    ({"sample_size": "16"}, r"sample_size: expected a whole number, .*, got 16 \(of type str\)"),
-    ({"sample_size": True}, "sample_size: .*got True"), ({"sample_size": 0}, "sample_size: expected 1 or more"),
-    ({"sample_size": 16.0}, "sample_size: .*got 16.0"), ({"schedule": "linear"}, "schedule: .*got linear"),
-    ({"schedule": [0.1, 0.2]}, "schedule: expected a hsx.NoiseSchedule"), ({"bottleneck": 3}, "bottleneck: .*got 3"),
-    ({"module": "unet"}, "module: expected a torch.nn.Module, got unet"), ({"prediction": "v"}, "prediction: .*got v"),
-    ({"prediction": None}, "prediction: expected epsilon, v_prediction or sample, got None"),
-])
+@pytest.mark.parametrize(
+    "given, said",
+    [
+        ({"sample_size": "16"}, r"sample_size: expected a whole number, .*, got 16 \(of type str\)"),
+        ({"sample_size": True}, "sample_size: .*got True"),
+        ({"sample_size": 0}, "sample_size: expected 1 or more"),
+        ({"sample_size": 16.0}, "sample_size: .*got 16.0"),
+        ({"schedule": "linear"}, "schedule: .*got linear"),
+        ({"schedule": [0.1, 0.2]}, "schedule: expected a hsx.NoiseSchedule"),
+        ({"bottleneck": 3}, "bottleneck: .*got 3"),
+        ({"module": "unet"}, "module: expected a torch.nn.Module, got unet"),
+        ({"prediction": "v"}, "prediction: .*got v"),
+        ({"prediction": None}, "prediction: expected epsilon, v_prediction or sample, got None"),
+    ],
+)
 def test_arguments_of_a_hooked_backbone(given, said):
     refused(lambda: HookedBackbone(**{"module": tiny(), "sample_size": 16, **given}), said)
 
 
 # ----------------------------------------------------------------------------------------------------- injections
-@pytest.mark.parametrize("given, level, said", [
-    ({"generation_steps": 10, "t_edit": 0}, None, None),
-    ({"generation_steps": 4, "t_edit": 0, "schedule": ("Interval", 45, 0)}, "WARNING", "above 0 at t = 0 alone"),
-    ({"generation_steps": 4, "t_edit": 0, "schedule": ("Interval", 45, 10)}, "WARNING", "above 0 at none of them"),
-    ({"generation_steps": 8, "injection_steps": 1, "t_edit": 0}, "WARNING", "of 8 generation steps 1 may inject"),
-    ({"generation_steps": 8, "t_edit": 1000}, "INFO", "0 may inject (t >= t_edit 1000)"),
-    ({"generation_steps": 8, "t_edit": 0, "schedule": ("Constant", 0.0)}, "INFO", "the styles come back"),
-])
+@pytest.mark.parametrize(
+    "given, level, said",
+    [
+        ({"generation_steps": 10, "t_edit": 0}, None, None),
+        ({"generation_steps": 4, "t_edit": 0, "schedule": ("Interval", 45, 0)}, "WARNING", "above 0 at t = 0 alone"),
+        ({"generation_steps": 4, "t_edit": 0, "schedule": ("Interval", 45, 10)}, "WARNING", "above 0 at none of them"),
+        ({"generation_steps": 8, "injection_steps": 1, "t_edit": 0}, "WARNING", "of 8 generation steps 1 may inject"),
+        ({"generation_steps": 8, "t_edit": 1000}, "INFO", "0 may inject (t >= t_edit 1000)"),
+        ({"generation_steps": 8, "t_edit": 0, "schedule": ("Constant", 0.0)}, "INFO", "the styles come back"),
+    ],
+)
 def test_a_word_where_hardly_anything_is_injected(net, caplog, given, level, said):
     name, *values = given.get("schedule", ("Constant", 0.3))
     kind = getattr(hsx.strategies, name)
@@ -255,14 +308,23 @@ def test_a_text_is_a_path_everywhere(path, monkeypatch):
 
 def test_numbers_of_numpy_are_numbers(net):
     def make(kind):
-        return hsx.Transfer(net, seed=kind(3), t_boost=kind(999), t_edit=kind(0), inversion_steps=kind(4),
-                            generation_steps=kind(4), injection_steps=[kind(999), kind(0)])
+        return hsx.Transfer(
+            net,
+            seed=kind(3),
+            t_boost=kind(999),
+            t_edit=kind(0),
+            inversion_steps=kind(4),
+            generation_steps=kind(4),
+            injection_steps=[kind(999), kind(0)],
+        )
+
     assert torch.equal(make(np.int64)(batch(), batch()), make(int)(batch(), batch()))
     assert type(make(np.int64).seed) is int and all(type(t) is int for t in make(np.int64).injection_steps)
 
 
-@pytest.mark.parametrize("noise", [
-    lambda x: torch.zeros(1), lambda x: None, lambda x: "a", lambda x: x.long(), lambda x: x[:1]])
+@pytest.mark.parametrize(
+    "noise", [lambda x: torch.zeros(1), lambda x: None, lambda x: "a", lambda x: x.long(), lambda x: x[:1]]
+)
 def test_noise_that_is_none_is_refused(net, noise):
     transfer = hsx.Transfer(net, t_boost=999, t_edit=0, **STEPS)
     refused(lambda: transfer(batch(), batch(), noise=noise), "noise: expected it to draw floats of shape")

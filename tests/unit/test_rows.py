@@ -19,13 +19,16 @@ def test_rows_longer_than_the_header(tmp_path):
 OPEN = 'content,style\na.png,s.png\n"b.png,s.png\na.png,t.png\n'
 
 
-@pytest.mark.parametrize("text, said", [
-    (OPEN, r"line 3: .* open over 2 lines \(unexpected end of data\); close it"),
-    (OPEN + '"c.png",s.png\nd.png,s.png\n', r"line 3: .* open over 3 lines \(',' expected"),
-    (OPEN + 'd.png,s.png\n' * 20_000, r"line 3: .* open over \d+ lines \(field larger"),
-    (OPEN + 'd.png,s.png\n' * 20 + '",s.png\n', "line 3: .* open over 23 lines; close it"),
-    ('"content,style\na.png,s.png\n', "line 1: .* open over 2 lines"),
-])
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        (OPEN, r"line 3: .* open over 2 lines \(unexpected end of data\); close it"),
+        (OPEN + '"c.png",s.png\nd.png,s.png\n', r"line 3: .* open over 3 lines \(',' expected"),
+        (OPEN + "d.png,s.png\n" * 20_000, r"line 3: .* open over \d+ lines \(field larger"),
+        (OPEN + "d.png,s.png\n" * 20 + '",s.png\n', "line 3: .* open over 23 lines; close it"),
+        ('"content,style\na.png,s.png\n', "line 1: .* open over 2 lines"),
+    ],
+)
 def test_a_quote_left_open_never_swallows_rows(tmp_path, text, said):
     path = tmp_path / "pairs.csv"
     path.write_text(text)
@@ -36,13 +39,17 @@ def test_a_quote_left_open_never_swallows_rows(tmp_path, text, said):
 
 def test_a_quote_that_closes_lines_later_is_said(tmp_path):
     path = tmp_path / "pairs.csv"
-    path.write_text('content,style,mask,gamma,output\n"a.png,s.png,,,\nb.png",s.png,,,\na.png,s.png,"m\n.png",,\n'
-                    'a.png,s.png,,,"x\na.png,s.png,,,y"\na.png,s.png,,"0\n1",\n"c\nd.png",s.png,,,\na.png,s.png,,,\n')
+    path.write_text(
+        'content,style,mask,gamma,output\n"a.png,s.png,,,\nb.png",s.png,,,\na.png,s.png,"m\n.png",,\n'
+        'a.png,s.png,,,"x\na.png,s.png,,,y"\na.png,s.png,,"0\n1",\n"c\nd.png",s.png,,,\na.png,s.png,,,\n'
+    )
     (tmp_path / "c\nd.png").touch()
     table = read_table(path)
     assert table.indices()[0].tolist() == [-1, -1, -1, -1, 1, 0]
-    for i, said in enumerate(("expected a path, got one whose quote spans 2 lines .*; close the quote",) * 2 + (
-            "output: expected a name on one line, got one whose quote spans 2 lines; ", "gamma: expected .* got 0")):
+    for i, said in enumerate(
+        ("expected a path, got one whose quote spans 2 lines .*; close the quote",) * 2
+        + ("output: expected a name on one line, got one whose quote spans 2 lines; ", "gamma: expected .* got 0")
+    ):
         with pytest.raises(HsxError, match=said) as raised:
             table[i]
         assert "\n" not in str(raised.value)

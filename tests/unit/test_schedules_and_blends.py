@@ -60,23 +60,26 @@ def test_an_interval_and_a_signal_to_noise_ratio():
     assert gammas(SignalToNoise(1.0, 1.0), [half])[0] == pytest.approx(0.5, abs=0.01)
 
 
-@pytest.mark.parametrize("name, options, said", [
-    ("Linear", {"start": 1.2}, "start: expected a number from 0 to 1, got 1.2"),
-    ("Cosine", {"end": -0.1}, "end: expected a number from 0 to 1, got -0.1"),
-    ("Interval", {"t_hi": 3, "t_lo": 4}, "t_hi, t_lo: expected t_hi >= t_lo >= 0, got t_hi 3 and t_lo 4"),
-    ("Interval", {"gamma": math.nan}, "gamma: expected a number from 0 to 1, got nan"),
-    ("Table", {"values": []}, "values: expected at least one number from 0 to 1, got an empty list"),
-    ("Table", {"values": [0.1, 2]}, "values: expected a number from 0 to 1, got 2"),
-    ("SignalToNoise", {"k": 0}, "k: expected a number above 0, got 0"),
-    ("IteratedLatent", {"most": 0}, "most: expected 1 or more applications, got 0"),
-    ("IteratedLatent", {"tolerance": -1}, "tolerance: expected a number of 0 or more, got -1"),
-    ("Masked", {"mask": "nowhere.png"}, "nowhere.png: expected a picture"),
-    ("Masked", {"mask": "nowhere.png", "feather": 2}, "feather: expected a number from 0 to 0.5, got 2"),
-    ("SphericalMean", {"contents": []}, "at least one content"),
-    ("SphericalMean", {"contents": ["a.png"], "weights": [1.0]}, "give 2 weights"),
-    ("SphericalMean", {"contents": ["a.png"], "weights": [-1.0, 1.0]}, "not all zero, got"),
-    ("SphericalMean", {"contents": ["nowhere.png"]}, "nowhere.png: expected a picture"),
-])
+@pytest.mark.parametrize(
+    "name, options, said",
+    [
+        ("Linear", {"start": 1.2}, "start: expected a number from 0 to 1, got 1.2"),
+        ("Cosine", {"end": -0.1}, "end: expected a number from 0 to 1, got -0.1"),
+        ("Interval", {"t_hi": 3, "t_lo": 4}, "t_hi, t_lo: expected t_hi >= t_lo >= 0, got t_hi 3 and t_lo 4"),
+        ("Interval", {"gamma": math.nan}, "gamma: expected a number from 0 to 1, got nan"),
+        ("Table", {"values": []}, "values: expected at least one number from 0 to 1, got an empty list"),
+        ("Table", {"values": [0.1, 2]}, "values: expected a number from 0 to 1, got 2"),
+        ("SignalToNoise", {"k": 0}, "k: expected a number above 0, got 0"),
+        ("IteratedLatent", {"most": 0}, "most: expected 1 or more applications, got 0"),
+        ("IteratedLatent", {"tolerance": -1}, "tolerance: expected a number of 0 or more, got -1"),
+        ("Masked", {"mask": "nowhere.png"}, "nowhere.png: expected a picture"),
+        ("Masked", {"mask": "nowhere.png", "feather": 2}, "feather: expected a number from 0 to 0.5, got 2"),
+        ("SphericalMean", {"contents": []}, "at least one content"),
+        ("SphericalMean", {"contents": ["a.png"], "weights": [1.0]}, "give 2 weights"),
+        ("SphericalMean", {"contents": ["a.png"], "weights": [-1.0, 1.0]}, "not all zero, got"),
+        ("SphericalMean", {"contents": ["nowhere.png"]}, "nowhere.png: expected a picture"),
+    ],
+)
 def test_options_out_of_range_in_one_line(name, options, said):
     with pytest.raises(HsxError) as raised:
         getattr(strategies, name)(**options)
@@ -109,11 +112,13 @@ def test_a_mask_goes_to_the_grid_of_h_by_area_with_soft_edges(tmp_path):
 def test_the_spherical_mean_of_two_is_slerp_and_of_three_is_central():
     h, c = features()
     for w in (0.0, 0.3, 1.0):
-        torch.testing.assert_close(spherical_mean([h, c], [1 - w, w]), Slerp()(h, c, column(w, w, w)), rtol=1e-3,
-                                   atol=1e-3)
+        torch.testing.assert_close(
+            spherical_mean([h, c], [1 - w, w]), Slerp()(h, c, column(w, w, w)), rtol=1e-3, atol=1e-3
+        )
     axes = list(torch.eye(3).reshape(3, 3, 1, 1))
-    torch.testing.assert_close(spherical_mean(axes, [1, 1, 1]).flatten(), torch.full((3,), 3**-0.5), rtol=1e-4,
-                               atol=1e-4)
+    torch.testing.assert_close(
+        spherical_mean(axes, [1, 1, 1]).flatten(), torch.full((3,), 3**-0.5), rtol=1e-4, atol=1e-4
+    )
     torch.testing.assert_close(spherical_mean([h, h, h], [1, 2, 3]), h, rtol=1e-4, atol=1e-4)
 
 

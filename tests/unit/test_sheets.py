@@ -37,4 +37,14 @@ def test_a_long_line_goes_on_in_the_next(tmp_path, monkeypatch):
 
 def test_small_pictures_are_enlarged_by_a_whole_number():
     assert [cell_size(n) for n in (5, 16, 32, 48, 64, 96, 128, 255, 256, 1024)] == [
-        100, 96, 96, 96, 128, 96, 128, 255, 256, 256]
+        100,
+        96,
+        96,
+        96,
+        128,
+        96,
+        128,
+        255,
+        256,
+        256,
+    ]

@@ -83,11 +83,27 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
 
 
 def test_patterns(tmp_path):
-    touch(tmp_path, "x/a1.png", "x/b1.png", "x/a.md", "y/a2.jpg", "y/deep/a3.png", "y/.hidden/a4.png", ".h/a5.png",
-          "[z]/a6.png", "[z]/a.png")
-    expected = {"*/a*.png": ["[z]/a.png", "[z]/a6.png", "x/a1.png"], "**/a?.*": ["[z]/a6.png", "x/a1.png", "y/a2.jpg",
-                "y/deep/a3.png"], "[xy]": ["x/a1.png", "x/b1.png", "y/a2.jpg", "y/deep/a3.png"], "y/**/*3.png":
-                ["y/deep/a3.png"], ".h/*": [".h/a5.png"], "[z]": ["[z]/a.png", "[z]/a6.png"], "x/a**": ["x/a1.png"]}
+    touch(
+        tmp_path,
+        "x/a1.png",
+        "x/b1.png",
+        "x/a.md",
+        "y/a2.jpg",
+        "y/deep/a3.png",
+        "y/.hidden/a4.png",
+        ".h/a5.png",
+        "[z]/a6.png",
+        "[z]/a.png",
+    )
+    expected = {
+        "*/a*.png": ["[z]/a.png", "[z]/a6.png", "x/a1.png"],
+        "**/a?.*": ["[z]/a6.png", "x/a1.png", "y/a2.jpg", "y/deep/a3.png"],
+        "[xy]": ["x/a1.png", "x/b1.png", "y/a2.jpg", "y/deep/a3.png"],
+        "y/**/*3.png": ["y/deep/a3.png"],
+        ".h/*": [".h/a5.png"],
+        "[z]": ["[z]/a.png", "[z]/a6.png"],
+        "x/a**": ["x/a1.png"],
+    }
     for pattern, files in expected.items():
         assert found(tmp_path / pattern, tmp_path) == files
     for pattern in ("*.png", "x/*.md", "absent/*.png", "x/a1.png/*"):
@@ -107,12 +123,18 @@ def test_relative_sources_and_those_that_ship_with_hsx(tmp_path, monkeypatch):
 def test_lists(tmp_path):
     touch(tmp_path, "x/a b.png", "x/中文.png")
     (tmp_path / "x.TXT").write_text(
-        "\ufeffx/中文.png\r\n\r\n# a comment\n x/it's \"a\".png \t\nx/a b.png\r\r\n  # one more\n./x/中文.png\n"
+        '\ufeffx/中文.png\r\n\r\n# a comment\n x/it\'s "a".png \t\nx/a b.png\r\r\n  # one more\n./x/中文.png\n'
         "/absent.png\n  \n#x.png",
-        encoding="utf-8", newline="")
+        encoding="utf-8",
+        newline="",
+    )
     assert find_images(str(tmp_path / "x.TXT")) == [
-        tmp_path / "x/中文.png", tmp_path / "x/it's \"a\".png", tmp_path / "x/a b.png",
-        tmp_path / "x/中文.png", Path("/absent.png")]
+        tmp_path / "x/中文.png",
+        tmp_path / 'x/it\'s "a".png',
+        tmp_path / "x/a b.png",
+        tmp_path / "x/中文.png",
+        Path("/absent.png"),
+    ]
     (tmp_path / "hash.txt").write_text("./#1.png\n#1.png\n./#1.png\n")
     assert find_images(str(tmp_path / "hash.txt")) == [tmp_path / "#1.png"] * 2
     (tmp_path / "empty.txt").write_text("\n# none\n")
@@ -128,8 +150,11 @@ def test_lists_that_are_relative_to_another_folder_are_refused(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "lists" / "list.txt"
     file.write_text("/absent.png\nabsent.png\ndata/a.png\n")
-    with pytest.raises(HsxError, match=f"data.styles: expected paths relative to the list {file}, got data/a.png, "
-                                       "which is in the current folder, not beside the list; move the list, or write "):
+    with pytest.raises(
+        HsxError,
+        match=f"data.styles: expected paths relative to the list {file}, got data/a.png, "
+        "which is in the current folder, not beside the list; move the list, or write ",
+    ):
         found(file, tmp_path)
     for text in ("data/absent.png\n", "data/a.png\nbeside.png\n", f"{tmp_path}/data/a.png"):
         file.write_text(text)

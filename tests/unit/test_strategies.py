@@ -53,8 +53,9 @@ def test_slerp_is_a_line_where_there_is_no_arc(c_of):
     h, _ = features()
     c = c_of(h)
     for a, b in ((h, c), (c, h)):
-        torch.testing.assert_close(Slerp()(a, b, column(0.2, 0.5, 1.0)), torch.lerp(a, b, column(0.2, 0.5, 1.0)),
-                                   rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            Slerp()(a, b, column(0.2, 0.5, 1.0)), torch.lerp(a, b, column(0.2, 0.5, 1.0)), rtol=1e-4, atol=1e-4
+        )
     assert torch.equal(Slerp()(0 * h, 0 * h, column(0.5, 0.5, 0.5)), 0 * h)
 
 
@@ -66,8 +67,12 @@ def test_masks_keep_h_outside():
     out = Slerp()(h, c, gamma, mask)
     outside = (mask == 0).expand_as(h)
     assert torch.equal(out[outside], h[outside])
-    torch.testing.assert_close(out[~outside].reshape(3, -1), torch.stack([
-        naive.slerp(*(v[i][:, 2:5, 2:5].flatten() for v in (h, c)), 0.5) for i in range(3)]), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        out[~outside].reshape(3, -1),
+        torch.stack([naive.slerp(*(v[i][:, 2:5, 2:5].flatten() for v in (h, c)), 0.5) for i in range(3)]),
+        rtol=1e-4,
+        atol=1e-4,
+    )
     torch.testing.assert_close(Slerp()(h, c, gamma, torch.ones(3, 1, 8, 8)), Slerp()(h, c, gamma))
     assert torch.equal(Slerp()(h, c, gamma, 0 * mask), h)
     changed = (AuthorsMask()(h, c, gamma) != h).any(1)

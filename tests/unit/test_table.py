@@ -14,11 +14,13 @@ from hsx.errors import HsxError
 from hsx.pairs.table import read_table
 
 ROWS = [
-    {"content": "a.png", "style": "s.png"}, {"content": "a.png", "style": "t.png", "gamma": 0.25},
-    {"content": "b/a.jpg", "style": "s.png", "seed": 3}, {"content": "a.png", "style": "s.png", "mask": "m.png"},
+    {"content": "a.png", "style": "s.png"},
+    {"content": "a.png", "style": "t.png", "gamma": 0.25},
+    {"content": "b/a.jpg", "style": "s.png", "seed": 3},
+    {"content": "a.png", "style": "s.png", "mask": "m.png"},
     {"content": "a.png", "style": "s.png", "output": "x/y.png"},
     {"content": "a.png", "style": "t.png", "output": "X/Y"},
-    {"content": "été, \"q\"\nz.png", "style": "s.png"},
+    {"content": 'été, "q"\nz.png', "style": "s.png"},
 ]
 NAMES = ["a__s", "a__t", "a~2__s", "a__s~2", "x/y", "X/Y~2", "été, _q__z__s"]
 
@@ -48,12 +50,15 @@ def test_rows_pictures_and_names(tmp_path, kind):
     table = read_table(write(tmp_path / f"pairs.{kind}"))
     assert len(table) == 7 and not table.grid
     assert [table[i].name for i in range(7)] == NAMES == [table.name(i) for i in range(7)]
-    assert list(table.contents) == [tmp_path / "a.png", tmp_path / "b" / "a.jpg", tmp_path / "été, \"q\"\nz.png"]
+    assert list(table.contents) == [tmp_path / "a.png", tmp_path / "b" / "a.jpg", tmp_path / 'été, "q"\nz.png']
     assert list(table.styles) == [tmp_path / "s.png", tmp_path / "t.png"]
     content, style = table.indices()
     assert content.tolist() == [0, 0, 1, 0, 0, 0, 2] and style.tolist() == [0, 1, 0, 0, 0, 1, 0]
     assert [(r.gamma, r.seed, r.mask) for r in (table[1], table[2], table[3])] == [
-        (0.25, None, None), (None, 3, None), (None, None, tmp_path / "m.png")]
+        (0.25, None, None),
+        (None, 3, None),
+        (None, None, tmp_path / "m.png"),
+    ]
     again = pickle.loads(pickle.dumps(table))
     assert [again[i] for i in range(7)] == [table[i] for i in range(7)]
     with pytest.raises(IndexError):
@@ -62,9 +67,11 @@ def test_rows_pictures_and_names(tmp_path, kind):
 
 def test_bad_rows_fail_by_themselves(tmp_path):
     path = tmp_path / "pairs.csv"
-    path.write_text("content,style,gamma,seed,output\na.png,s.png,,,\n,s.png,,,\na.png\na.png,s.png,1.5,,\n"
-                    "a.png,s.png,x,,\na.png,s.png,,-1,\na.png,s.png,,1.5,\na.png,s.png,,,../a.png\na.png,s.png,,,/a.png\n"
-                    "a.png,s.png,,,a.jpg\na.png,s.png,,,Grid-2.png\nb.png,s.png,0.5,2.0,\n")
+    path.write_text(
+        "content,style,gamma,seed,output\na.png,s.png,,,\n,s.png,,,\na.png\na.png,s.png,1.5,,\n"
+        "a.png,s.png,x,,\na.png,s.png,,-1,\na.png,s.png,,1.5,\na.png,s.png,,,../a.png\na.png,s.png,,,/a.png\n"
+        "a.png,s.png,,,a.jpg\na.png,s.png,,,Grid-2.png\nb.png,s.png,0.5,2.0,\n"
+    )
     table = read_table(path)
     assert table.indices()[0].tolist() == [0, *[-1] * 10, 1]
     said = []
@@ -84,26 +91,40 @@ def test_bad_rows_fail_by_themselves(tmp_path):
 
 def test_broken_quotes_cells_and_texts_fail_by_themselves(tmp_path):
     path = tmp_path / "pairs.csv"
-    path.write_bytes(b'content,style,gamma\na.png,s.png\n\xe9.png,s.png,\na\0.png,s.png,\n  ,s.png,\n"a"b.png,s.png,\n'
-                     b'"' + b"x" * 140_000 + b'",s.png,\nb.png, s.png,\n')
+    path.write_bytes(
+        b'content,style,gamma\na.png,s.png\n\xe9.png,s.png,\na\0.png,s.png,\n  ,s.png,\n"a"b.png,s.png,\n'
+        b'"' + b"x" * 140_000 + b'",s.png,\nb.png, s.png,\n'
+    )
     table = read_table(path)
     assert table.indices()[0].tolist() == [*[-1] * 6, 0] and table[6].name == "b__s"
     for i in range(6):
         with pytest.raises(HsxError, match="expected .* got .*; "):
             table[i]
     path = tmp_path / "pairs.jsonl"
-    path.write_text('{"content": "a.png", "style": "s.png"}\n{"content": 5, "style": "s.png"}\n' + "[" * 100_000 + "\n"
-                    '{"content": "\\ud800.png", "style": "s.png"}\n')
+    path.write_text(
+        '{"content": "a.png", "style": "s.png"}\n{"content": 5, "style": "s.png"}\n' + "[" * 100_000 + "\n"
+        '{"content": "\\ud800.png", "style": "s.png"}\n'
+    )
     assert read_table(path).indices()[0].tolist() == [0, -1, -1, -1]
 
 
 def test_names_stay_when_a_bad_row_is_corrected(tmp_path):
     path = tmp_path / "pairs.jsonl"
     pair = {"content": "a.png", "style": "s.png"}
-    bad = [pair | {"gamma": 2}, {"content": "x/a.png", "style": "s.png", "seed": -1},
-           pair | {"gamma": 2, "output": "b"}, pair | {"output": "../c"}, {"content": "y/a.png"}]
-    good = [pair, {"content": "x/a.png", "style": "s.png"}, pair | {"output": "b"}, pair | {"output": "c"},
-            {"content": "y/a.png", "style": "s.png"}]
+    bad = [
+        pair | {"gamma": 2},
+        {"content": "x/a.png", "style": "s.png", "seed": -1},
+        pair | {"gamma": 2, "output": "b"},
+        pair | {"output": "../c"},
+        {"content": "y/a.png"},
+    ]
+    good = [
+        pair,
+        {"content": "x/a.png", "style": "s.png"},
+        pair | {"output": "b"},
+        pair | {"output": "c"},
+        {"content": "y/a.png", "style": "s.png"},
+    ]
     rest = [pair, {"content": "z/a.png", "style": "s.png"}, pair | {"output": "b"}, pair | {"output": "row-1"}]
     before = read_table(write(path, bad + rest))
     names = ["a__s~2", "a~4__s", "b~2", "row-1"]
@@ -162,21 +183,25 @@ def test_forked_workers_do_not_share_a_position(tmp_path):
     assert [name for batch in loader for name in batch] == [f"c{i}__s{i}" for i in range(4000)]
 
 
-@pytest.mark.parametrize("name, text, said", [
-    ("a.csv", "content,mask\na,b\n", "expected the columns content and style, got content, mask; add style"),
-    ("a.csv", "content,style\n", "expected a row a pair, got none"),
-    ("a.csv", "", "got none; add content and add style"),
-    ("a.csv", " Content,STYLE \na,b\n", "got Content, STYLE; rename Content to content and rename STYLE to style$"),
-    ("a.csv", "content_path,target\na,b\n", "; rename content_path to content and add style$"),
-    ("a.csv", "content;style\na;b\n", "expected commas between cells, got semicolons; "),
-    ("a.csv", "content\tstyle\na\tb\n", "expected commas between cells, got tabs; save it with commas$"),
-    ("a.tsv", "content,style\na,b\n", "expected tabs between cells, got commas; save it with tabs$"),
-    ("a.csv", "content,style,content\na,b,c\n", "expected each column once, got content twice; rename one"),
-    ("a.jsonl", '{"contnt": "a", "style": "b"}\n' * 3, "got contnt, style; rename contnt to content$"),
-    ("a.jsonl", '[\n{"content": "a",\n', r"expected a JSON object, got .*; "),
-    ("a.jsonl", "\n", "got none"), ("a.xlsx", "x", "expected a table ending in .csv, .tsv"),
-    ("a.parquet", "x", "expected a Parquet table, could not read|pyarrow"),
-])
+@pytest.mark.parametrize(
+    "name, text, said",
+    [
+        ("a.csv", "content,mask\na,b\n", "expected the columns content and style, got content, mask; add style"),
+        ("a.csv", "content,style\n", "expected a row a pair, got none"),
+        ("a.csv", "", "got none; add content and add style"),
+        ("a.csv", " Content,STYLE \na,b\n", "got Content, STYLE; rename Content to content and rename STYLE to style$"),
+        ("a.csv", "content_path,target\na,b\n", "; rename content_path to content and add style$"),
+        ("a.csv", "content;style\na;b\n", "expected commas between cells, got semicolons; "),
+        ("a.csv", "content\tstyle\na\tb\n", "expected commas between cells, got tabs; save it with commas$"),
+        ("a.tsv", "content,style\na,b\n", "expected tabs between cells, got commas; save it with tabs$"),
+        ("a.csv", "content,style,content\na,b,c\n", "expected each column once, got content twice; rename one"),
+        ("a.jsonl", '{"contnt": "a", "style": "b"}\n' * 3, "got contnt, style; rename contnt to content$"),
+        ("a.jsonl", '[\n{"content": "a",\n', r"expected a JSON object, got .*; "),
+        ("a.jsonl", "\n", "got none"),
+        ("a.xlsx", "x", "expected a table ending in .csv, .tsv"),
+        ("a.parquet", "x", "expected a Parquet table, could not read|pyarrow"),
+    ],
+)
 def test_what_is_no_table(tmp_path, name, text, said):
     (tmp_path / name).write_text(text)
     with pytest.raises(HsxError, match=said) as raised:
@@ -188,15 +213,18 @@ def test_what_is_no_table(tmp_path, name, text, said):
 
 def test_columns_of_json_may_come_later_and_unknown_ones_are_ignored(tmp_path, caplog):
     path = tmp_path / "pairs.jsonl"
-    path.write_text('{"style": "s.png"}\n{"content": "a.png", "style": "s.png"}\n'
-                    '{"content": "a.png", "style": "s.png", "gamma": 0.5, "gama": 1}\n'
-                    '{"contnt": "a.png", "style": "s.png"}\n')
+    path.write_text(
+        '{"style": "s.png"}\n{"content": "a.png", "style": "s.png"}\n'
+        '{"content": "a.png", "style": "s.png", "gamma": 0.5, "gama": 1}\n'
+        '{"contnt": "a.png", "style": "s.png"}\n'
+    )
     table = read_table(path)
     assert table.indices()[0].tolist() == [-1, 0, 0, -1] and table[2].gamma == 0.5
     with pytest.raises(HsxError, match="row 4: expected a content and a style, got no content"):
         table[3]
     assert [record.getMessage().split(";")[0] for record in caplog.records] == [
-        f"{path}: the columns gama, contnt are ignored"]
+        f"{path}: the columns gama, contnt are ignored"
+    ]
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
@@ -222,7 +250,15 @@ def test_outputs_cannot_be_folders_and_files_at_once(tmp_path):
     path.write_text("".join(json.dumps({"content": "a", "style": "s", "output": name}) + "\n" for name in names))
     table = read_table(path)
     assert [table.name(i) for i in range(len(names))] == [
-        "a", "row-2", "row-3", "row-4", "a/b", "a.png.d/b", "row-7", "b."]
+        "a",
+        "row-2",
+        "row-3",
+        "row-4",
+        "a/b",
+        "a.png.d/b",
+        "row-7",
+        "b.",
+    ]
     with pytest.raises(HsxError, match="row 2: output: expected folders that do not end as .* got a.png/b; "):
         table[1]
 
@@ -237,10 +273,20 @@ def test_unknown_columns_are_named_once(tmp_path, caplog):
 def test_numbers_are_the_same_in_every_process(tmp_path):
     path = tmp_path / "pairs.csv"
     path.write_text("content,style\n" + "".join(f"c{i * 7 % 11}.png,s{i * 5 % 9}.png\n" for i in range(99)))
-    code = ("import sys; from pathlib import Path; from hsx.pairs.table import read_table;"
-            "t = read_table(Path(sys.argv[1])); print([tuple(t[i]) for i in range(99)], list(t.contents))")
-    said = {subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True,
-                           env={"PYTHONHASHSEED": seed}).stdout for seed in ("1", "2")}
+    code = (
+        "import sys; from pathlib import Path; from hsx.pairs.table import read_table;"
+        "t = read_table(Path(sys.argv[1])); print([tuple(t[i]) for i in range(99)], list(t.contents))"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", code, str(path)],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2")
+    }
     assert len(said) == 1
 
 
@@ -265,7 +311,8 @@ table = read_table(Path(sys.argv[1]))
 print(len(table), time.perf_counter() - begun, memory() - before)
 assert table[999_999].content == table.indices()[0][-1]
 """
-    n, seconds, megabytes = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True,
-                                           check=True).stdout.split()
+    n, seconds, megabytes = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+    ).stdout.split()
     print(n, seconds, megabytes)
     assert int(n) == 1_000_000 and float(seconds) < 10 and float(megabytes) < most

@@ -69,8 +69,12 @@ def store(tmp_path) -> Store:
 
 def test_key_tells_pictures_and_settings_apart(store):
     settings = {"weights": "w", "steps": 4, "t_start": 999}
-    others = [store.key("q", settings), store.key("p", {**settings, "steps": 5}),
-              Store("unused", "float32").key("p", settings), store.key("p", settings)]
+    others = [
+        store.key("q", settings),
+        store.key("p", {**settings, "steps": 5}),
+        Store("unused", "float32").key("p", settings),
+        store.key("p", settings),
+    ]
     assert len(set(others)) == 4
     assert store.key("p", dict(reversed(settings.items()))) == others[3]
     assert len(others[3]) == 24 and int(others[3], 16)
@@ -242,8 +246,12 @@ def test_max_gb_is_above_zero(max_gb):
 def test_foreign_files_are_left_alone(store):
     [name] = fill(store)
     size = path(store, name).stat().st_size
-    foreign = [store.path / "notes.safetensors", path(store, name).with_name("notes.safetensors"),
-               path(store, name).with_name("notes.part"), store.path / "zz" / f"{name}.safetensors"]
+    foreign = [
+        store.path / "notes.safetensors",
+        path(store, name).with_name("notes.safetensors"),
+        path(store, name).with_name("notes.part"),
+        store.path / "zz" / f"{name}.safetensors",
+    ]
     for file in foreign:
         file.parent.mkdir(exist_ok=True)
         file.write_text("mine")
@@ -266,8 +274,11 @@ def test_sweep_takes_the_old_parts_of_killed_writers(store):
 
 
 def writer(store: Store, times: int = 1, limit: int = 0) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-c", WRITER, str(store.path), key(0), str(times), str(limit)],
-                            stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(store.path), key(0), str(times), str(limit)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def test_two_processes_may_write_one_entry(store):
@@ -284,7 +295,8 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(store):
     errors = writer(store, limit=600).communicate()[1].splitlines()
     assert errors[-1] == (
         f"hsx.errors.HsxError: store: expected to write {path(store, key(0))}, could not (File too large); free some "
-        "space or name another with --store.path, then start again to go on")
+        "space or name another with --store.path, then start again to go on"
+    )
     assert list(path(store, key(0)).parent.iterdir()) == []
 
 
@@ -317,7 +329,8 @@ def test_a_runs_output_folder_and_a_folder_named_like_a_trajectory(tmp_path, cap
     folder.mkdir(parents=True)
     assert command(["verify", str(tmp_path)]) == 1
     assert capsys.readouterr().out.splitlines()[0] == (
-        f"{folder}: expected a trajectory, could not read it (Is a directory); take it away")
+        f"{folder}: expected a trajectory, could not read it (Is a directory); take it away"
+    )
 
 
 def test_prune(store, capsys):
@@ -329,7 +342,9 @@ def test_prune(store, capsys):
     assert {entry.key for entry in store.entries()} == {key(1), key(2)}
     assert command(["prune", str(store.path), *limit, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
-        "removed": {"number": 0, "bytes": 0}, "left": {"number": 2, "bytes": 2 * size}}
+        "removed": {"number": 0, "bytes": 0},
+        "left": {"number": 2, "bytes": 2 * size},
+    }
 
 
 def test_verify(store, capsys):
@@ -351,18 +366,21 @@ def test_verify(store, capsys):
     assert command(["verify", str(store.path)]) == 0
 
 
-@pytest.mark.parametrize(("argv", "said"), [
-    ([], "the following arguments are required: ls|prune|verify; see hsx store --help"),
-    (["tidy"], "'tidy'"),
-    (["ls"], "the following arguments are required: folder; see hsx store ls --help"),
-    (["ls", "no/such"], r"got no/such \(no such folder\); name a run's --store.path"),
-    (["ls", "."], r"got . \(a folder without any\)"),
-    (["ls", __file__], r"test_trajectories.py \(a file\); name a run's --store.path or --output_dir"),
-    (["ls", ".", "--all"], "unrecognized arguments: --all"),
-    (["prune", "."], "required: --max_gb"),
-    (["prune", ".", "--max", "1"], "required: --max_gb"),
-    (["prune", ".", "--max_gb", "much"], "invalid float value: 'much'"),
-])
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ([], "the following arguments are required: ls|prune|verify; see hsx store --help"),
+        (["tidy"], "'tidy'"),
+        (["ls"], "the following arguments are required: folder; see hsx store ls --help"),
+        (["ls", "no/such"], r"got no/such \(no such folder\); name a run's --store.path"),
+        (["ls", "."], r"got . \(a folder without any\)"),
+        (["ls", __file__], r"test_trajectories.py \(a file\); name a run's --store.path or --output_dir"),
+        (["ls", ".", "--all"], "unrecognized arguments: --all"),
+        (["prune", "."], "required: --max_gb"),
+        (["prune", ".", "--max", "1"], "required: --max_gb"),
+        (["prune", ".", "--max_gb", "much"], "invalid float value: 'much'"),
+    ],
+)
 def test_mistakes_are_one_line(argv, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(HsxError, match=said) as caught:

@@ -54,8 +54,10 @@ CASES = {
     "four injections": (dict(injection_steps=4, t_edit=0), dict(gamma=0.5, t_edit=0, injections=(0, 285, 570, 999))),
     "named injections": (dict(injection_steps=[999, 570]), dict(gamma=0.5, injections=(999, 570))),
     "direction": (dict(dt_lambda=0.9, dt_end=800), dict(gamma=0.5, dt_lambda=0.9, dt_end=800)),
-    "direction with calibration": (dict(calibrator=Latent(0.3), t_edit=0, dt_lambda=0.9, dt_end=0),
-                                   dict(gamma=0.5, omega=0.3, dt_lambda=0.9, dt_end=0, t_edit=0)),
+    "direction with calibration": (
+        dict(calibrator=Latent(0.3), t_edit=0, dt_lambda=0.9, dt_end=0),
+        dict(gamma=0.5, omega=0.3, dt_lambda=0.9, dt_end=0, t_edit=0),
+    ),
     "boost": (dict(t_boost=300, t_edit=0), dict(gamma=0.5, t_boost=300, t_edit=0)),
     "more generation": (dict(generation_steps=15), dict(gamma=0.5, generation=15)),
     "mask": ({}, dict(gamma=0.6)),
@@ -75,34 +77,53 @@ def test_the_naive_reference_says_the_same(net, images, name):
     for row in range(2):
         alone, like = SampleNoise(0, [names[row]]), torch.empty(1, 3, 16, 16, dtype=torch.float64)
         draws = [alone(like)[0] for _ in range(4)]
-        expected = naive.transfer(net, contents[row], styles[row], draws=draws,
-                                  mask=None if mask is None else mask[row], **its)
+        expected = naive.transfer(
+            net, contents[row], styles[row], draws=draws, mask=None if mask is None else mask[row], **its
+        )
         assert float((got[row] - expected).abs().max()) < 1e-3
     if name not in ("gamma 0", "t_edit off a step"):
         plain = hsx.Transfer(net, Constant(0.0), **{**BASE, **{k: v for k, v in ours.items() if k != "calibrator"}})
-        assert float((got - plain.inject(plain.invert(contents), plain.invert(styles),
-                                         noise=SampleNoise(0, names))).abs().max()) > 1e-2  # the case is not empty
+        assert (
+            float(
+                (got - plain.inject(plain.invert(contents), plain.invert(styles), noise=SampleNoise(0, names)))
+                .abs()
+                .max()
+            )
+            > 1e-2
+        )  # the case is not empty
 
 
 def everything(net) -> hsx.Transfer:
-    return hsx.Transfer(net, Constant(0.5), normalizer=ChannelMoments(), calibrator=Latent(0.3), t_edit=0,
-                        **{**BASE, "t_boost": 400})
+    return hsx.Transfer(
+        net, Constant(0.5), normalizer=ChannelMoments(), calibrator=Latent(0.3), t_edit=0, **{**BASE, "t_boost": 400}
+    )
 
 
 def test_results_do_not_depend_on_the_batch():
     demo, names = hsx.load_backbone("hsx://demo_faces"), [f"pair {i}" for i in range(8)]
     contents = torch.stack([read_image(p, demo.sample_size) for p in find_images("hsx://demo_faces/contents")])
-    styles = torch.stack([read_image(p, demo.sample_size) for s in ("styles", "outside") for p in
-                          find_images(f"hsx://demo_faces/{s}")])[:8]
-    transfer = hsx.Transfer(demo, Constant(0.5), normalizer=ChannelMoments(), calibrator=Latent(0.3), t_start=700,
-                            t_edit=0, inversion_steps=12, generation_steps=12, t_boost=200)
+    styles = torch.stack(
+        [read_image(p, demo.sample_size) for s in ("styles", "outside") for p in find_images(f"hsx://demo_faces/{s}")]
+    )[:8]
+    transfer = hsx.Transfer(
+        demo,
+        Constant(0.5),
+        normalizer=ChannelMoments(),
+        calibrator=Latent(0.3),
+        t_start=700,
+        t_edit=0,
+        inversion_steps=12,
+        generation_steps=12,
+        t_boost=200,
+    )
     mask = torch.nn.functional.interpolate(soft_mask(8), demo.sample_size)
     whole = transfer.inject(transfer.invert(contents), transfer.invert(styles), mask, SampleNoise(0, names))
     for size in (1, 3):
         for i in range(0, 8, size):
             rows = slice(i, i + size)
-            part = transfer.inject(transfer.invert(contents[rows]), transfer.invert(styles[rows]), mask[rows],
-                                   SampleNoise(0, names[rows]))
+            part = transfer.inject(
+                transfer.invert(contents[rows]), transfer.invert(styles[rows]), mask[rows], SampleNoise(0, names[rows])
+            )
             torch.testing.assert_close(part, whole[rows], atol=1e-4, rtol=0)
 
 
@@ -146,8 +167,10 @@ def test_no_argument_is_changed(net, images):
     before = [v.clone() for v in (*images, mask, content.x_T, content.h, style.x_T, style.h)]
     transfer.inject(content, style, mask)
     transfer(*images)
-    assert all(torch.equal(a, b) for a, b in
-               zip(before, (*images, mask, content.x_T, content.h, style.x_T, style.h), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(before, (*images, mask, content.x_T, content.h, style.x_T, style.h), strict=True)
+    )
 
 
 def test_identical_content_and_style_and_a_zero_h(net, images):
@@ -175,17 +198,27 @@ def test_precisions_and_inference_mode(tiny_model, images):
 
 def test_paper_at_every_step(net):
     assert hsx.Transfer.paper(net, generation_steps=20, content_replace_step=-1).injection_timesteps == set(
-        naive.times(20, 999))
+        naive.times(20, 999)
+    )
     assert len(hsx.Transfer.paper(net).injection_timesteps) == 50
     assert len(hsx.Transfer(net, generation_steps=200).injection_timesteps) == 50
     assert hsx.Transfer(net, injection_steps=1).injection_timesteps == {999}
 
 
-@pytest.mark.parametrize("option, value", [
-    ("inversion_steps", 1), ("generation_steps", 1001), ("injection_steps", 0),
-    ("t_start", 1000), ("t_edit", -1), ("t_edit", 1001), ("t_boost", 1000), ("dt_lambda", 1.5),
-    ("dt_lambda", float("nan")),
-])
+@pytest.mark.parametrize(
+    "option, value",
+    [
+        ("inversion_steps", 1),
+        ("generation_steps", 1001),
+        ("injection_steps", 0),
+        ("t_start", 1000),
+        ("t_edit", -1),
+        ("t_edit", 1001),
+        ("t_boost", 1000),
+        ("dt_lambda", 1.5),
+        ("dt_lambda", float("nan")),
+    ],
+)
 def test_values_out_of_range_are_refused_by_name(net, option, value):
     with pytest.raises(hsx.HsxError, match=f"^{option}: expected .*, got {value}; ") as caught:
         hsx.Transfer(net, **{option: value})
@@ -218,8 +251,14 @@ def test_what_does_not_fit_together_is_refused(net, images):
 
 
 def test_defaults_scale_with_the_models_timesteps():
-    net = hsx.load_backbone(FOLDER / "iddpm" / "plain.pt", image_size=16, num_heads=4, schedule="cosine",
-                            num_train_timesteps=4000, rescale_timesteps=True)
+    net = hsx.load_backbone(
+        FOLDER / "iddpm" / "plain.pt",
+        image_size=16,
+        num_heads=4,
+        schedule="cosine",
+        num_train_timesteps=4000,
+        rescale_timesteps=True,
+    )
     transfer = hsx.Transfer(net, inversion_steps=5, generation_steps=5)
     assert (transfer.t_start, transfer.t_edit, transfer.t_boost, transfer.dt_end) == (3999, 1600, 800, 3800)
     assert hsx.invert(net, torch.zeros(1, 3, 16, 16), steps=3).timesteps == (0, 1999)

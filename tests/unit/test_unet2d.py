@@ -9,8 +9,13 @@ from hsx.errors import HsxError
 from hsx.schedule import NoiseSchedule
 
 TINY = dict(
-    sample_size=16, block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4, attention_head_dim=8,
-    down_block_types=("DownBlock2D", "AttnDownBlock2D"), up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+    sample_size=16,
+    block_out_channels=(8, 16),
+    layers_per_block=1,
+    norm_num_groups=4,
+    attention_head_dim=8,
+    down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+    up_block_types=("AttnUpBlock2D", "UpBlock2D"),
 )
 
 
@@ -20,8 +25,15 @@ def tiny(**changes) -> UNet2DModel:
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-@pytest.mark.parametrize("changes", [{}, {"out_channels": 6}, {"resnet_time_scale_shift": "scale_shift"},
-                                     {"downsample_type": "resnet", "upsample_type": "resnet"}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"out_channels": 6},
+        {"resnet_time_scale_shift": "scale_shift"},
+        {"downsample_type": "resnet", "upsample_type": "resnet"},
+    ],
+)
 @torch.no_grad()
 def test_encode_and_decode_are_the_network_bit_for_bit(batch, changes):
     unet = tiny(**changes)

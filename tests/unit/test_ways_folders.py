@@ -23,9 +23,17 @@ def raw_and_averaged(folder, raw="unet", averaged="unet_ema"):
     return ema
 
 
-@pytest.mark.parametrize("raw, averaged", [("unet", "unet_ema"), ("unet", "ema"), ("unet", "ema_unet"),
-("unet", "model_ema"),
-                                           ("unet_non_ema", "unet"), ("unet", "unet-averaged")])
+@pytest.mark.parametrize(
+    "raw, averaged",
+    [
+        ("unet", "unet_ema"),
+        ("unet", "ema"),
+        ("unet", "ema_unet"),
+        ("unet", "model_ema"),
+        ("unet_non_ema", "unet"),
+        ("unet", "unet-averaged"),
+    ],
+)
 def test_averaged_weights_are_preferred_and_it_is_said(tmp_path, caplog, raw, averaged):
     ema = raw_and_averaged(tmp_path / "checkpoint-500", raw, averaged)
     (tmp_path / "checkpoint-500" / "optimizer.bin").write_bytes(b"x")
@@ -60,13 +68,21 @@ def variant(folder, name, seed, half=False):
     save_file(state, folder / name) if name.endswith("safetensors") else torch.save(state, folder / name)
 
 
-@pytest.mark.parametrize("names, taken", [
-    ([FILE, "diffusion_pytorch_model.bin"], 0), (["diffusion_pytorch_model.fp16.safetensors", FILE], 1),
-    (["diffusion_pytorch_model.fp16.safetensors", "diffusion_pytorch_model.bin"], 1),
-    ([FILE, "diffusion_pytorch_model.ema.safetensors"], 1), ([FILE, "diffusion_pytorch_model.non_ema.safetensors"], 0),
-    ([FILE, "stray.safetensors"], 0), (["diffusion_pytorch_model.fp16.safetensors"], 0),
-    (["diffusion_pytorch_model.fp16.bin"], 0), (["model.safetensors"], 0),
-    (["diffusion_pytorch_model.bf16.safetensors"], 0)])
+@pytest.mark.parametrize(
+    "names, taken",
+    [
+        ([FILE, "diffusion_pytorch_model.bin"], 0),
+        (["diffusion_pytorch_model.fp16.safetensors", FILE], 1),
+        (["diffusion_pytorch_model.fp16.safetensors", "diffusion_pytorch_model.bin"], 1),
+        ([FILE, "diffusion_pytorch_model.ema.safetensors"], 1),
+        ([FILE, "diffusion_pytorch_model.non_ema.safetensors"], 0),
+        ([FILE, "stray.safetensors"], 0),
+        (["diffusion_pytorch_model.fp16.safetensors"], 0),
+        (["diffusion_pytorch_model.fp16.bin"], 0),
+        (["model.safetensors"], 0),
+        (["diffusion_pytorch_model.bf16.safetensors"], 0),
+    ],
+)
 def test_one_of_several_weight_files_is_taken_by_rule(folder, names, taken):
     (folder / "unet" / FILE).unlink()
     for i, name in enumerate(names):
@@ -108,10 +124,19 @@ def test_shards(folder, safe):
     refused(folder, "shards without all of their")
 
 
-@pytest.mark.parametrize("kind, said", [
-    ("missing", "is missing; fetch it too"), ("path", "expected shards such as"), ("name", "got other.safetensors for"),
-    ("number", "got 3 for"), ("empty", "expected a weight_map"), ("more", "expected the tensor more.weight"),
-    ("broken", "expected JSON"), ("twice", "again; save the model again")])
+@pytest.mark.parametrize(
+    "kind, said",
+    [
+        ("missing", "is missing; fetch it too"),
+        ("path", "expected shards such as"),
+        ("name", "got other.safetensors for"),
+        ("number", "got 3 for"),
+        ("empty", "expected a weight_map"),
+        ("more", "expected the tensor more.weight"),
+        ("broken", "expected JSON"),
+        ("twice", "again; save the model again"),
+    ],
+)
 def test_an_index_that_lies(folder, kind, said):
     index = shards(folder)
     told = json.loads(index.read_text())
@@ -130,11 +155,15 @@ def test_an_index_that_lies(folder, kind, said):
     refused(folder, said)
 
 
-@pytest.mark.parametrize("change, said", [
-    (lambda s: s.pop("conv_out.bias"), "conv_out.bias missing"),
-    (lambda s: s.update(more=torch.ones(1)), "more in excess"),
-    (lambda s: s.update({"conv_out.bias": torch.ones(4)}), "conv_out.bias of shape (4,) where (3,) fits"),
-    (lambda s: s.update({"conv_out.bias": torch.full((3,), float("nan"))}), "conv_out.bias")])
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (lambda s: s.pop("conv_out.bias"), "conv_out.bias missing"),
+        (lambda s: s.update(more=torch.ones(1)), "more in excess"),
+        (lambda s: s.update({"conv_out.bias": torch.ones(4)}), "conv_out.bias of shape (4,) where (3,) fits"),
+        (lambda s: s.update({"conv_out.bias": torch.full((3,), float("nan"))}), "conv_out.bias"),
+    ],
+)
 def test_the_tensor_that_does_not_fit_is_named(folder, change, said):
     state = load_file(folder / "unet" / FILE)
     change(state)
@@ -155,8 +184,9 @@ def latent(folder, kind):
         (folder / kind / "config.json").write_text(json.dumps({"architectures": ["CLIPTextModel"]}))
 
 
-@pytest.mark.parametrize("kind", ["vqvae", "vae", "movq", "first_stage_model", "text_encoder", "image_encoder", "bert",
-                                  "safety_checker"])
+@pytest.mark.parametrize(
+    "kind", ["vqvae", "vae", "movq", "first_stage_model", "text_encoder", "image_encoder", "bert", "safety_checker"]
+)
 @pytest.mark.parametrize("index", [True, False])
 def test_a_part_beside_the_unet_is_refused_by_name(folder, kind, index):
     latent(folder, kind)
@@ -166,25 +196,41 @@ def test_a_part_beside_the_unet_is_refused_by_name(folder, kind, index):
         refused(source, f"{kind} (", "beside the U-Net")
 
 
-@pytest.mark.parametrize("changes, said", [
-    ({"_class_name": "LDMPipeline", "vqvae": ["diffusers", "VQModel"]}, "a latent model of LDMPipeline: vqvae"),
-    ({"_class_name": "ConsistencyModelPipeline"}, "got ConsistencyModelPipeline"),
-    ({"_class_name": "ScoreSdeVePipeline"}, "got ScoreSdeVePipeline"), ({"_class_name": ["mine", "Mine"]}, "Mine"),
-    ({"_class_name": "RePaintPipeline"}, "got RePaintPipeline"), ({"_class_name": ...}, "got null"),
-    ({"unet": ["diffusers", "UNet2DConditionModel"]}, "got unet UNet2DConditionModel"), ({"unet": ...}, "with a unet"),
-    ({"scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"]}, "got FlowMatchEulerDiscreteScheduler"),
-    ({"controlnet": ["diffusers", "ControlNetModel"]}, "controlnet (ControlNetModel, a ControlNet)"),
-    ({"unet": ["mine", "UNet2DModel"]}, "expected unet of diffusers"),
-    ({"scheduler": ["DDPMScheduler"]}, "expected scheduler of diffusers"),
-    ({"upcast": True}, "got upcast true"), ({"unet_2": ["diffusers", "UNet1DModel"]}, "got unet_2 UNet1DModel")])
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"_class_name": "LDMPipeline", "vqvae": ["diffusers", "VQModel"]}, "a latent model of LDMPipeline: vqvae"),
+        ({"_class_name": "ConsistencyModelPipeline"}, "got ConsistencyModelPipeline"),
+        ({"_class_name": "ScoreSdeVePipeline"}, "got ScoreSdeVePipeline"),
+        ({"_class_name": ["mine", "Mine"]}, "Mine"),
+        ({"_class_name": "RePaintPipeline"}, "got RePaintPipeline"),
+        ({"_class_name": ...}, "got null"),
+        ({"unet": ["diffusers", "UNet2DConditionModel"]}, "got unet UNet2DConditionModel"),
+        ({"unet": ...}, "with a unet"),
+        ({"scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"]}, "got FlowMatchEulerDiscreteScheduler"),
+        ({"controlnet": ["diffusers", "ControlNetModel"]}, "controlnet (ControlNetModel, a ControlNet)"),
+        ({"unet": ["mine", "UNet2DModel"]}, "expected unet of diffusers"),
+        ({"scheduler": ["DDPMScheduler"]}, "expected scheduler of diffusers"),
+        ({"upcast": True}, "got upcast true"),
+        ({"unet_2": ["diffusers", "UNet1DModel"]}, "got unet_2 UNet1DModel"),
+    ],
+)
 def test_a_pipeline_that_is_not_understood(folder, changes, said):
     edit(folder / "model_index.json", **changes)
     refused(folder, said)
     refused(folder / "unet", said)
 
 
-@pytest.mark.parametrize("changes", [{"_class_name": "DDIMPipeline"}, {"_class_name": "PNDMPipeline"},
-                                     {"vae": [None, None]}, {"safety_checker": None}, {"upcast": False}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"_class_name": "DDIMPipeline"},
+        {"_class_name": "PNDMPipeline"},
+        {"vae": [None, None]},
+        {"safety_checker": None},
+        {"upcast": False},
+    ],
+)
 def test_a_pipeline_that_is(made, folder, changes):
     edit(folder / "model_index.json", **changes)
     assert off(hsx.load_backbone(folder), made[1]) < 1e-5
@@ -258,28 +304,49 @@ def nothing(kind, folder):
         file = folder / ("config.json" if kind.endswith("config") else FILE)
         file.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n")
     elif kind == "index without unet":
-        (folder / "model_index.json").write_text(json.dumps(
-            {"_class_name": "DDPMPipeline", "unet": ["diffusers", "UNet2DModel"]}))
+        (folder / "model_index.json").write_text(
+            json.dumps({"_class_name": "DDPMPipeline", "unet": ["diffusers", "UNet2DModel"]})
+        )
     elif kind == "config is a folder":
         (folder / "unet" / "config.json").mkdir(parents=True)
     return folder
 
 
-@pytest.mark.parametrize("kind, said", [
-    ("empty", "got an empty folder"), ("pictures", "got 2 pictures"), ("checkpoint", "name the file: "),
-    ("flax", "Flax weights"),
-    ("onnx", "ONNX weights"), ("flax beside a config", "Flax weights (diffusion_flax_model.msgpack)"),
-    ("config alone", "expected diffusion_pytorch_model.safetensors or .bin"), ("cache", "snapshots/0123abc"),
-    ("models", "name one: "), ("pointer", "Git LFS pointer"), ("pointer config", "Git LFS pointer"),
-    ("index without unet", "found no unet/config.json"), ("config is a folder", "got unet")])
+@pytest.mark.parametrize(
+    "kind, said",
+    [
+        ("empty", "got an empty folder"),
+        ("pictures", "got 2 pictures"),
+        ("checkpoint", "name the file: "),
+        ("flax", "Flax weights"),
+        ("onnx", "ONNX weights"),
+        ("flax beside a config", "Flax weights (diffusion_flax_model.msgpack)"),
+        ("config alone", "expected diffusion_pytorch_model.safetensors or .bin"),
+        ("cache", "snapshots/0123abc"),
+        ("models", "name one: "),
+        ("pointer", "Git LFS pointer"),
+        ("pointer config", "Git LFS pointer"),
+        ("index without unet", "found no unet/config.json"),
+        ("config is a folder", "got unet"),
+    ],
+)
 def test_folders_without_a_model_say_what_they_hold(tmp_path, kind, said):
     refused(nothing(kind, tmp_path / "it"), said)
 
 
-@pytest.mark.parametrize("text, said", [
-    ("{", "expected JSON"), ("[]", "expected fields and values, got []"), ("null", "got null"), ("", "expected JSON"),
-    ("[" * 100_000, "expected JSON"), ('{"act_fn": "silu", "act_fn": "relu"}', "act_fn is there twice"),
-    ('{"layers_per_block": ' + "9" * 5000 + "}", "expected JSON")], ids=lambda v: v[:20])
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("{", "expected JSON"),
+        ("[]", "expected fields and values, got []"),
+        ("null", "got null"),
+        ("", "expected JSON"),
+        ("[" * 100_000, "expected JSON"),
+        ('{"act_fn": "silu", "act_fn": "relu"}', "act_fn is there twice"),
+        ('{"layers_per_block": ' + "9" * 5000 + "}", "expected JSON"),
+    ],
+    ids=lambda v: v[:20],
+)
 @pytest.mark.parametrize("file", ["unet/config.json", "scheduler/scheduler_config.json", "model_index.json"])
 def test_configs_that_are_none(folder, file, text, said):
     (folder / file).write_text(text)
