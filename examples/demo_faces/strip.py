@@ -10,8 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from hsx.io.images import grid
-from hsx.report.sheets import cell_size
+from hsx.report.sheets import cell_size, grid
 
 
 def main() -> None:

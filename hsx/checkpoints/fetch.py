@@ -19,7 +19,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from hsx.errors import BackboneError, first_line
-from hsx.io.images import atomic
+from hsx.io.files import atomic
 from hsx.io.urls import identity, is_url, public_url, request_of, without_secrets
 
 __all__ = ["cache_folder", "check_hash", "from_hub", "from_url", "is_hub_id", "is_url", "public_url"]

@@ -16,7 +16,8 @@ from hsx.commands import trust
 from hsx.commands.show import full_record
 from hsx.commands.store import Parser
 from hsx.errors import HsxError, expanded
-from hsx.io.images import png_text, read_png, to_picture, write_png
+from hsx.io.images import to_picture
+from hsx.io.png import png_text, read_png, write_png
 from hsx.io.urls import without_secrets
 from hsx.runner.remake import Wanted
 from hsx.runner.remake import remake as made_again

@@ -13,8 +13,7 @@ from PIL import Image
 
 from hsx.errors import HsxError, expanded
 from hsx.io.formats import likely
-from hsx.io.images import FITS
-from hsx.io.reading import reason
+from hsx.io.reading import FITS, reason
 from hsx.store.records import record_of
 
 KINDS = ("schedule", "blend", "normalizer", "calibrator")

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from hsx.errors import ImageError, first_line, shown
+from hsx.errors import HsxError, ImageError, first_line, shown
 from hsx.io.colour import ProfileError, changes, lab, to_srgb
 from hsx.io.colour_tags import Doubt, profile_of
 from hsx.io.formats import LEFT_OUT, frames, kind, likely, refuse_preview
 
+FITS = ("crop", "pad", "stretch")  # how pictures become square
 NAMED = 10  # pictures at most that are named for one reason
 
 log = logging.getLogger("hsx")
@@ -172,3 +173,19 @@ def _convert(picture: Image.Image, profile: bytes, grey: bool) -> Image.Image:
     return to_srgb(
         picture if picture.mode in ("I;16", "RGB", "RGBA", "CMYK", "LAB") else picture.convert("RGB"), profile
     )
+
+
+def square(picture: Image.Image, size: int, fit: str) -> Image.Image:
+    """A picture of ``size`` a side, one that has it already left as it is."""
+    if fit not in FITS:
+        raise HsxError(f"fit: expected one of {', '.join(FITS)}, got {fit}; choose one of them")
+    if picture.size == (size, size):
+        return picture
+    if fit == "crop":
+        return ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
+    if fit == "stretch":
+        return picture.resize((size, size), Image.Resampling.LANCZOS)
+    width, height = (max(1, round(side * size / max(picture.size))) for side in picture.size)
+    square = Image.new("RGB", (size, size), "white")
+    square.paste(picture.resize((width, height), Image.Resampling.LANCZOS), ((size - width) // 2, (size - height) // 2))
+    return square

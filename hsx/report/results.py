@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hsx.errors import HsxError
-from hsx.io.images import atomic
+from hsx.io.files import atomic
 from hsx.pairs.pairing import PairList
 from hsx.store.journal import Journal, objects
 from hsx.store.records import to_json

@@ -8,7 +8,8 @@ from PIL import Image
 
 import hsx
 from hsx.errors import HsxError, ImageError
-from hsx.io.images import grid, read_image, read_png, to_picture, write_png
+from hsx.io.images import read_image, to_picture
+from hsx.io.png import read_png, write_png
 from hsx.io.reading import unsaid
 from hsx.pairs.pairing import PairList
 from hsx.store.records import RECORD, record_of, to_json
@@ -93,3 +94,13 @@ def _rows(pairs: PairList) -> list[Cells]:
         {(i, j): source for i, line in enumerate(lines[top : top + SIDE]) for j, source in enumerate(line)}
         for top in range(0, len(lines), SIDE)
     ]
+
+
+def grid(cells: dict[tuple[int, int], Image.Image], cell: int, gap: int = 2) -> Image.Image:
+    """Pictures by (row, column) on white, each enlarged to ``cell`` pixels a side without smoothing."""
+    rows, columns = (1 + max(key[axis] for key in cells) for axis in (0, 1))
+    sheet = Image.new("RGB", (columns * (cell + gap) + gap, rows * (cell + gap) + gap), "white")
+    for (row, column), picture in cells.items():
+        resample = Image.Resampling.NEAREST if picture.width < cell else Image.Resampling.LANCZOS
+        sheet.paste(picture.resize((cell, cell), resample), (gap + column * (cell + gap), gap + row * (cell + gap)))
+    return sheet

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from hsx.errors import HsxError, ImageError
-from hsx.io.images import left_behind, read_image
+from hsx.io.files import left_behind
+from hsx.io.images import read_image
 from hsx.pairs.pairing import PairList
 from hsx.store.journal import FOLDER as JOURNALS
 from hsx.store.journal import objects

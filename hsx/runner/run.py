@@ -18,7 +18,7 @@ import torch
 
 from hsx.errors import HsxError
 from hsx.io.digests import digest
-from hsx.io.images import atomic
+from hsx.io.files import atomic
 from hsx.report.results import Counts, summarise, write_results
 from hsx.report.sheets import write_sheets
 from hsx.runner.data import Pairs, Pictures, Trajectories

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from lightning.pytorch.callbacks import BasePredictionWriter
 
-from hsx.io.images import to_picture, write_png
+from hsx.io.images import to_picture
+from hsx.io.png import write_png
 from hsx.method.inversion import Trajectory
 from hsx.store.journal import Journal
 from hsx.store.records import RECORD, Recorder

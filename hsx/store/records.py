@@ -9,13 +9,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import torch
-
 import hsx
 from hsx import assets
 from hsx.errors import HsxError
-from hsx.io.digests import digest
-from hsx.io.images import file_digest, png_text
+from hsx.io.digests import digest, file_digest
+from hsx.io.png import png_text
 from hsx.pairs.pairing import PairList, Row
 
 RECORD = "hsx"  # the chunk's name
@@ -90,7 +88,8 @@ class Recorder:
             own: as ``own`` gives it.
             computed: what decides its last bits.
         """
-        import diffusers  # heavy, and not needed to read a record
+        import diffusers  # heavy, as torch is, and not needed to read a record
+        import torch
 
         last = "pixels", "made"
         return to_json(

@@ -11,15 +11,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
+import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load, save
-from torch import Tensor
+from safetensors.numpy import load, save
 
 from hsx.errors import HsxError, first_line
-from hsx.io.images import atomic
+from hsx.io.files import atomic
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FORMAT, VERSION = "hsx_trajectory", "2"  # 2: keys hold the whole network's fingerprint
 NAME = re.compile(r"[0-9a-f]{24}\.safetensors")
@@ -104,14 +106,13 @@ class Store:
         """
         if h is None and self.has(key, h=False):
             return
-        tensors = {"x_T": x_T.float(), "timesteps": torch.tensor(timesteps, dtype=torch.int64)}
+        arrays = {"x_T": _array(x_T.float()), "timesteps": np.array(timesteps, np.int64)}
         if h is not None:
-            kept = h.to(getattr(torch, self.dtype))
-            tensors["h"] = kept if torch.isfinite(kept).all() else h.float()
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+            kept = h.half() if self.dtype == "float16" else h.float()
+            arrays["h"] = _array(kept if kept.isfinite().all() else h.float())
         kept_how = json.dumps(how or {}, sort_keys=True)
         about = {FORMAT: VERSION, "how": kept_how}
-        data = save(tensors, {**about, "checksum": _checksum(tensors, about)})
+        data = save(arrays, {**about, "checksum": _checksum(arrays, about)})
         path = self._file(key)
         try:
             with atomic(path) as part:
@@ -126,7 +127,7 @@ class Store:
         """Whether a whole trajectory is there, with h if wanted; it then counts as used.  A corrupt one is removed."""
         path = self._file(key)
         try:
-            tensors = read(path)
+            arrays = read(path)
         except (OSError, VersionError):
             return False
         except StoreError:
@@ -134,7 +135,7 @@ class Store:
             with suppress(OSError):
                 path.unlink()
             return False
-        if h and "h" not in tensors:
+        if h and "h" not in arrays:
             return False
         _touch(path)
         return True
@@ -147,15 +148,17 @@ class Store:
         """
         path = self._file(key)
         try:
-            tensors = read(path)
+            arrays = read(path)
         except OSError as error:
             raise StoreError(
                 f"{path}: expected a trajectory, could not read it ({error.strerror}); start again to make it anew"
             ) from None
-        if h and "h" not in tensors:
+        if h and "h" not in arrays:
             raise StoreError(f"{path}: expected a trajectory with h, got one without; start again to make it anew")
         _touch(path)
-        return {name: tensor for name, tensor in tensors.items() if h or name != "h"}
+        import torch  # not needed to list or to check a store
+
+        return {name: torch.from_numpy(array) for name, array in arrays.items() if h or name != "h"}
 
     def how(self, key: str) -> dict[str, Any]:
         """How a trajectory was computed, as ``put`` was told; nothing where that is not known."""
@@ -204,8 +207,8 @@ class Store:
         return self.path / key[:2] / f"{key}.safetensors"
 
 
-def read(path: Path) -> dict[str, Tensor]:
-    """All tensors of a trajectory's file, checked.
+def read(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of a trajectory's file, checked.
 
     Raises:
         OSError: where it cannot be read.
@@ -214,14 +217,14 @@ def read(path: Path) -> dict[str, Tensor]:
     """
     data = path.read_bytes()
     try:
-        tensors = load(data)
+        arrays = load(data)
         about = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})
-    except (SafetensorError, ValueError, KeyError) as error:  # KeyError: of a dtype that torch does not have
+    except (SafetensorError, ValueError, KeyError) as error:  # KeyError: of a dtype that numpy does not have
         reason = first_line(error)
     else:
-        if about.get("checksum") == _checksum(tensors, about):
+        if about.get("checksum") == _checksum(arrays, about):
             if about.get(FORMAT) == VERSION:
-                return tensors
+                return arrays
             raise VersionError(
                 f"{path}: expected a trajectory of version {VERSION}, got a whole one of version "
                 f"{about.get(FORMAT)}, which this hsx does not use; hsx store prune removes such first"
@@ -258,12 +261,16 @@ def _header(path: Path) -> dict[str, str]:
         return {}
 
 
-def _checksum(tensors: dict[str, Tensor], about: dict[str, str]) -> str:
-    """A hash of the tensors' names, dtypes, shapes and bytes, and of what the file says of itself."""
+def _array(tensor: Tensor) -> np.ndarray:
+    return np.ascontiguousarray(tensor.detach().cpu().numpy())
+
+
+def _checksum(arrays: dict[str, np.ndarray], about: dict[str, str]) -> str:
+    """A hash of the arrays' names, dtypes, shapes and bytes, and of what the file says of itself."""
     total = hashlib.blake2b(digest_size=16)
     if about.get(FORMAT) != "1":  # which hashed the tensors alone
         total.update(f"{about.get(FORMAT)} {about.get('how')} ".encode())
-    for name, tensor in sorted(tensors.items()):
-        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
-        total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    for name, array in sorted(arrays.items()):
+        total.update(f"{name} torch.{array.dtype} {array.shape} ".encode())
+        total.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return total.hexdigest()

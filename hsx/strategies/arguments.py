@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from hsx.assets import SCHEME, resolve
-from hsx.io.images import file_digest
+from hsx.io.digests import file_digest
 
 VARIABLE = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 

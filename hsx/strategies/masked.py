@@ -15,7 +15,8 @@ from torch import Tensor
 from hsx.assets import resolve
 from hsx.checks import got, number
 from hsx.errors import HsxError
-from hsx.io.images import file_digest, read_mask
+from hsx.io.digests import file_digest
+from hsx.io.images import read_mask
 from hsx.strategies.arguments import absolute
 from hsx.strategies.base import Blend, check_strategy
 from hsx.strategies.blends import Slerp

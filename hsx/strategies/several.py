@@ -13,7 +13,8 @@ from torch import Tensor
 from hsx.assets import resolve
 from hsx.checks import MOST, got, number
 from hsx.errors import HsxError
-from hsx.io.images import file_digest, read_image
+from hsx.io.digests import file_digest
+from hsx.io.images import read_image
 from hsx.strategies.arguments import absolute
 from hsx.strategies.blends import PARALLEL, Slerp
 

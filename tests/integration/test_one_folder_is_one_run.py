@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from hsx.cli import main
-from hsx.io.images import atomic
+from hsx.io.files import atomic
 from hsx.runner.output import sweep
 from hsx.store.records import record_of
 

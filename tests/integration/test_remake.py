@@ -19,7 +19,7 @@ import hsx
 from hsx import hookimpl, strategies
 from hsx.cli import main
 from hsx.commands.show import KINDS
-from hsx.io.images import png_text, write_png
+from hsx.io.png import png_text, write_png
 from hsx.plugins import registry as plugins
 from hsx.store.records import RECORD, record_of
 

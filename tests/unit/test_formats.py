@@ -12,7 +12,8 @@ from PIL import Image, PngImagePlugin
 from hsx.cli import main
 from hsx.errors import HsxError, ImageError
 from hsx.io import formats
-from hsx.io.images import png_text, read_image, read_mask
+from hsx.io.images import read_image, read_mask
+from hsx.io.png import png_text
 from hsx.pairs.sources import find_images
 from hsx.strategies import Masked
 

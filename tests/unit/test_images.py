@@ -6,16 +6,10 @@ import torch
 from PIL import Image
 
 from hsx.errors import HsxError, ImageError, shown
-from hsx.io.images import (
-    atomic,
-    file_digest,
-    pixels_digest,
-    png_text,
-    read_image,
-    read_mask,
-    to_picture,
-    write_png,
-)
+from hsx.io.digests import file_digest
+from hsx.io.files import atomic
+from hsx.io.images import pixels_digest, read_image, read_mask, to_picture
+from hsx.io.png import png_text, write_png
 from hsx.pairs.sources import find_images
 
 from ..wild import wild_folder

@@ -1,0 +1,57 @@
+"""Files whole or not at all: written under a temporary name, which then takes the place of the real one."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PART_AGE = 3600  # seconds after which a temporary file has no living writer
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary name beside ``path`` that takes its place when the block ends well, and goes when it does not.
+
+    It tells host and process, see ``left_behind``.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{_host()}-{os.getpid()}-", suffix=".part")
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
+        part.chmod(0o666 & ~_umask())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def left_behind(part: Path) -> bool:
+    """Whether nobody writes a temporary file of ``atomic`` any more: a dead process of this host, or for an hour."""
+    host, _, writer = part.name[1:].rpartition("-")[0].rpartition("-")
+    try:
+        if time.time() - part.stat().st_mtime > PART_AGE:
+            return True
+        if host == _host() and os.name == "posix":
+            os.kill(int(writer), 0)  # asks only whether it is there
+    except ProcessLookupError:
+        return True
+    except (OSError, ValueError):  # gone meanwhile, of another user, or of another name
+        pass
+    return False
+
+
+def _host() -> str:
+    return re.sub(r"\W", "-", socket.gethostname())[:60]
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
