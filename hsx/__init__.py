@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from hsx import _moved  # noqa: F401 (old names of modules)
+
 if TYPE_CHECKING:
     __version__: str
     from hsx.backbones.base import Backbone, Bottleneck
