@@ -66,10 +66,10 @@ def start(folder: Path, rows: int, begun: float) -> None:
         said(name)
     from hsx.cli import main
     from hsx.runner import data as datamodule
-    from hsx.runner import module as modules
+    from hsx.runner import stages
 
     read, datamodule.read_table = datamodule.read_table, read_table
-    modules.TransferModule.predict_step = first_batch  # type: ignore[method-assign,assignment]
+    stages.Invert.predict_step = first_batch  # type: ignore[method-assign,assignment]
     main(
         [
             "predict",

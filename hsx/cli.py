@@ -138,13 +138,14 @@ def predict(argv: list[str]) -> int:
     """``hsx predict``."""
     watch.on_stop(watch.leave)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # not how often a process looked for the others
+    import lightning
     from jsonargparse import Namespace, set_parsing_settings
     from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
     from hsx.commands import trust
     from hsx.plugins import registry as plugins
     from hsx.runner.data import Pairs
-    from hsx.runner.module import TransferModule
+    from hsx.runner.model import TransferModel
     from hsx.runner.run import run
     from hsx.runner.trainer import make_trainer
     from hsx.store.trajectories import Store
@@ -203,6 +204,16 @@ def predict(argv: list[str]) -> int:
                     )
             parser.set_defaults({f"model.{kind}": {"class_path": first.model[kind].class_path} for kind in DEFAULTS})
 
+    class Model(lightning.LightningModule):
+        def __init__(self, backbone: str | dict[str, int | float | bool | list[float] | str | None], **options: Any):
+            super().__init__()
+            self.it = TransferModel(backbone, **options)
+
+    class Data(lightning.LightningDataModule):
+        def __init__(self, **options: Any):
+            super().__init__()
+            self.it = Pairs(**options)
+
     plugins.load()  # so that short names in a config are found
     _quiet()
     watch.on_stop(watch.stop)
@@ -221,8 +232,8 @@ def predict(argv: list[str]) -> int:
     try:
         with trust.only_known_classes(trusted):
             cli = Predict(
-                TransferModule,
-                Pairs,
+                Model,
+                Data,
                 None,
                 trainer_class=make_trainer,
                 seed_everything_default=0,
@@ -242,7 +253,7 @@ def predict(argv: list[str]) -> int:
     place = expanded(kept.path, "store.path") if kept.path else folder / "trajectories"
     store = Store(place, kept.dtype, kept.max_gb)
     with watch.waiting_told(cli.trainer.world_size, cli.trainer.global_rank):
-        return run(cli.model, cli.datamodule, cli.trainer, store, folder, cli.config.overwrite, config)
+        return run(cli.model.it, cli.datamodule.it, cli.trainer, store, folder, cli.config.overwrite, config)
 
 
 def _shown(cli: Any) -> str:

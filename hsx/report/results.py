@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import chain
@@ -14,9 +14,8 @@ from typing import Any
 
 from hsx.errors import HsxError
 from hsx.io.files import atomic
-from hsx.pairs.pairing import PairList
 from hsx.store.journal import Journal, objects
-from hsx.store.records import to_json
+from hsx.store.records import Recorder, to_json
 
 NAMED = 20  # reasons at most that are printed; all are in failures.jsonl
 
@@ -34,22 +33,25 @@ class Counts:
 
 
 def write_results(
-    pairs: PairList,
-    folder: Path,
-    failures: dict[int, str],
-    picture_failures: dict[int, str],
-    journal: Journal,
-    seed: int,
-    settings: str,
+    recorder: Recorder, folder: Path, failures: Mapping[int, str], lost: Mapping[int, str], journal: Journal
 ) -> Counter[str]:
-    """Write results.jsonl, one line a pair, and failures.jsonl, if there are any; how many pairs failed, by reason."""
+    """Write results.jsonl, one line a pair, and failures.jsonl, if there are any.
+
+    Args:
+        failures: reasons by number, for pairs.
+        lost: reasons by number, for pictures: contents first, then styles.
+
+    Returns:
+        How many pairs failed, by reason.
+    """
+    pairs = recorder.pairs
     timing = dict(_earlier(folder / "results.jsonl", journal))
     failed: Counter[str] = Counter()
     with (
         atomic(folder / "results.jsonl") as part,
         atomic(folder / "failures.jsonl") as bad,
         part.open("w", encoding="utf-8") as results,
-        bad.open("w", encoding="utf-8") as lost,
+        bad.open("w", encoding="utf-8") as failed_only,
     ):
         for i in range(len(pairs)):
             reason = failures.get(i)
@@ -65,22 +67,20 @@ def write_results(
                     for name, value in (("mask", row.mask), ("gamma", row.gamma))
                     if value is not None
                 }
-                line["seed"] = seed if row.seed is None else row.seed
-                reason = (
-                    reason or picture_failures.get(row.content) or picture_failures.get(len(pairs.contents) + row.style)
-                )
+                line["seed"] = recorder.seed if row.seed is None else row.seed
+                reason = reason or lost.get(row.content) or lost.get(len(pairs.contents) + row.style)
             except HsxError as error:
                 line, reason = {"name": pairs.name(i)}, str(error)
             if reason:
                 failed[reason] += 1
                 line |= {"status": "failed", "reason": reason}
-                lost.write(to_json(line) + "\n")
+                failed_only.write(to_json(line) + "\n")
             else:
                 seconds, device = timing.get(line["name"], (None, None))
                 line |= {
                     "status": "done",
                     "picture": f"{line['name']}.png",
-                    "settings": settings,
+                    "settings": recorder.fingerprints.run,
                     "seconds": seconds,
                     "device": device,
                 }

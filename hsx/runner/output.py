@@ -8,10 +8,8 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from hsx.errors import HsxError, ImageError
 from hsx.io.files import left_behind
@@ -25,7 +23,7 @@ CONFIG = "# The settings of the pictures beside this file, written by hsx.\n"  #
 RESULTS, FAILURES = "results.jsonl", "failures.jsonl"
 PNG = b"\x89PNG\r\n\x1a\n"  # a PNG's beginning
 END = b"IEND\xaeB`\x82"  # of a whole PNG
-SETTINGS, LIST, HAND = "of other settings", "of another list of pictures", "of another hand"
+SETTINGS, LIST, FOREIGN = "of other settings", "of another list of pictures", "not made by hsx"
 
 
 def check_writable(folder: Path, option: str) -> None:
@@ -51,59 +49,58 @@ def check_ours(folder: Path) -> None:
     for name, wrote in ours.items():
         if os.path.lexists(folder / name) and not wrote(folder / name):
             raise HsxError(
-                f"output_dir: expected a folder whose {name} hsx may write, got {folder / name} of another "
-                "hand; name another with --output_dir, or replace it with --overwrite true"
+                f"output_dir: expected a folder whose {name} hsx may write, got {folder / name}, which it "
+                "did not make; name another with --output_dir, or replace it with --overwrite true"
             )
 
 
-@dataclass
-class Earlier:
-    """What earlier runs left in an output folder.
+@dataclass(frozen=True)
+class Found:
+    """What found runs left in an output folder.
 
     Attributes:
         folder: the output folder.
-        done: which pairs have a picture of the same settings, (len(pairs),) of bool.
-        made: of those pairs: from what.
-        others: the pictures that are not of this run, with what they are of.
+        made: the pairs that have a picture of the same settings, by number, and the fingerprints of these pictures.
+        others: the pictures that are not of this run, with what they are.
     """
 
     folder: Path
-    done: np.ndarray
-    made: dict[int, str] = field(default_factory=dict)
-    others: dict[Path, str] = field(default_factory=dict)
-
-    def refuse(self) -> None:
-        """Raise HsxError where there are pictures that are not of this run."""
-        if self.others:
-            kinds = ", ".join(f"{n} {kind}" for kind, n in Counter(self.others.values()).items())
-            raise HsxError(
-                "output_dir: expected an empty folder or one with results of the same settings and pictures, got "
-                f"{len(self.others)} of others in {self.folder} ({kinds}), such as "
-                f"{next(iter(self.others)).relative_to(self.folder)}; name another with --output_dir, or replace them "
-                "with --overwrite true"
-            )
-
-    def clear(self) -> None:
-        """Take away what is not of this run: the lists first, so that at no moment they speak of other pictures.
-
-        What hsx did not make stays.
-        """
-        for name in (RESULTS, FAILURES):
-            (self.folder / name).unlink(missing_ok=True)
-        shutil.rmtree(self.folder / JOURNALS, ignore_errors=True)
-        for page in self.folder.glob("grid*.png"):
-            if "sheet" in record_of(page):
-                page.unlink()
-        for picture, kind in self.others.items():
-            if kind != HAND:
-                picture.unlink()
-                for folder in picture.relative_to(self.folder).parents[:-1]:
-                    with suppress(OSError):  # something is left in it
-                        (self.folder / folder).rmdir()
-        self.others.clear()
+    made: dict[int, str]
+    others: dict[Path, str]
 
 
-def look(folder: Path, pairs: PairList, settings: str) -> Earlier:
+def refuse(found: Found) -> None:
+    """Raise HsxError where there are pictures that are not of this run."""
+    if found.others:
+        kinds = ", ".join(f"{n} {kind}" for kind, n in Counter(found.others.values()).items())
+        raise HsxError(
+            "output_dir: expected an empty folder or one with results of the same settings and pictures, got "
+            f"{len(found.others)} of others in {found.folder} ({kinds}), such as "
+            f"{next(iter(found.others)).relative_to(found.folder)}; name another with --output_dir, or replace them "
+            "with --overwrite true"
+        )
+
+
+def clear(found: Found) -> None:
+    """Take away what is not of this run: the lists first, so that at no moment they speak of other pictures.
+
+    What hsx did not make stays.
+    """
+    for name in (RESULTS, FAILURES):
+        (found.folder / name).unlink(missing_ok=True)
+    shutil.rmtree(found.folder / JOURNALS, ignore_errors=True)
+    for page in found.folder.glob("grid*.png"):
+        if "sheet" in record_of(page):
+            page.unlink()
+    for picture, kind in found.others.items():
+        if kind != FOREIGN:
+            picture.unlink()
+            for folder in picture.relative_to(found.folder).parents[:-1]:
+                with suppress(OSError):  # something is left in it
+                    (found.folder / folder).rmdir()
+
+
+def look(folder: Path, pairs: PairList, settings: str) -> Found:
     """What is in an output folder already, by the records in its pictures.
 
     Args:
@@ -113,15 +110,15 @@ def look(folder: Path, pairs: PairList, settings: str) -> Earlier:
         HsxError: where a result in the folder is a content, style or mask of the run, or the folder of a result belongs
             to another run.
     """
-    earlier = Earlier(folder, np.zeros(len(pairs), bool))
+    found = Found(folder, {}, {})
     runs: list[Path] = []
-    found = {path.relative_to(folder).as_posix()[: -len(".png")]: path for path in _pngs(folder, runs)}
-    absolute = {str(path.absolute()) for path in found.values()}
-    for picture in (*pairs.contents, *pairs.styles) if found else ():
+    pictures = {path.relative_to(folder).as_posix()[: -len(".png")]: path for path in _pngs(folder, runs)}
+    absolute = {str(path.absolute()) for path in pictures.values()}
+    for picture in (*pairs.contents, *pairs.styles) if pictures else ():
         _check_apart(picture, absolute)
     theirs = {run.relative_to(folder).as_posix() + "/" for run in runs}
     valid, names = pairs.indices()[0] >= 0, set()
-    for i in range(len(pairs)) if found or theirs else ():
+    for i in range(len(pairs)) if pictures or theirs else ():
         row = pairs[i] if valid[i] else None
         name = row.name if row else pairs.name(i)
         if row and row.mask:
@@ -131,25 +128,25 @@ def look(folder: Path, pairs: PairList, settings: str) -> Earlier:
                 f"output: expected a name in a folder of this run, got {name} in {folder}, where another "
                 "run's results are; take another name, or another --output_dir"
             )
-        path = found.pop(name, None)
+        path = pictures.pop(name, None)
         record = record_of(path) if path else {}
         if path is None:
             names.add(name.casefold())
         elif not record:
             if not _is_rest(path):
-                earlier.others[path] = HAND
+                found.others[path] = FOREIGN
         elif record.get("settings_digest") != settings:
-            earlier.others[path] = SETTINGS
+            found.others[path] = SETTINGS
         elif row and _is_whole(path):
-            earlier.done[i], earlier.made[i] = True, record.get("made", "")
-    for name, path in found.items():
+            found.made[i] = record.get("made", "")
+    for name, path in pictures.items():
         record = record_of(path)
         if not record:
             if name.casefold() in names and path.with_name(path.name.swapcase()).exists():
-                earlier.others[path] = HAND  # where names are the same in another case
+                found.others[path] = FOREIGN  # where names are the same in another case
         elif "sheet" not in record:
-            earlier.others[path] = LIST if record.get("settings_digest") == settings else SETTINGS
-    return earlier
+            found.others[path] = LIST if record.get("settings_digest") == settings else SETTINGS
+    return found
 
 
 def sweep(folder: Path) -> None:
@@ -221,7 +218,7 @@ def _is_whole(picture: Path) -> bool:
 
 
 def _check_apart(picture: Path, found: Iterable[str]) -> None:
-    """Refuse to take results of an earlier run, ``found`` in the output folder, for contents, styles or masks."""
+    """Refuse to take results of an found run, ``found`` in the output folder, for contents, styles or masks."""
     if str(picture.absolute()) in found and record_of(picture):
         raise HsxError(
             f"data: expected pictures that are no results in output_dir, got {picture}; move that "

@@ -1,4 +1,4 @@
-"""The progress of each pass over all processes' work: a bar on a terminal, elsewhere a line a minute."""
+"""The progress of a stage over all processes' work: a bar on a terminal, elsewhere a line a minute."""
 
 from __future__ import annotations
 
@@ -10,25 +10,29 @@ from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from hsx.runner.batches import Batch
 from hsx.store.journal import Journal
 
 QUIET = 60.0  # seconds between lines where the output is no terminal
 LOOK = 1.0  # seconds between looks at what the other processes did
 
 
-class PassProgress(Callback):
-    """Shown by the first process; the others tell it by their journals how far they are."""
+class StageProgress(Callback):
+    """Shown by the first process; the others tell it by their journals how far they are.
 
-    def __init__(self, journal: Journal) -> None:
-        self.journal = journal
+    Args:
+        title: what the stage does.
+        total: how many items all processes have in it together.
+        journal: of this process.
+    """
+
+    def __init__(self, title: str, total: int, journal: Journal) -> None:
+        self.title, self.total, self.journal = title, total, journal
+        self.done = 0
         self.bar: Progress | None = None
 
-    def announce(self, title: str, total: int) -> None:
-        """Name the pass that comes next, and how many items all processes have in it together."""
-        self.title, self.total, self.done = title, total, 0
-
     def on_predict_start(self, trainer: Any, pl_module: Any) -> None:
-        """Show the bar of this pass."""
+        """Show the bar."""
         self.begun = self.looked = self.said = time.monotonic()
         self.console = Console(stderr=True)
         if trainer.is_global_zero and self.console.is_terminal:
@@ -45,10 +49,9 @@ class PassProgress(Callback):
             self.task = self.bar.add_task(self.title, total=self.total, rate="")
             self.bar.start()
 
-    def on_predict_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: dict[str, Any], *_: int) -> None:
+    def on_predict_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Batch, *_: int) -> None:
         """As many further as this process and the others have come."""
-        rows = len(batch["index"]) + len(batch["failed"])
-        self.done += rows
+        self.done += batch.items
         now = time.monotonic()
         if not trainer.is_global_zero or (now - self.looked < LOOK and self.done < self.total):
             return

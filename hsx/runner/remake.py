@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import diffusers
 import torch
@@ -19,17 +19,16 @@ from torch.utils.data import DataLoader, Dataset
 
 from hsx.assets import resolve
 from hsx.errors import HsxError, first_line
-from hsx.io.digests import digest
 from hsx.io.images import pixels_digest, read_image, read_mask
+from hsx.method.config import TransferConfig
 from hsx.plugins import registry as plugins
-from hsx.runner.data import collate
-from hsx.runner.module import TransferModule
+from hsx.runner.batches import Batch, Item, PairItem, PictureBatch, collate
+from hsx.runner.model import TransferModel
+from hsx.runner.stages import Inject, Invert, Stage
 from hsx.runner.trainer import make_trainer
-from hsx.store.records import made_from
 from hsx.store.trajectories import Store
 from hsx.strategies import Strategy
 
-KINDS = ("schedule", "blend", "normalizer", "calibrator")
 T = TypeVar("T")
 
 
@@ -73,27 +72,14 @@ class Wanted:
         return place if moved or named else None
 
 
-class _One(Dataset):
-    """One batch that is whole already."""
-
-    def __init__(self, batch: dict[str, Any]) -> None:
-        self.batch = batch
-
-    def __len__(self) -> int:
-        return 1
-
-    def __getitem__(self, place: int) -> dict[str, Any]:
-        return self.batch
-
-
 class _Last(Callback):
-    """What the network made last."""
+    """What a stage made last."""
 
-    outputs: Any = None
+    outcome: Any = None
 
     def on_predict_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, *_: int) -> None:
-        """Kept."""
-        self.outputs = outputs
+        """Keep it."""
+        self.outcome = outputs
 
 
 class _Settings:
@@ -101,9 +87,10 @@ class _Settings:
 
     def __init__(self, wanted: list[Wanted], backbone: str | None) -> None:
         self.wanted, self.record = wanted, wanted[0].record
-        self.module = _module(self.record, backbone)
-        self.size, self.fit = self.module.backbone.sample_size, self.record["data"]["fit"]
+        self.model = _model(self.record, backbone)
+        self.size, self.fit = self.model.backbone.sample_size, self.record["data"]["fit"]
         precision = self.record["trainer"]["precision"]
+        self.fingerprints = self.model.fingerprints(precision, self.record["store"]["dtype"])
         self.last = _Last()
         self.trainer = make_trainer("cpu" if wanted[0].on_cpu else "auto", 1, precision=precision, callbacks=self.last)
 
@@ -126,7 +113,7 @@ class _Settings:
             try:
                 image = read[path] = read[path] if path in read else read_image(path, self.size, self.fit)
             except HsxError as error:
-                raise HsxError(f"{error}; if its {of} is elsewhere by now, name it with --{of}") from None
+                raise HsxError(f"{error}; if its {of} has moved, name it with --{of}") from None
             if pixels_digest(image) != pixels:
                 raise HsxError(
                     f"expected its {of}, got {path}, whose pixels are others than those recorded; name the "
@@ -134,15 +121,8 @@ class _Settings:
                 )
             self.images[pixels] = image
         mask = one.path("mask")
-        made = made_from(
-            self.record["settings_digest"],
-            one.record["pixels"],
-            mask,
-            self.fit,
-            one.record["gamma"],
-            one.record["seed"],
-        )
-        if made != one.record["made"]:
+        record = one.record
+        if self.fingerprints.picture(record["pixels"], mask, record["gamma"], record["seed"]) != record["made"]:
             raise HsxError(
                 f"expected its mask, got {mask}, another file; name the right one with --mask"
                 if mask
@@ -158,46 +138,42 @@ class _Settings:
                 way[pixels] = way.get(pixels, False) or of == "content"
         for (rows, threads), pictures in ways.items():
             for part in _parts(list(pictures), rows):
-                batch = {
-                    "index": list(range(rows)),
-                    "digest": _filled(part, rows),
-                    "failed": {},
-                    "image": torch.stack(_filled([self.images[pixels] for pixels in part], rows)),
-                }
-                made = self._predict(batch, threads)
+                images = torch.stack(_filled([self.images[pixels] for pixels in part], rows))
+                batch = PictureBatch(list(range(rows)), images, _filled(part, rows))
+                trajectory = self._predict(Invert(self.model.transfer), batch, threads).trajectory
                 for row, pixels in enumerate(part):
-                    h = made.h[row] if pictures[pixels] else None
-                    store.put(_key(store, pixels, rows, threads), made.x_T[row], h, made.timesteps)
+                    h = trajectory.h[row] if pictures[pixels] else None
+                    store.put(_key(store, pixels, rows, threads), trajectory.x_T[row], h, trajectory.timesteps)
 
     def inject(self, store: Store) -> Iterator[tuple[Wanted, Tensor]]:
         """Each picture, (3, R, R) in [-1, 1]."""
         for (rows, threads), wanted in _grouped(self.wanted, Wanted.how).items():
             for part in _parts(wanted, rows):
-                items = _filled([self._item(one, store) for one in part], rows)
-                yield from zip(part, self._predict(collate(items), threads), strict=False)
+                batch = collate(_filled([self._item(one, store) for one in part], rows))
+                images = self._predict(Inject(self.model.transfer), batch, threads).images
+                yield from zip(part, images, strict=False)
 
-    def _item(self, one: Wanted, store: Store) -> dict[str, Any]:
-        pixels, gamma, mask = one.record["pixels"], one.record["gamma"], one.path("mask")
-        content = store.get(_key(store, pixels[0], *one.how("content")), True)
-        style = store.get(_key(store, pixels[1], *one.how("style")), False)
-        return {
-            "index": 0,
-            "sample": tuple(pixels),
-            "seed": one.record["seed"],
-            "gamma": torch.tensor(torch.nan if gamma is None else gamma),
-            "mask": None if mask is None else read_mask(mask, self.size, self.fit),
-            "content_x_T": content["x_T"],
-            "content_h": content["h"],
-            "style_x_T": style["x_T"],
-        }
+    def _item(self, one: Wanted, store: Store) -> Item:
+        gamma, mask = one.record["gamma"], one.path("mask")
+        of_content, of_style = one.record["pixels"]
+        content = store.get(_key(store, of_content, *one.how("content")), True)
+        style = store.get(_key(store, of_style, *one.how("style")), False)
+        return PairItem(
+            0,
+            one.record,
+            torch.tensor(torch.nan if gamma is None else gamma),
+            None if mask is None else read_mask(mask, self.size, self.fit),
+            content["x_T"],
+            content["h"],
+            style["x_T"],
+            {},
+        )
 
-    def _predict(self, batch: dict[str, Any], threads: int | None) -> Any:
-        """What the network makes of one batch, with so many threads."""
+    def _predict(self, stage: Stage, batch: Batch, threads: int | None) -> Any:
+        """What a stage makes of one batch, with so many threads."""
         with _threads(threads):
-            self.trainer.predict(
-                self.module, DataLoader(_One(batch), batch_size=None, collate_fn=_same), return_predictions=False
-            )
-        return self.last.outputs
+            self.trainer.predict(stage, DataLoader(cast(Dataset, [batch]), batch_size=None), return_predictions=False)
+        return self.last.outcome
 
 
 def remake(wanted: Sequence[Wanted], backbone: str | None = None) -> Iterator[tuple[Wanted, Tensor | HsxError]]:
@@ -221,37 +197,35 @@ def remake(wanted: Sequence[Wanted], backbone: str | None = None) -> Iterator[tu
             yield from settings.inject(store)
 
 
-def _module(record: dict[str, Any], backbone: str | None) -> TransferModule:
+def _model(record: dict[str, Any], backbone: str | None) -> TransferModel:
     """The network and the settings of a record.  Raises HsxError where they are others than those recorded."""
     model = dict(record["model"])
     given = model.pop("backbone", None)
     options = given if isinstance(given, dict) else {"source": given}
     options = {**options, **({"source": backbone} if backbone else {})}
     try:
-        for kind in KINDS:
+        for kind in TransferConfig.KINDS:
             model[kind] = _strategy(model[kind])
-        module = TransferModule(options, **model, seed=record["seed_everything"], fit=record["data"]["fit"])
+        found = TransferModel(options, **model, seed=record["seed_everything"], fit=record["data"]["fit"])
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise HsxError(
             f"expected a record that this hsx understands, got one that it does not "
             f"({first_line(error)}); take the hsx that made it ({record.get('hsx')})"
         ) from None
-    if module.settings["network"] != record["fingerprint"]:
+    if found.network != record["fingerprint"]:
         version = record.get("diffusers")
         remedy = "" if version == diffusers.__version__ else f", or take diffusers {version}, which made it"
         raise HsxError(
-            f"expected the network that made it (fingerprint {record['fingerprint']}), got {module.source} "
-            f"({module.settings['network']}); name the right one with --backbone{remedy}"
+            f"expected the network that made it (fingerprint {record['fingerprint']}), got {found.source} "
+            f"({found.network}); name the right one with --backbone{remedy}"
         )
-    if (
-        digest(module.settings_digest, record["store"]["dtype"], record["trainer"]["precision"])
-        != (record["settings_digest"])
-    ):
+    fingerprints = found.fingerprints(record["trainer"]["precision"], record["store"]["dtype"])
+    if fingerprints.run != record["settings_digest"]:
         raise HsxError(
             "expected the settings that made it, got others from its record, as where a strategy's code "
             "has changed since, or Python, or a file that it reads; take those that made it"
         )
-    return module
+    return found
 
 
 def _strategy(config: dict[str, Any]) -> Any:
@@ -301,7 +275,3 @@ def _threads(number: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _same(batch: Any) -> Any:
-    return batch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -12,9 +13,9 @@ from typing import Any
 import hsx
 from hsx import assets
 from hsx.errors import HsxError
-from hsx.io.digests import digest, file_digest
 from hsx.io.png import png_text
 from hsx.pairs.pairing import PairList, Row
+from hsx.store.fingerprints import Fingerprints
 
 RECORD = "hsx"  # the chunk's name
 
@@ -40,49 +41,45 @@ class Recorder:
 
     Attributes:
         pairs: of the run.
-        digests: of the pictures' pixels, by number: contents first, then styles.
-        config: what all pictures of the run share, under the names that a config takes.
-        fingerprint: of the network.
-        settings: the digest of the run's settings.
-        fit: how pictures and masks become square.
+        pixels: the digests of the pictures' pixels by number, contents first, then styles.
+        shared: what all records of the run hold, under the names that a config takes.
+        network: the network's fingerprint.
+        fingerprints: of the run.
         seed: of rows without one.
     """
 
     pairs: PairList
-    digests: dict[int, str]
-    config: dict[str, Any]
-    fingerprint: str
-    settings: str
-    fit: str
+    pixels: Mapping[int, str]
+    shared: dict[str, Any]
+    network: str
+    fingerprints: Fingerprints
     seed: int
 
     def __post_init__(self) -> None:
         now()  # a wrong SOURCE_DATE_EPOCH is refused at once
 
-    def pixels(self, row: Row) -> list[str]:
-        """The digests of a pair's content and style.  Raises KeyError where one could not be read."""
-        return [self.digests[row.content], self.digests[len(self.pairs.contents) + row.style]]
-
-    def made(self, row: Row) -> str:
-        """See ``made_from``.  Raises KeyError or ImageError for a picture or a mask that could not be read."""
-        seed = self.seed if row.seed is None else row.seed
-        return made_from(self.settings, self.pixels(row), row.mask, self.fit, row.gamma, seed)
-
     def own(self, row: Row) -> dict[str, Any]:
-        """What the picture of a pair says that others do not: its pictures, its options and what they come to."""
+        """What the record of one pair holds that others do not: its pictures, its options, its fingerprint.
+
+        Raises:
+            KeyError: where the pixels of a picture are not known.
+            ImageError: for a mask that cannot be read.
+        """
+        pixels = [self.pixels[row.content], self.pixels[len(self.pairs.contents) + row.style]]
+        seed = self.seed if row.seed is None else row.seed
         return {
             "name": row.name,
             "content": portable(self.pairs.contents[row.content]),
             "style": portable(self.pairs.styles[row.style]),
             "mask": None if row.mask is None else portable(row.mask),
             "gamma": row.gamma,
-            "seed": self.seed if row.seed is None else row.seed,
-            "pixels": self.pixels(row),
-            "made": self.made(row),
+            "seed": seed,
+            "pixels": pixels,
+            "made": self.fingerprints.picture(pixels, row.mask, row.gamma, seed),
         }
 
     def whole(self, own: dict[str, Any], computed: dict[str, Any]) -> str:
-        """All that is needed to make the picture of a pair again, as it is kept inside it.
+        """The record of a pair as it is kept in its picture: all that is needed to make the picture again.
 
         Args:
             own: as ``own`` gives it.
@@ -91,7 +88,7 @@ class Recorder:
         import diffusers  # heavy, as torch is, and not needed to read a record
         import torch
 
-        last = "pixels", "made"
+        last = {name: own[name] for name in ("pixels", "made")}
         return to_json(
             {
                 "hsx": hsx.__version__,
@@ -99,19 +96,13 @@ class Recorder:
                 "diffusers": diffusers.__version__,
                 "date": now(),
                 **{name: value for name, value in own.items() if name not in last},
-                **self.config,
+                **self.shared,
                 "computed": computed,
-                "fingerprint": self.fingerprint,
-                "settings_digest": self.settings,
-                **{name: own[name] for name in last},
+                "fingerprint": self.network,
+                "settings_digest": self.fingerprints.run,
+                **last,
             }
         )
-
-
-def made_from(settings: str, pixels: list[str], mask: Path | None, fit: str, gamma: float | None, seed: int) -> str:
-    """A hash of all that decides how a picture looks.  Raises ImageError for a mask that cannot be read."""
-    own = {"mask": None if mask is None else [file_digest(mask), fit], "gamma": gamma, "seed": seed}
-    return digest(settings, pixels, own)
 
 
 def portable(path: Path) -> str:

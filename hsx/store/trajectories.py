@@ -19,11 +19,11 @@ from safetensors.numpy import load, save
 
 from hsx.errors import HsxError, first_line
 from hsx.io.files import atomic
+from hsx.store.fingerprints import FORMAT, VERSION, trajectory_key
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT, VERSION = "hsx_trajectory", "2"  # 2: keys hold the whole network's fingerprint
 NAME = re.compile(r"[0-9a-f]{24}\.safetensors")
 PART_AGE = 3600  # seconds after which a .part file has no living writer
 
@@ -86,8 +86,7 @@ class Store:
 
     def key(self, pixels: str, inversion: dict[str, Any]) -> str:
         """What names a trajectory: the digest of a picture's pixels, its inversion's settings and h's dtype."""
-        parts = json.dumps([FORMAT, VERSION, pixels, inversion, self.dtype], sort_keys=True)
-        return hashlib.blake2b(parts.encode(), digest_size=12).hexdigest()
+        return trajectory_key(pixels, inversion, self.dtype)
 
     def put(
         self, key: str, x_T: Tensor, h: Tensor | None, timesteps: Sequence[int], how: dict[str, Any] | None = None

@@ -7,14 +7,16 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from hsx.io.images import pixels_digest, read_image
-from hsx.runner.data import Pairs, Pictures, Trajectories
+from hsx.runner.batches import PairItem, PictureItem
+from hsx.runner.data import Pairs
+from hsx.runner.items import Pictures, Trajectories
+from hsx.store.fingerprints import Fingerprints
 from hsx.store.records import Recorder
 from hsx.store.trajectories import Store
 
@@ -82,20 +84,22 @@ def test_what_workers_are_given_is_picklable_and_small(tiny_model, pictures, kin
     numbers = np.arange(len(pairs.contents) + len(pairs.styles))
     paths = [*pairs.contents, *pairs.styles]
     digests = {int(n): pixels_digest(read_image(paths[n], 16)) for n in numbers}
-    recorder = Recorder(pairs, digests, {}, "network", "settings", "crop", 0)
+    fingerprints = Fingerprints("settings", {"network": "network"}, "32-true", "float16", "crop")
+    recorder = Recorder(pairs, digests, {}, "network", fingerprints, 0)
     for n, digest in digests.items():
-        store.put(store.key(digest, {}), read_image(paths[n], 16), read_image(paths[n], 16)[None], [0])
+        store.put(fingerprints.trajectory(digest), read_image(paths[n], 16), read_image(paths[n], 16)[None], [0])
     todo = np.arange(len(pairs))
-    key = partial(store.key, inversion={})
-    for items in (Pictures(pairs, numbers, 16, "crop", 1), Trajectories(todo, store, key, recorder, 16, 1)):
+    for items in (Pictures(numbers, 1, pairs, 16, "crop"), Trajectories(todo, 1, store, recorder, 16)):
         sent = pickle.dumps(items)
         assert len(sent) < 5000
         again = pickle.loads(sent)
         assert len(again) == len(items)
         for i in range(len(items)):
             ours, theirs = items[i], again[i]
-            assert "failed" not in ours and ours.keys() == theirs.keys()
-            assert all(ours[k] == theirs[k] for k in ("index", "name", "own", "digest") if k in ours)
+            assert isinstance(ours, (PairItem, PictureItem)) and type(ours) is type(theirs)
+            assert all(
+                getattr(ours, k) == getattr(theirs, k) for k in ("index", "record", "pixels") if hasattr(ours, k)
+            )
 
 
 @pytest.mark.parametrize(

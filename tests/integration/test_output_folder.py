@@ -47,7 +47,7 @@ def test_what_another_hand_wrote_is_not_replaced(tiny_model, few, capsys, name):
     mine = (out / name).read_bytes()
     assert main(options(tiny_model, few)) == 2
     error = capsys.readouterr().err
-    told = "(1 of another hand), such as c0__s0.png" if "__" in name else f"{out / name} of another hand"
+    told = "(1 not made by hsx), such as c0__s0.png" if "__" in name else f"{out / name}, which it did not make"
     assert told in error and error.count("\n") == 1
     assert [p.name for p in out.iterdir() if p.is_file()] == [name] and (out / name).read_bytes() == mine
     assert main(options(tiny_model, few, "out", "--overwrite", "true")) == 0
@@ -181,7 +181,7 @@ def test_nobody_reads_the_summary(tiny_model, few):
 def test_a_process_that_is_killed_by_another_is_one_line(tiny_model, few):
     config = few / "kill.py"
     config.write_text(
-        "import os, signal, sys\nfrom hsx.io import images\nfrom hsx.runner import data as datamodule\n"
+        "import os, signal, sys\nfrom hsx.io import images\nfrom hsx.runner import items as datamodule\n"
         "datamodule.read_image = lambda *given: os.kill(os.getpid(), signal.SIGKILL)\n"
         "from hsx.cli import main\nsys.exit(main(sys.argv[1:]))\n"
     )

@@ -21,7 +21,7 @@ from hsx.io.images import read_image, to_picture
 from hsx.pairs.sources import find_images
 from hsx.plugins import hookspecs
 from hsx.plugins import registry as plugins
-from hsx.runner.module import TransferModule
+from hsx.runner.model import TransferModel
 from hsx.strategies import Blend, BlendingSchedule, Calibrator, Constant, Frobenius, Latent, Normalizer, Slerp
 
 ROOT = Path(__file__).parents[2]
@@ -245,9 +245,9 @@ def test_the_papers_strategies_named_in_a_config_are_the_paper(tiny_model, pictu
             with Image.open(pictures / "o" / f"c{i}__s{j}.png") as picture:
                 assert picture.tobytes() == to_picture(expected).tobytes()
     chosen = str(tiny_model), Constant(0.3), Slerp(), Frobenius(), Latent(omega)
-    named = TransferModule(*chosen, 20, 50, 50, 999, 400, 0)
+    named = TransferModel(*chosen, 20, 50, 50, 999, 400, 0)
     assert torch.equal(named.transfer(contents[:2], styles), paper(contents[:2], styles))
-    full = TransferModule(*chosen, 50, 1000, 50, 999, 400, 0)
+    full = TransferModel(*chosen, 50, 1000, 50, 999, 400, 0)
     theirs = hsx.Transfer.paper(backbone, omega=omega)
     assert full.transfer.timesteps == theirs.timesteps
     assert full.transfer.injection_timesteps == theirs.injection_timesteps

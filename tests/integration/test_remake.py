@@ -241,7 +241,7 @@ def test_what_moved_is_named(tiny_model, pictures, capsys):
     assert main(options(tiny_model, pictures, "out", "--trainer.accelerator", "cpu")) == 0
     one = str(pictures / "out" / "c1__s0.png")
     (pictures / "contents" / "c1.png").rename(pictures / "moved.png")
-    assert "if its content is elsewhere by now, name it with --content" in refused(capsys, "remake", one)
+    assert "if its content has moved, name it with --content" in refused(capsys, "remake", one)
     assert remade(capsys, one, "--content", str(pictures / "moved.png")) == [f"{one}: byte-identical"]
     other = str(pictures / "contents" / "c0.png")
     said = refused(capsys, "remake", one, "--content", other)
@@ -279,7 +279,7 @@ def test_one_that_cannot_be_made_stops_no_other(tiny_model, pictures, capsys):
         f"hsx: error: {pictures / 'styles' / 's0.png'}: expected a picture that hsx made, found no record in it (it is "
         "a PNG; another program that saves a picture leaves it out); name one of a run's pictures",
     ]
-    assert said.err.count("if its content is elsewhere by now, name it with --content") == 2
+    assert said.err.count("if its content has moved, name it with --content") == 2
     (pictures / "moved.png").rename(pictures / "contents" / "c1.png")
     (pictures / "contents").rename(pictures / "elsewhere")
     assert remade(capsys, *made(out), "--content", str(pictures / "elsewhere"))[-1] == (

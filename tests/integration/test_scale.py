@@ -21,7 +21,9 @@ from PIL import Image
 import hsx
 from hsx.assets import resolve
 from hsx.cli import main
-from hsx.runner.module import TransferModule
+from hsx.runner.batches import PictureBatch
+from hsx.runner.model import TransferModel
+from hsx.runner.stages import Invert
 from hsx.strategies import Constant, Frobenius, Latent, Slerp
 
 from ..conftest import picture
@@ -307,10 +309,11 @@ def test_trajectories_are_shared_by_runs_kept_within_bounds_and_made_again_when_
 
 
 def test_out_of_memory_halves_the_batch_and_says_so(tiny_model, caplog):
-    module = TransferModule(str(tiny_model), Constant(0.5), Slerp(), Frobenius(), Latent(0.0), 4, 5, t_boost=0)
+    model = TransferModel(str(tiny_model), Constant(0.5), Slerp(), Frobenius(), Latent(0.0), 4, 5, t_boost=0)
+    module = Invert(model.transfer)
     images = torch.rand(7, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    batch = {"index": list(range(7)), "image": images, "digest": [""] * 7, "failed": {}}
-    plain = module.predict_step(dict(batch))
+    batch = PictureBatch(list(range(7)), images, [""] * 7)
+    plain = module.predict_step(batch).trajectory
     encode = module.backbone.encode
 
     def cramped(x, t):
@@ -319,17 +322,17 @@ def test_out_of_memory_halves_the_batch_and_says_so(tiny_model, caplog):
         return encode(x, t)
 
     module.backbone.encode = cramped
-    halved = module.predict_step(dict(batch))
+    halved = module.predict_step(batch).trajectory
     torch.testing.assert_close(halved.x_T, plain.x_T, rtol=1e-3, atol=1e-3)
-    assert module.most == 1 and "out of memory with 7 pictures at once; going on with 3" in caplog.text
-    module.most = None
+    assert module.limit == 1 and "out of memory with 7 pictures at once; going on with 3" in caplog.text
+    module.limit = None
 
     def none(x, t):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     module.backbone.encode = none
     with pytest.raises(hsx.HsxError, match="memory: expected room for one picture at a time"):
-        module.predict_step(dict(batch))
+        module.predict_step(batch)
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -377,18 +380,18 @@ def test_memory_stays_level_over_ten_thousand_pairs(tiny_model, tmp_path):
     code = """
 import sys, resource
 from hsx.cli import main
-from hsx.runner.writer import ResultWriter
+from hsx.runner.writers import PictureWriter
 seen, made = {}, 0
-before = ResultWriter._pictures
-def counting(self, prediction, batch):
+before = PictureWriter.write
+def counting(self, result, batch, machine):
     global made
-    out = before(self, prediction, batch)
+    out = before(self, result, batch, machine)
     made += len(out)
     for mark in (1000, 10000):
         if made >= mark and mark not in seen:
             seen[mark] = int(open("/proc/self/statm").read().split()[1])
     return out
-ResultWriter._pictures = counting
+PictureWriter.write = counting
 code = main(sys.argv[1:])
 print("RSS", seen[1000], seen[10000], code)
 """

@@ -19,7 +19,7 @@ from PIL import Image
 
 from hsx import strategies
 from hsx.runner.data import Pairs
-from hsx.runner.module import TransferModule
+from hsx.runner.model import TransferModel
 from hsx.runner.run import run
 from hsx.runner.trainer import make_trainer
 from hsx.store.trajectories import Store
@@ -158,7 +158,7 @@ def one_run(draw: random.Random, home: Path, folder: Path, number: int) -> None:
     steps = method(draw, options.get("num_train_timesteps") or 1000, options.get("schedule") == "cosine")
     fit = draw.choice(["crop", "pad", "stretch"])
     pairs, chosen, dtype = data(draw, home, fit, number), moves(draw, home), draw.choice(["float16", "float32"])
-    module, made = TransferModule(options, **chosen, **steps, fit=fit), []
+    module, made = TransferModel(options, **chosen, **steps, fit=fit), []
     for name, store in (("shared", folder / "store"), ("fresh", folder / "fresh-store")):
         out = folder / name
         code = run(module, Pairs(**pairs), make_trainer("cpu", 1), Store(store, dtype), out)

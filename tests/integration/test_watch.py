@@ -145,7 +145,7 @@ def hang(*_, **__):
             lock.acquire()
         except BaseException:
             pass
-from hsx.runner import module as modules
+from hsx.runner import model as modules
 modules.load_backbone = hang
 from hsx.cli import main
 sys.exit(main())
@@ -174,7 +174,7 @@ def test_inspect_of_a_server_that_never_answers_ends_too(tmp_path):
 def test_workers_end_with_the_run(tiny_model, pictures):
     argv = [*options(tiny_model, pictures), "--data.num_workers", "2", "--data.batch_size", "1"]
     code = (
-        "import sys, time\nfrom hsx.runner import data as datamodule\n"
+        "import sys, time\nfrom hsx.runner import items as datamodule\n"
         "def read_image(*_):\n    print('begun', file=sys.stderr, flush=True)\n    time.sleep(60)\n"
         "datamodule.read_image = read_image\nfrom hsx.cli import main\nsys.exit(main())"
     )

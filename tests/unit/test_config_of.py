@@ -17,7 +17,7 @@ from hsx import strategies
 from hsx.cli import main
 from hsx.io.images import read_image, to_picture
 from hsx.plugins import registry as plugins
-from hsx.runner.module import TransferModule, anywhere
+from hsx.runner.model import TransferModel, anywhere
 from hsx.strategies import Blend, Constant, Frobenius, Latent, Lerp, Masked, Slerp, SphericalMean, Table
 from hsx.testing import check_strategy
 
@@ -169,7 +169,7 @@ def test_paths_are_absolute_and_hsx_paths_stay(tmp_path, monkeypatch):
 
 def test_a_module_says_all_that_its_section_of_a_config_takes(tiny_model, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tiny_model.parent)
-    module = TransferModule(
+    module = TransferModel(
         {"source": tiny_model.name, "dtype": "float64"},
         Table([0.1, 0.9]),
         Masked(str(picture(tmp_path / "m.png", 1)), feather=0.1),
@@ -197,8 +197,8 @@ def test_a_module_says_all_that_its_section_of_a_config_takes(tiny_model, tmp_pa
     assert "seed" not in config  # which seed_everything says
     monkeypatch.chdir(tmp_path)
     plain = {**config, **{kind: again(config[kind]) for kind in ("schedule", "blend", "normalizer", "calibrator")}}
-    assert TransferModule(**plain).settings_digest == module.settings_digest
-    assert TransferModule(**plain).config == config
+    assert TransferModel(**plain).settings_digest == module.settings_digest
+    assert TransferModel(**plain).config == config
     (tmp_path / "made.yaml").write_text(
         yaml.safe_dump(
             {"model": config, "data": {"contents": "hsx://demo_faces/contents", "styles": "hsx://demo_faces/styles"}}
@@ -207,7 +207,7 @@ def test_a_module_says_all_that_its_section_of_a_config_takes(tiny_model, tmp_pa
     assert main(["predict", "--config", "made.yaml", "--print_config"]) == 0
     printed = yaml.safe_load(capsys.readouterr().out)["model"]
     assert printed["schedule"]["init_args"] == {"values": [0.1, 0.9]} and printed["injection_steps"] == 8
-    plain = TransferModule(str(tiny_model), Constant(), Slerp(), Frobenius(), Latent())
+    plain = TransferModel(str(tiny_model), Constant(), Slerp(), Frobenius(), Latent())
     assert plain.config["backbone"] == str(tiny_model)
 
 

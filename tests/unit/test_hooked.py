@@ -122,27 +122,26 @@ def test_what_a_call_costs_is_what_is_run():
 
 
 def test_a_module_counts_what_a_hooked_network_runs(monkeypatch):
-    from hsx.runner import module as modules
+    from hsx.runner import model as modules
+    from hsx.runner.batches import PairBatch, PictureBatch
+    from hsx.runner.stages import Inject, Invert
 
     unet, runs = tiny(), []
-    unet.register_forward_pre_hook(lambda module, given: runs.append(len(given[0])))
+    unet.register_forward_pre_hook(  # a look at its shapes alone, on the meta device, is no evaluation
+        lambda module, given: runs.append(0 if given[0].is_meta else len(given[0]))
+    )
     monkeypatch.setattr(modules, "load_backbone", lambda source: HookedBackbone(unet, sample_size=16))
     moves = Constant(0.5), Slerp(), Frobenius(), Latent(0.3)
-    module = modules.TransferModule("own", *moves, 4, 5, 3, t_edit=0, t_boost=0)
-    batch = {"index": [0, 1], "image": torch.rand(2, 3, 16, 16)}
-    found = module.predict_step(batch)
-    assert batch["rows"] == [2, 2] and module.machine == {"device": "cpu", "threads": torch.get_num_threads()}
-    pairs = {
-        "index": [0, 1],
-        "style_x_T": found.x_T,
-        "content_x_T": found.x_T,
-        "content_h": found.h,
-        "seed": [0, 0],
-        "sample": [0, 1],
-        "gamma": torch.full((2,), torch.nan),
-    }
-    module.predict_step(pairs)
-    assert pairs["rows"] == [2, 2] and module.evaluations == sum(runs)
+    model = modules.TransferModel("own", *moves, 4, 5, 3, t_edit=0, t_boost=0)
+    module = Invert(model.transfer)
+    inverted = module.predict_step(PictureBatch([0, 1], torch.rand(2, 3, 16, 16), ["a", "b"]))
+    found = inverted.trajectory
+    assert inverted.at_once == [2, 2] and module.machine == {"device": "cpu", "threads": torch.get_num_threads()}
+    records = [{"seed": 0, "pixels": [n, n]} for n in range(2)]
+    gamma = torch.full((2,), torch.nan)
+    pairs = PairBatch([0, 1], records, gamma, None, found.x_T, found.h, found.x_T, [{}, {}])
+    assert Inject(model.transfer).predict_step(pairs).at_once == [2, 2]
+    assert model.backbone.evaluations == sum(runs)
 
 
 def test_calibration_that_looks_at_skips_is_refused():

@@ -29,7 +29,7 @@ from hsx.checkpoints.export import export
 from hsx.checkpoints.options import Options
 from hsx.io.fingerprint import fingerprint
 from hsx.method.config import TransferConfig
-from hsx.runner.module import TransferModule
+from hsx.runner.model import TransferModel
 from hsx.schedule import NoiseSchedule
 from hsx.strategies import Constant, Frobenius, Latent, Lerp, Masked, Slerp, SphericalMean, Unchanged
 
@@ -337,7 +337,7 @@ def test_objects_that_hold_each_other_end():
     assert fingerprint(module) == fingerprint(module)
 
 
-# --------------------------------------------------------------------------------------------------- TransferModule
+# --------------------------------------------------------------------------------------------------- TransferModel
 def module(tiny_model, **changes):
     given = {
         "backbone": str(tiny_model),
@@ -348,7 +348,7 @@ def module(tiny_model, **changes):
         "inversion_steps": 6,
         "generation_steps": 8,
     }
-    return TransferModule(**{**given, **changes})
+    return TransferModel(**{**given, **changes})
 
 
 METHOD = {

@@ -1,0 +1,172 @@
+"""What the two stages take and give: items, batches and outcomes, each a type of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+from hsx.method.inversion import Trajectory
+
+T = TypeVar("T", bound="Batch")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A picture or a pair that cannot be made, and why."""
+
+    index: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Vanished:
+    """A pair whose trajectory is gone from the store: its pictures are to be inverted again."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class Padding:
+    """No item at all: Lightning wants one for every process."""
+
+
+@dataclass(frozen=True)
+class PictureItem:
+    """A picture by its number, (3, R, R) in [-1, 1], and the digest of its pixels."""
+
+    index: int
+    image: Tensor
+    pixels: str
+
+
+@dataclass(frozen=True)
+class PairItem:
+    """A pair by its number, ready to be made.
+
+    Attributes:
+        record: what its record holds that others do not, see ``Recorder.own``.
+        gamma: one number, nan for the schedule's.
+        mask: (1, R, R) in [0, 1], or None.
+        content_x_T, content_h, style_x_T: (3, R, R), (S, C, H, W), (3, R, R).
+        computed: how both trajectories were computed.
+    """
+
+    index: int
+    record: dict[str, Any]
+    gamma: Tensor
+    mask: Tensor | None
+    content_x_T: Tensor
+    content_h: Tensor
+    style_x_T: Tensor
+    computed: dict[str, Any]
+
+
+Item = PictureItem | PairItem | Failure | Vanished | Padding
+
+
+@dataclass
+class Batch:
+    """Rows of one stage.
+
+    Attributes:
+        index: the rows' numbers.
+        failures: reasons by number, for the items that failed before.
+        vanished: the numbers of the items whose trajectory was gone.
+    """
+
+    index: list[int]
+    failures: dict[int, str] = field(default_factory=dict, kw_only=True)
+    vanished: list[int] = field(default_factory=list, kw_only=True)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def items(self) -> int:
+        """How many items it takes in, rows or not."""
+        return len(self.index) + len(self.failures) + len(self.vanished)
+
+    def to(self: T, device: torch.device) -> T:
+        """The same on a device."""
+        tensors = {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), Tensor)}
+        return replace(self, **{name: tensor.to(device) for name, tensor in tensors.items()})
+
+
+@dataclass
+class PictureBatch(Batch):
+    """Pictures to be inverted: ``images`` (B, 3, R, R) in [-1, 1], and the digests of their ``pixels``."""
+
+    images: Tensor
+    pixels: list[str]
+
+
+@dataclass
+class PairBatch(Batch):
+    """Pairs to be made; see ``PairItem``, each field with a first dimension of B."""
+
+    records: list[dict[str, Any]]
+    gamma: Tensor
+    mask: Tensor | None
+    content_x_T: Tensor
+    content_h: Tensor
+    style_x_T: Tensor
+    computed: list[dict[str, Any]]
+
+
+class Inverted(NamedTuple):
+    """What became of a PictureBatch.
+
+    Attributes:
+        rows: which of the batch's pictures were inverted.
+        trajectory: of these.
+        at_once: with how many others each was computed, which decides its last bits.
+    """
+
+    rows: list[int]
+    trajectory: Trajectory | None
+    at_once: list[int]
+
+
+class Injected(NamedTuple):
+    """What became of a PairBatch: ``images`` (B, 3, R, R) in [-1, 1], and with how many others each was computed."""
+
+    images: Tensor
+    at_once: list[int]
+
+
+def collate(items: list[Item]) -> Batch:
+    """A batch of the items that are rows; the others beside it."""
+    failures = {item.index: item.reason for item in items if isinstance(item, Failure)}
+    vanished = [item.index for item in items if isinstance(item, Vanished)]
+    pictures = [item for item in items if isinstance(item, PictureItem)]
+    pairs = [item for item in items if isinstance(item, PairItem)]
+    if pictures:
+        images = torch.stack([picture.image for picture in pictures])
+        pixels = [picture.pixels for picture in pictures]
+        return PictureBatch([picture.index for picture in pictures], images, pixels, failures=failures)
+    if not pairs:
+        return Batch([], failures=failures, vanished=vanished)
+    masks = [pair.mask for pair in pairs if pair.mask is not None]
+    if masks:
+        masks = [torch.ones_like(masks[0]) if pair.mask is None else pair.mask for pair in pairs]
+    return PairBatch(
+        [pair.index for pair in pairs],
+        records=[pair.record for pair in pairs],
+        gamma=torch.stack([pair.gamma for pair in pairs]),
+        mask=torch.stack(masks) if masks else None,
+        content_x_T=_stack([pair.content_x_T for pair in pairs]),
+        content_h=_stack([pair.content_h for pair in pairs]),
+        style_x_T=_stack([pair.style_x_T for pair in pairs]),
+        computed=[pair.computed for pair in pairs],
+        failures=failures,
+        vanished=vanished,
+    )
+
+
+def _stack(tensors: list[Tensor]) -> Tensor:
+    """Tensors of one shape, and of the widest of their dtypes."""
+    widest = max((tensor.dtype for tensor in tensors), key=lambda dtype: dtype.itemsize)
+    return torch.stack([tensor.to(widest) for tensor in tensors])

@@ -1,0 +1,62 @@
+"""What a config's section ``model`` names: a frozen network, and the settings of a transfer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hsx.assets import resolve
+from hsx.backbones.counted import Counted
+from hsx.checkpoints.load import load_backbone
+from hsx.errors import HsxError
+from hsx.io.digests import digest
+from hsx.io.urls import public_url
+from hsx.method.transfer import Transfer
+from hsx.store.fingerprints import Fingerprints
+from hsx.strategies.arguments import absolute
+
+
+class TransferModel:
+    """A frozen diffusion model and the settings of a transfer.
+
+    Args:
+        backbone: the checkpoint: a diffusers folder, a checkpoint file or hsx://demo_faces; or a mapping with source
+            and what the file cannot tell, such as image_size.
+        settings, options: a TransferConfig, or its fields.
+
+    Attributes:
+        source: the checkpoint as it is found from any folder, without secrets.
+        network: the network's fingerprint.
+        config: what the section ``model`` of a config takes to make this again.
+    """
+
+    def __init__(self, backbone: str | Path | dict[str, Any], *settings: Any, **options: Any) -> None:
+        about = {"source": backbone} if isinstance(backbone, (str, Path)) else dict(backbone)
+        if "source" not in about:
+            raise HsxError("model.backbone: expected a path, or a mapping with source, got none; name the checkpoint")
+        self.backbone = Counted(load_backbone(**about))
+        self.network = self.backbone.fingerprint()
+        self.transfer = Transfer(self.backbone, *settings, **options)
+        self.source = anywhere(str(about["source"]))
+        named = self.source if len(about) == 1 else {**about, "source": self.source}
+        self.config: dict[str, Any] = {"backbone": named, **self.transfer.config.as_model()}
+
+    def fingerprints(self, precision: str, dtype: str) -> Fingerprints:
+        """The identities of a run with numbers of this precision, whose store keeps h in ``dtype``."""
+        return Fingerprints(self.settings_digest, self.inversion_settings, precision, dtype, self.transfer.config.fit)
+
+    @property
+    def settings_digest(self) -> str:
+        """A hash of all that decides how a picture is made from a content and a style."""
+        return digest({"network": self.network, **self.transfer.config.record()})
+
+    @property
+    def inversion_settings(self) -> dict[str, Any]:
+        """What decides a trajectory, beside its picture."""
+        config = self.transfer.config
+        return {"network": self.network, "steps": config.inversion_steps, "t_start": config.t_start}
+
+
+def anywhere(source: str) -> str:
+    """The source of a backbone as it is found from any folder: a path made absolute, of a URL the public part."""
+    return str(absolute(source)) if resolve(source).exists() else public_url(source)

@@ -1,0 +1,60 @@
+"""Identity in one place: what tells trajectories, pictures and runs from all others."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hsx.io.digests import digest, file_digest
+
+FORMAT, VERSION = "hsx_trajectory", "2"  # 2: keys hold the whole network's fingerprint
+
+
+def trajectory_key(pixels: str, inversion: dict[str, Any], dtype: str) -> str:
+    """What names a trajectory: the digest of a picture's pixels, its inversion's settings and h's dtype."""
+    parts = json.dumps([FORMAT, VERSION, pixels, inversion, dtype], sort_keys=True)
+    return hashlib.blake2b(parts.encode(), digest_size=12).hexdigest()
+
+
+@dataclass(frozen=True)
+class Fingerprints:
+    """The identities of one run; plain data, for the processes that read pictures too.
+
+    Attributes:
+        settings: a digest of the network and of all settings of the transfer.
+        inversion: what decides a trajectory beside its picture: the network, the steps and t_start.
+        precision: of the network's numbers.
+        dtype: what h is kept in.
+        fit: how pictures and masks become square.
+    """
+
+    settings: str
+    inversion: dict[str, Any]
+    precision: str
+    dtype: str
+    fit: str
+
+    @cached_property
+    def run(self) -> str:
+        """Of all that the pictures of a run share."""
+        return digest(self.settings, self.dtype, self.precision)
+
+    def trajectory(self, pixels: str) -> str:
+        """The key of the trajectory of a picture with these pixels."""
+        return trajectory_key(pixels, {**self.inversion, "precision": self.precision}, self.dtype)
+
+    def picture(self, pixels: list[str], mask: Path | None, gamma: float | None, seed: int) -> str:
+        """Of all that decides how a result looks.
+
+        Args:
+            pixels: the digests of the content's and the style's pixels.
+
+        Raises:
+            ImageError: for a mask that cannot be read.
+        """
+        own = {"mask": None if mask is None else [file_digest(mask), self.fit], "gamma": gamma, "seed": seed}
+        return digest(self.run, pixels, own)
