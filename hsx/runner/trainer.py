@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import warnings
 from typing import Literal
 
 import lightning
@@ -26,7 +28,7 @@ NUMBERS = (
     "SLURM_NNODES",
     "SLURM_NTASKS_PER_NODE",
 )  # that the environment may hold
-Precision = Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true", "32", 32]
+Precision = Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true", 32]
 
 
 def make_trainer(
@@ -40,11 +42,11 @@ def make_trainer(
     """A Trainer that only predicts: no logger, no checkpoints, nothing written but the results.
 
     Args:
-        accelerator: cpu, gpu, mps, … or auto.
+        accelerator: where to compute: cpu, gpu, mps, … or auto.
         devices: how many devices, or which.
         num_nodes: how many machines.
         strategy: how the work is spread, such as ddp.
-        precision: of the network's numbers.
+        precision: the precision of the network's numbers.
         callbacks: more Lightning callbacks.
 
     Raises:
@@ -97,3 +99,11 @@ def _as_the_environment_says(trainer: lightning.Trainer) -> None:
             "--ntasks-per-node, or unset SLURM_NTASKS"
         )
     environment.validate_settings(trainer.num_devices, trainer.num_nodes)
+
+
+def quiet() -> None:
+    """Only what the user should read: not Lightning's tips, nor its warnings about loader workers."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"(lightning|torch|jsonargparse)\.")
+    warnings.filterwarnings("ignore", message=r".*(num_workers|LeafSpec|args parameter).*")
