@@ -18,7 +18,7 @@ OWN = "a class of your own: install it as a plugin, or name its module with --tr
 KEY = re.compile(r"(?:Parser key \"|--)(?P<key>[\w.]+)\"?: *")
 CLASS = re.compile(r"Problem with given class_path '(?P<path>[^']*)': *")
 FRAME = re.compile(  # the lines around what is wrong with one of several types
-    r"Does not validate|Subtypes: |Errors:|Given value|Unable to load config '|Expected a path but|Expected an? <[^>]*>$"
+    r"Does not valid|Subtypes: |Errors:|Given value|Unable to load config '|Expected a path but|Expected an? <[^>]*>$"
 )
 NO_CLASS = re.compile(r"(?:import path string: |path format: |subclass of \w+\. Got value: |Importing ')([^']+)")
 UNKNOWN = re.compile(r"(?:Group '(?P<group>.*)' does not accept option|Option) '(?P<name>[^']*)'")

@@ -120,7 +120,7 @@ def parser_of(classes: dict[str, str]) -> Parser:
     add("--model.backbone", type=str | dict[str, Any], required=True, help=about)
     skip: set[str | int] = {*ELSEWHERE}
     parser.add_class_arguments(TransferConfig, "model", skip=skip, instantiate=False, sub_configs=True)
-    parser._option_string_actions["--model"].basetype = None  # it names a file, and never a class
+    vars(parser._option_string_actions["--model"])["basetype"] = None  # it names a file, and never a class
     parser.add_class_arguments(Pairs, "data", instantiate=False, sub_configs=True)
     add("--store.path", type=str | None, default=None, help="where trajectories are kept, for other runs too")
     parser.add_class_arguments(Store, "store", skip={"path"}, instantiate=False, sub_configs=True)

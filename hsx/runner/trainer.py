@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from typing import Literal
+from typing import Any, Literal
 
 import lightning
 from lightning.fabric.plugins.environments import LightningEnvironment, SLURMEnvironment
@@ -14,20 +14,8 @@ from lightning.pytorch.callbacks import Callback
 
 from hsx.errors import HsxError
 
-NUMBERS = (
-    "MASTER_PORT",
-    "WORLD_SIZE",
-    "RANK",
-    "LOCAL_RANK",
-    "NODE_RANK",
-    "GROUP_RANK",
-    "SLURM_NTASKS",
-    "SLURM_PROCID",
-    "SLURM_LOCALID",
-    "SLURM_NODEID",
-    "SLURM_NNODES",
-    "SLURM_NTASKS_PER_NODE",
-)  # that the environment may hold
+SLURM = ("SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID", "SLURM_NNODES", "SLURM_NTASKS_PER_NODE")
+NUMBERS = ("MASTER_PORT", "WORLD_SIZE", "RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", *SLURM)  # in the environment
 Precision = Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true", 32]
 
 
@@ -55,20 +43,15 @@ def make_trainer(
     for name in NUMBERS:
         if not os.environ.get(name, "0").isdecimal():
             raise HsxError(f"{name}: expected a number in the environment, got {os.environ[name]}; unset it")
-    given = {
-        "accelerator": accelerator,
-        "devices": devices,
-        "num_nodes": num_nodes,
-        "strategy": strategy,
-        "precision": precision,
-    }
+    given: dict[str, Any] = {"accelerator": accelerator, "devices": devices, "num_nodes": num_nodes}
+    given |= {"strategy": strategy, "precision": precision}
     shell = "SLURM_NTASKS" in os.environ and "SLURM_PROCID" not in os.environ  # of salloc: no task of srun
     try:
         trainer = lightning.Trainer(
             **given,
             callbacks=callbacks,
             logger=False,
-            enable_checkpointing=False,  # type: ignore[arg-type]
+            enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             plugins=[LightningEnvironment()] if shell and "TORCHELASTIC_RUN_ID" not in os.environ else None,

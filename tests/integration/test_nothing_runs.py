@@ -241,7 +241,7 @@ def test_no_tag_anchor_or_resolver_runs_or_imports(canary, capsys, text, said):
         (["--trainer.callbacks.help", f"{CANARY}.Call"], "trainer.callbacks"),
         (
             ["--trainer.callbacks", "[{class_path: TQDMProgressBar, init_args: {leafe: 3}}]"],
-            "trainer.callbacks: expected an option of TQDMProgressBar (leave, refresh_rate, process_position), got leafe; see",
+            "callbacks: expected an option of TQDMProgressBar (leave, refresh_rate, process_position), got leafe",
         ),
         (
             ["--trainer.callbacks", "[{class_path: TQDMProgressBar, init_args: {refresh_rate: x}}]"],
