@@ -42,7 +42,7 @@ def export(backbone: Backbone, folder: Path, hsx_only: bool = False) -> None:
     if reasons and not hsx_only:
         raise BackboneError(
             f"expected a network that diffusers' configs can describe, got one with {reasons[0]}: the "
-            "folder would give wrong images; write one for hsx alone with --hsx-only"
+            "folder would give wrong images; write one for hsx alone with --hsx_only"
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise HsxError(f"{folder}: expected an empty folder or none, got one that is taken; name another")

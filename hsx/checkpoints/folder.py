@@ -60,7 +60,7 @@ def folder_of(file: Path) -> Path | None:
 
 
 def read_folder(path: Path, options: Options | None = None, named: Path | None = None) -> Backbone:
-    """A UNet2DModel folder, a pipeline folder with ``unet/`` and ``scheduler/``, or one of ``hsx convert --hsx-only``.
+    """A UNet2DModel folder, a pipeline folder with ``unet/`` and ``scheduler/``, or one of ``hsx convert --hsx_only``.
 
     Args:
         options: image_size, schedule, num_train_timesteps, rescale_timesteps, class_label and prediction_type override
@@ -124,7 +124,7 @@ def _read_diffusers(path: Path, options: Options, named: Path | None) -> Backbon
 
 
 def _read_hsx(path: Path, options: Options) -> Backbone:
-    """What ``hsx convert --hsx-only`` wrote."""
+    """What ``hsx convert --hsx_only`` wrote."""
     file = path / HSX_FILE
     told = read_json(file, "convert the checkpoint again")
     lacking = next((name for name in HSX_RULES if name not in told), None)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import json
-from argparse import ArgumentError, ArgumentParser
+from json import dumps
 from typing import Any
 
 from docstring_parser import parse
@@ -12,49 +11,38 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hsx.cli import closest
+from hsx.commands.messages import closest
 from hsx.errors import HsxError
 from hsx.plugins.registry import DISABLED, Item, Registry, load
 
 KINDS = ("schedule", "blend", "normalizer", "calibrator", "backbone", "metric")
 
 
-def plugins(argv: list[str]) -> int:
-    """``hsx plugins [NAME]``: all strategies, backbone families and metrics, or the options of one; 1: some broken."""
-    parser = ArgumentParser(
-        "hsx plugins",
-        description="All strategies, backbone families and metrics.",
-        exit_on_error=False,
-        allow_abbrev=False,
-    )
-    parser.add_argument("name", nargs="?", help="show the options of this one")
-    parser.add_argument("--json", action="store_true", help="for programs")
-    try:
-        given, more = parser.parse_known_args(argv)
-    except ArgumentError as error:
-        raise HsxError(f"{error}; see hsx plugins --help") from None
-    if more:
-        raise HsxError(f"expected one name, got {' '.join(argv)}; see hsx plugins --help")
+def plugins(name: str | None = None, *, json: bool = False) -> int:
+    """All strategies, backbone families and metrics, or the options of one; exit code 1: some are broken.
+
+    Args:
+        name: Show the options of this one.
+        json: For programs.
+    """
     registry = load()
-    if given.name is None:
+    if name is None:
         found = overview(registry)
-        print(json.dumps(found, indent=1)) if given.json else _table(found)
+        print(dumps(found, indent=1)) if json else _table(found)
         return 1 if registry.broken else 0
     items = {item.name: item for item in registry.items}
     for broken in registry.broken:
-        if given.name in (broken.plugin, broken.package) and given.name not in items:
+        if name in (broken.plugin, broken.package) and name not in items:
             print(
-                json.dumps(vars(broken), indent=1)
-                if given.json
+                dumps(vars(broken), indent=1)
+                if json
                 else f"{broken.plugin} is BROKEN ({broken.package} {broken.version}): {broken.cause}"
             )
             return 1
-    if given.name not in items:
-        raise HsxError(
-            f"expected one of {', '.join(closest(given.name, list(items)))}, got {given.name}; see hsx plugins"
-        )
-    about = details(items[given.name])
-    print(json.dumps(about, indent=1)) if given.json else _page(about)
+    if name not in items:
+        raise HsxError(f"expected one of {', '.join(closest(name, list(items)))}, got {name}; see hsx plugins")
+    about = details(items[name])
+    print(dumps(about, indent=1)) if json else _page(about)
     return 0
 
 

@@ -11,61 +11,65 @@ import numpy as np
 import torch
 from PIL import Image
 
-from hsx import cli
-from hsx.commands import trust
 from hsx.commands.show import full_record
-from hsx.commands.store import Parser
+from hsx.commands.trust import register
 from hsx.errors import HsxError, expanded
 from hsx.io.images import to_picture
 from hsx.io.png import png_text, read_png, write_png
 from hsx.io.urls import without_secrets
 from hsx.runner.remake import Wanted
 from hsx.runner.remake import remake as made_again
+from hsx.runner.trainer import quiet
 from hsx.store.records import RECORD, record_of
 
-MOVED = ("content", "style", "mask")
 SAME = "byte-identical"
 
 
-def remake(argv: list[str]) -> int:
-    """``hsx remake PICTURE …``: 0 if all are byte-identical, 1 if some are not, 2 if some could not be made."""
-    parser = Parser(
-        "hsx remake",
-        description="Make pictures again from their records alone, and say whether they are "
-        "byte-identical.  Exit code 1 if some are not, 2 if some could not be made.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="that hsx made")
-    for of in MOVED:
-        parser.add_argument(f"--{of}", metavar="FILE_OR_FOLDER", help=f"where the {of} is by now, or its folder")
-    parser.add_argument("--backbone", metavar="SOURCE", help="where the network is by now")
-    parser.add_argument("--output", metavar="FILE_OR_FOLDER", help="where the new pictures go; by default nowhere")
-    parser.add_argument(trust.FLAG, metavar="MODULE", help="a module of yours whose strategies may be made")
-    trusted, argv = trust.taken_out(argv)
-    given = parser.parse_args(argv)
-    trust.register(trusted)
-    moved = {of: getattr(given, of) for of in MOVED if getattr(given, of)}
-    pictures = [expanded(name, "picture") for name in given.pictures]
-    if len(pictures) > 1:
-        pictures = [path for path in pictures if not _is_sheet(path)]
-    places = _places(given.output, pictures)
-    cli._quiet()
+def remake(
+    *pictures: str,
+    content: str | None = None,
+    style: str | None = None,
+    mask: str | None = None,
+    backbone: str | None = None,
+    output: str | None = None,
+    trust: str = "",
+) -> int:
+    """Make pictures again from their records alone, and say whether they are byte-identical.
+
+    Exit code 1 if some are not, 2 if some could not be made.
+
+    Args:
+        pictures: Pictures that hsx made.
+        content: Where the content is now, a file, or the folder that it is in.
+        style: Where the style is now, likewise.
+        mask: Where the mask is now, likewise.
+        backbone: Where the network is now.
+        output: Where the new pictures go, a file or a folder; by default nowhere.
+        trust: Modules of yours whose strategies may be made, with commas between.
+    """
+    register(trust.split(",") if trust else [])
+    moved = {of: place for of, place in (("content", content), ("style", style), ("mask", mask)) if place}
+    paths = [expanded(name, "picture") for name in pictures]
+    if len(paths) > 1:
+        paths = [path for path in paths if not _is_sheet(path)]
+    places = _places(output, paths)
+    quiet()
     wanted, refused, same = [], 0, 0
-    for path in pictures:
+    for path in paths:
         try:
             wanted.append(Wanted(path, full_record(str(path)), moved))
         except HsxError as error:
             refused += _say(str(error))
-    for one, image in made_again(wanted, given.backbone):
+    for one, image in made_again(wanted, backbone):
         if isinstance(image, HsxError):
             refused += _say(f"{one.picture}: {image}")
             continue
         said = compare(one, to_picture(image), places.get(one.picture))
         same += said == SAME
         print(f"{one.picture}: {said}", flush=True)
-    if len(pictures) != 1:
-        print(f"{same} of {len(pictures)} are byte-identical")
-    return 2 if refused else 0 if same == len(pictures) else 1
+    if len(paths) != 1:
+        print(f"{same} of {len(paths)} are byte-identical")
+    return 2 if refused else 0 if same == len(paths) else 1
 
 
 def _say(error: str) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from json import dumps
 from os.path import isdir, isfile
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,6 @@ from hsx.io.reading import FITS, reason
 from hsx.store.records import record_of
 
 KINDS = ("schedule", "blend", "normalizer", "calibrator")
-HELP = """usage: hsx show PICTURE [--json | --config]
-
-How a picture that hsx made was made.
-
-  --json    for programs
-  --config  as a config that makes it again: hsx show PICTURE --config > again.yaml
-            (hsx remake PICTURE does so at once, to the last bit)"""
 
 
 def _way(value: Any) -> bool:
@@ -55,22 +48,22 @@ FULL: dict[str, Callable[[Any], bool]] = {  # what a record must hold, in which 
 }
 
 
-def show(argv: list[str]) -> int:
-    """``hsx show PICTURE [--json | --config]``: the pictures, the settings and the seed that it was made with."""
-    paths = [word for word in argv if word not in ("--json", "--config")]
-    if argv in (["-h"], ["--help"]):
-        print(HELP)
-        return 0
-    if len(paths) != 1 or paths[0].startswith("-") or len(argv) > 2:
-        raise HsxError(f"expected one picture, got {' '.join(argv) or 'none'}; see hsx show --help")
-    record = known_record(paths[0])
-    if "--json" in argv:
-        print(json.dumps(record, indent=1, ensure_ascii=False))
-    elif "--config" in argv:
-        text = _yaml(config_of(paths[0]))
+def show(picture: str, *, json: bool = False, config: bool = False) -> int:
+    """How a picture that hsx made was made: its pictures, its settings and its seed.
+
+    Args:
+        picture: A picture that hsx made.
+        json: For programs.
+        config: As a config that makes it again, if kept in a file; hsx remake PICTURE does so at once.
+    """
+    record = known_record(picture)
+    if json:
+        print(dumps(record, indent=1, ensure_ascii=False))
+    elif config:
+        text = _yaml(config_of(picture))
         if "${" in text:
             raise HsxError(
-                f"{paths[0]}: expected names that a config can hold, got one with ${{, which is looked up "
+                f"{picture}: expected names that a config can hold, got one with ${{, which is looked up "
                 "there; rename it, or take hsx remake"
             )
         print(f"# Makes a picture again: hsx predict --config THIS_FILE\n{text}")

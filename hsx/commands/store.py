@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-from argparse import ArgumentParser, Namespace
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any, NoReturn
+from json import dumps
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.filesize import decimal
@@ -17,52 +16,14 @@ from hsx.errors import HsxError, expanded
 from hsx.store.trajectories import VERSION, Entry, Store, StoreError, VersionError, read, remove
 
 
-class Parser(ArgumentParser):
-    """One whose complaints are HsxErrors."""
+def ls(folder: str, *, json: bool = False) -> int:
+    """List the trajectories of a folder, those used last first.
 
-    def error(self, message: str) -> NoReturn:
-        """See ``ArgumentParser``."""
-        raise HsxError(f"{message}; see {self.prog} --help")
-
-
-def store(argv: list[str]) -> int:
-    """``hsx store ls|prune|verify FOLDER``: list the trajectories, remove old ones, or check them; 1: some corrupt."""
-    parser = Parser("hsx store", description="The trajectories that runs have kept in a folder.", allow_abbrev=False)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="ls|prune|verify")
-    about = {
-        "ls": "list them, last used first",
-        "prune": "remove those used longest ago",
-        "verify": "check each; exit code 1 if some are corrupt",
-    }
-    parsers = {
-        name: commands.add_parser(name, help=what, description=what, allow_abbrev=False) for name, what in about.items()
-    }
-    for each in parsers.values():
-        each.add_argument("folder", help="a run's --store.path or --output_dir")
-        each.add_argument("--json", action="store_true", help="for programs")
-    parsers["prune"].add_argument("--max_gb", type=float, required=True, help="how many gigabytes may stay")
-    parsers["verify"].add_argument("--delete", action="store_true", help="remove the corrupt ones")
-    given = parser.parse_args(argv)
-    given.folder = folder = str(expanded(given.folder, "folder"))
-    if os.path.isdir(within := os.path.join(folder, "trajectories")):
-        given.folder = within  # of an output folder
-    entries = sorted(Store(given.folder).entries(), key=lambda entry: -entry.used)
-    if not entries:
-        found = (
-            "a folder without any"
-            if os.path.isdir(folder)
-            else "a file"
-            if os.path.exists(folder)
-            else "no such folder"
-        )
-        raise HsxError(
-            f"expected a folder with trajectories, got {given.folder} ({found}); name a run's --store.path "
-            "or --output_dir"
-        )
-    return {"ls": _ls, "prune": _prune, "verify": _verify}[given.command](given, entries)
-
-
-def _ls(given: Namespace, entries: list[Entry]) -> int:
+    Args:
+        folder: A run's --store.path or --output_dir.
+        json: For programs.
+    """
+    place, entries = _opened(folder)
     rows: list[dict[str, Any]] = [
         {
             "key": entry.key,
@@ -73,7 +34,7 @@ def _ls(given: Namespace, entries: list[Entry]) -> int:
         }
         for entry in entries
     ]
-    if given.json:
+    if json:
         return _json({"trajectories": rows, **_total(entries)})
     table = Table("key", "size", "h", "last used", box=None, pad_edge=False)
     for column in table.columns:
@@ -81,20 +42,36 @@ def _ls(given: Namespace, entries: list[Entry]) -> int:
     for row, entry in zip(rows, entries, strict=True):
         table.add_row(entry.key, decimal(entry.bytes), _use(row), str(row["used"]))
     Console().print(table)
-    print(f"{_count(entries)} in {given.folder}")
+    print(f"{_count(entries)} in {place}")
     return 0
 
 
-def _prune(given: Namespace, entries: list[Entry]) -> int:
-    number, size = Store(given.folder, max_gb=given.max_gb).evict()
-    left = list(Store(given.folder).entries())
-    if given.json:
+def prune(folder: str, *, max_gb: float, json: bool = False) -> int:
+    """Remove the trajectories of a folder that were used longest ago.
+
+    Args:
+        folder: A run's --store.path or --output_dir.
+        max_gb: How many gigabytes may stay.
+        json: For programs.
+    """
+    place, _ = _opened(folder)
+    number, size = Store(place, max_gb=max_gb).evict()
+    left = list(Store(place).entries())
+    if json:
         return _json({"removed": {"number": number, "bytes": size}, "left": _total(left)})
-    print(f"{number} removed ({decimal(size)}), {_count(left)} left in {given.folder}")
+    print(f"{number} removed ({decimal(size)}), {_count(left)} left in {place}")
     return 0
 
 
-def _verify(given: Namespace, entries: list[Entry]) -> int:
+def verify(folder: str, *, delete: bool = False, json: bool = False) -> int:
+    """Check each trajectory of a folder; exit code 1: some are corrupt.
+
+    Args:
+        folder: A run's --store.path or --output_dir.
+        delete: Remove the corrupt ones.
+        json: For programs.
+    """
+    place, entries = _opened(folder)
     corrupt: dict[str, str] = {}
     others: list[str] = []  # of another version
     for entry in entries:
@@ -110,19 +87,34 @@ def _verify(given: Namespace, entries: list[Entry]) -> int:
                 if isinstance(error, StoreError)
                 else (f"{entry.path}: expected a trajectory, could not read it ({error.strerror}); take it away")
             )
-            if given.delete:
+            if delete:
                 remove(entry.path)
     code = 1 if corrupt else 0
-    if given.json:
-        return _json(
-            {"checked": len(entries), "corrupt": corrupt, "other_versions": others, "deleted": given.delete}, code
-        )
+    if json:
+        return _json({"checked": len(entries), "corrupt": corrupt, "other_versions": others, "deleted": delete}, code)
     for reason in corrupt.values():
         print(reason)
-    done = ", removed" if corrupt and given.delete else ""
+    done = ", removed" if corrupt and delete else ""
     unused = f", {len(others)} of another version of hsx, not used by this one" if others else ""
-    print(f"{_count(entries)} checked, {len(corrupt)} corrupt{done}{unused}: {given.folder}")
+    print(f"{_count(entries)} checked, {len(corrupt)} corrupt{done}{unused}: {place}")
     return code
+
+
+store = {"ls": ls, "prune": prune, "verify": verify}
+
+
+def _opened(folder: str) -> tuple[Path, list[Entry]]:
+    """The folder of the trajectories of a folder, and these, those used last first.  Raises HsxError without any."""
+    place = expanded(folder, "folder")
+    found = "a folder without any" if place.is_dir() else "a file" if place.exists() else "no such folder"
+    if (place / "trajectories").is_dir():  # of an output folder
+        place /= "trajectories"
+    entries = sorted(Store(place).entries(), key=lambda entry: -entry.used)
+    if not entries:
+        raise HsxError(
+            f"expected a folder with trajectories, got {place} ({found}); name a run's --store.path or --output_dir"
+        )
+    return place, entries
 
 
 def _use(row: dict[str, Any]) -> str:
@@ -133,7 +125,7 @@ def _use(row: dict[str, Any]) -> str:
 
 
 def _json(found: dict[str, Any], code: int = 0) -> int:
-    print(json.dumps(found, indent=1))
+    print(dumps(found, indent=1))
     return code
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from typing import Literal
+import warnings
+from typing import Any, Literal
 
 import lightning
 from lightning.fabric.plugins.environments import LightningEnvironment, SLURMEnvironment
@@ -12,21 +14,9 @@ from lightning.pytorch.callbacks import Callback
 
 from hsx.errors import HsxError
 
-NUMBERS = (
-    "MASTER_PORT",
-    "WORLD_SIZE",
-    "RANK",
-    "LOCAL_RANK",
-    "NODE_RANK",
-    "GROUP_RANK",
-    "SLURM_NTASKS",
-    "SLURM_PROCID",
-    "SLURM_LOCALID",
-    "SLURM_NODEID",
-    "SLURM_NNODES",
-    "SLURM_NTASKS_PER_NODE",
-)  # that the environment may hold
-Precision = Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true", "32", 32]
+SLURM = ("SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID", "SLURM_NNODES", "SLURM_NTASKS_PER_NODE")
+NUMBERS = ("MASTER_PORT", "WORLD_SIZE", "RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", *SLURM)  # in the environment
+Precision = Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true", 32]
 
 
 def make_trainer(
@@ -40,11 +30,11 @@ def make_trainer(
     """A Trainer that only predicts: no logger, no checkpoints, nothing written but the results.
 
     Args:
-        accelerator: cpu, gpu, mps, … or auto.
+        accelerator: where to compute: cpu, gpu, mps, … or auto.
         devices: how many devices, or which.
         num_nodes: how many machines.
         strategy: how the work is spread, such as ddp.
-        precision: of the network's numbers.
+        precision: the precision of the network's numbers.
         callbacks: more Lightning callbacks.
 
     Raises:
@@ -53,20 +43,15 @@ def make_trainer(
     for name in NUMBERS:
         if not os.environ.get(name, "0").isdecimal():
             raise HsxError(f"{name}: expected a number in the environment, got {os.environ[name]}; unset it")
-    given = {
-        "accelerator": accelerator,
-        "devices": devices,
-        "num_nodes": num_nodes,
-        "strategy": strategy,
-        "precision": precision,
-    }
+    given: dict[str, Any] = {"accelerator": accelerator, "devices": devices, "num_nodes": num_nodes}
+    given |= {"strategy": strategy, "precision": precision}
     shell = "SLURM_NTASKS" in os.environ and "SLURM_PROCID" not in os.environ  # of salloc: no task of srun
     try:
         trainer = lightning.Trainer(
             **given,
             callbacks=callbacks,
             logger=False,
-            enable_checkpointing=False,  # type: ignore[arg-type]
+            enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             plugins=[LightningEnvironment()] if shell and "TORCHELASTIC_RUN_ID" not in os.environ else None,
@@ -97,3 +82,11 @@ def _as_the_environment_says(trainer: lightning.Trainer) -> None:
             "--ntasks-per-node, or unset SLURM_NTASKS"
         )
     environment.validate_settings(trainer.num_devices, trainer.num_nodes)
+
+
+def quiet() -> None:
+    """Only what the user should read: not Lightning's tips, nor its warnings about loader workers."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"(lightning|torch|jsonargparse)\.")
+    warnings.filterwarnings("ignore", message=r".*(num_workers|LeafSpec|args parameter).*")

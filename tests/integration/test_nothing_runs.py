@@ -241,11 +241,11 @@ def test_no_tag_anchor_or_resolver_runs_or_imports(canary, capsys, text, said):
         (["--trainer.callbacks.help", f"{CANARY}.Call"], "trainer.callbacks"),
         (
             ["--trainer.callbacks", "[{class_path: TQDMProgressBar, init_args: {leafe: 3}}]"],
-            "trainer.callbacks: TQDMProgressBar: expected an option that it has, got leafe; see",
+            "callbacks: expected an option of TQDMProgressBar (leave, refresh_rate, process_position), got leafe",
         ),
         (
             ["--trainer.callbacks", "[{class_path: TQDMProgressBar, init_args: {refresh_rate: x}}]"],
-            "trainer.callbacks: TQDMProgressBar: refresh_rate: expected int, got x; see",
+            "trainer.callbacks: TQDMProgressBar.refresh_rate: expected int, got x; see",
         ),
         (
             ["--trainer.callbacks", "[{class_path: Timer, init_args: {duration: x}}]"],

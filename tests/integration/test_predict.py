@@ -328,7 +328,7 @@ def test_configs_are_composed_printed_and_read_back(tiny_model, pictures, capsys
             "data.pairing_seed: expected data.pairing random with it",
         ),
         (["--data.styles", __file__], "test_predict.py: expected a picture, could not read it"),
-        (["--data.batch_size", "0"], "data.batch_size: expected PositiveInt (v>0), got 0"),
+        (["--data.batch_size", "0"], "data.batch_size: expected a whole number above 0, got 0"),
         (["--data.num_workers", "100000"], "a core), got 100000; a few are enough"),
         (["--data.pairing", "all"], "data.pairing: expected one of 'product', 'zip', 'random', got all"),
         (["--output_dir", "/proc/nowhere"], "output_dir: expected a folder that can be written"),

@@ -78,7 +78,7 @@ def test_what_diffusers_cannot_say_is_refused_and_written_for_hsx_alone(case, re
     else:
         file, given = FOLDER / "adm" / "class_cond.pt", options("adm/class_cond")
     net = hsx.load_backbone(file, **given)
-    with pytest.raises(hsx.BackboneError, match=f"{reason}.*--hsx-only"):
+    with pytest.raises(hsx.BackboneError, match=f"{reason}.*--hsx_only"):
         export(net, tmp_path / "refused")
     assert not (tmp_path / "refused").exists()
     export(net, tmp_path / "folder", hsx_only=True)

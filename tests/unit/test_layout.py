@@ -102,7 +102,7 @@ def test_convert_from_the_command_line(tmp_path, capsys):
         "--rescale_timesteps",
         "true",
     ]
-    assert main(rescaled) == 2 and "--hsx-only" in capsys.readouterr().err
+    assert main(rescaled) == 2 and "--hsx_only" in capsys.readouterr().err
     assert main([*rescaled, "--hsx-only"]) == 0 and main(["inspect", str(tmp_path / "iddpm")]) == 0
     assert hsx.load_backbone(tmp_path / "iddpm").timestep_scale == 0.25
     capsys.readouterr()

@@ -242,7 +242,7 @@ def test_one_with_its_options(capsys):
     "argv, said",
     [
         (["Cosin"], "expected one of Cosine, "),
-        (["--nope"], "got --nope"),
+        (["--nope"], "unrecognized arguments: --nope"),
         (["A", "B"], "expected one name, got A B"),
     ],
 )

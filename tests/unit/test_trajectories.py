@@ -7,14 +7,18 @@ import random
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from hsx.commands.store import store as command
+from hsx.commands.parser import run
+from hsx.commands.store import store as commands
 from hsx.errors import HsxError
 from hsx.store.trajectories import Store, StoreError
+
+command = partial(run, "hsx store", commands)
 
 TIMES = (0, 100, 300)
 WRITER = """
@@ -377,8 +381,8 @@ def test_verify(store, capsys):
         (["ls", __file__], r"test_trajectories.py \(a file\); name a run's --store.path or --output_dir"),
         (["ls", ".", "--all"], "unrecognized arguments: --all"),
         (["prune", "."], "required: --max_gb"),
-        (["prune", ".", "--max", "1"], "required: --max_gb"),
-        (["prune", ".", "--max_gb", "much"], "invalid float value: 'much'"),
+        (["prune", ".", "--max", "1"], r"unrecognized arguments: --max 1 \(the nearest is --max_gb\)"),
+        (["prune", ".", "--max_gb", "much"], "max_gb: expected float, got much"),
     ],
 )
 def test_mistakes_are_one_line(argv, said, tmp_path, monkeypatch):

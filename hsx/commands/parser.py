@@ -1,0 +1,175 @@
+"""Every command is a function: jsonargparse makes its parser of the signature and the docstring.
+
+Parameters before the ``*`` are words (``hsx show PICTURE``), those behind it options (``--json``).
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import shutil
+import sys
+import textwrap
+import types
+from argparse import SUPPRESS, Action
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import docstring_parser
+from jsonargparse import ArgumentParser, Namespace
+
+from hsx.commands.messages import as_one_line
+from hsx.errors import HsxError
+
+Command = Callable[..., int]
+RENAMED = {"--hsx-only": "--hsx_only"}  # the old names of options, for one release
+ALONE = ("-h", "--help", "--print_config")  # options without a value
+WIDTH = 100  # of a page of help at least, in characters
+
+
+class Parser(ArgumentParser):
+    """A parser whose help has a line for each option, and whose complaints are HsxErrors."""
+
+    needed: frozenset[str] = frozenset()
+
+    def parse(self, argv: Sequence[str]) -> Namespace:
+        """The options that ``argv`` gives.
+
+        Raises:
+            HsxError: for whatever is wrong with them.
+        """
+        self.needed = frozenset(action.dest for action in self._actions if action.required)
+        words = self._words(argv)
+        with as_one_line(self.prog, self.known):
+            return self.parse_args(words)
+
+    def parse_path(self, cfg_path: Any, **options: Any) -> Namespace:
+        """A config, as ``ArgumentParser`` reads it; what is wrong in it names the file."""
+        with as_one_line(self.prog, self.known, cfg_path):
+            return super().parse_path(cfg_path, **options)
+
+    @property
+    def known(self) -> list[str]:
+        """The names of all options."""
+        return [action.dest for action in self._actions if action.option_strings and action.help != SUPPRESS]
+
+    def _words(self, argv: Sequence[str]) -> list[str]:
+        """``argv`` as jsonargparse takes it: a switch alone means true.  Raises HsxError for a word too many."""
+        switches = {name for action in self._actions if _types(action)[:1] == (bool,) for name in action.option_strings}
+        words, plain, is_value = [], [], False
+        for word, following in zip(argv, [*argv[1:], "--"], strict=False):
+            if is_value or not word.startswith("-"):
+                plain += [] if is_value else [word]
+                is_value = False
+            else:
+                if word in RENAMED:
+                    print(f"hsx: warning: {word} is {RENAMED[word]} now, use that", file=sys.stderr)
+                    word = RENAMED[word]
+                if word in switches and following.lower() not in ("true", "false"):
+                    word += "=true"
+                is_value = "=" not in word and word not in ALONE and not following.startswith("--")
+            words.append(word)
+        places = [action for action in self._actions if not action.option_strings]
+        if len(plain) > len(places) and not any(action.nargs == "+" for action in places):
+            expected = f"one {' and one '.join(action.dest for action in places)}" if places else "options alone"
+            config = next((word for word in plain if word.endswith((".yaml", ".yml", ".json"))), None)
+            remedy = "quote a pattern, so that the shell leaves it as it is"
+            if config and not places:
+                remedy = f"name a config with --config {config}"
+            found = " ".join(plain[:3]) + " …" * (len(plain) > 3)
+            raise HsxError(f"expected {expected}, got {found}; {remedy}; see {self.prog} --help")
+        return words
+
+    def format_help(self, formatter: Any = None) -> str:
+        """A line for each option: its name, its default, and the first sentence of what is said of it."""
+        groups = self.groups or {}
+        sections: dict[str, list[Action]] = {}
+        for action in sorted(self._actions, key=lambda action: bool(action.option_strings)):
+            if action.help != SUPPRESS and not action.dest.endswith(".help") and action.dest not in groups:
+                section = action.dest.rpartition(".")[0] if action.option_strings else "words"
+                sections.setdefault(section, []).append(action)
+        shown = [action for actions in sections.values() for action in actions]
+        names, defaults = (max(len(column(action)) for action in shown) for column in (_name, self._default))
+        width = max(WIDTH, shutil.get_terminal_size((120, 40)).columns)
+        lines = ["usage: " + " ".join([self.prog, *map(_name, sections.get("words", ())), "[options]"]), ""]
+        lines += textwrap.wrap(self.description or "", width)
+        for section, actions in sections.items():
+            title = re.split("[;:,]", groups[section].title or "")[0] if section in groups else "options"
+            lines += [""] if section == "words" else ["", f"{title}:"]
+            for action in actions:
+                line = f"  {_name(action):{names}}  {self._default(action):{defaults}}  {_about(action)}"
+                lines.append(line if len(line) <= width else line[: width - 1].rpartition(" ")[0] + " …")
+        return "\n".join(lines) + "\n"
+
+    def _default(self, action: Action) -> str:
+        """The default of an option as a config would say it."""
+        if not action.option_strings or action.dest in self.needed:
+            return "required" if action.option_strings else ""
+        if action.default in (None, SUPPRESS):
+            return ""
+        if isinstance(action.default, Namespace):  # a class
+            return str(action.default.class_path).rpartition(".")[2]
+        return str(action.default).lower() if isinstance(action.default, bool) else str(action.default)
+
+
+def run(prog: str, command: Command | dict[str, Command], argv: Sequence[str]) -> int:
+    """Run a command, or the one of several that the first word names, with the options of ``argv``; the exit code.
+
+    Raises:
+        HsxError: for a mistake in ``argv``, and what the command raises.
+    """
+    if isinstance(command, dict):
+        if argv and argv[0] in ("-h", "--help"):
+            about = [f"  {name:8}{_summary(one)} (see {prog} {name} --help)" for name, one in command.items()]
+            print("\n".join([f"usage: {prog} {'|'.join(command)} …", "", *about]))
+            return 0
+        if not argv:
+            raise HsxError(f"the following arguments are required: {'|'.join(command)}; see {prog} --help")
+        if argv[0] not in command:
+            raise HsxError(f"expected one of {', '.join(command)}, got '{argv[0]}'; see {prog} --help")
+        return run(f"{prog} {argv[0]}", command[argv[0]], argv[1:])
+    parameters = inspect.signature(command).parameters.values()
+    words = [each for each in parameters if each.kind in (each.POSITIONAL_OR_KEYWORD, each.VAR_POSITIONAL)]
+    given = parser_of(prog, command, words).parse(argv)
+    values = [given.pop(each.name) for each in words]
+    if words and words[-1].kind is inspect.Parameter.VAR_POSITIONAL:
+        values += values.pop()
+    return command(*values, **given.as_dict())
+
+
+def parser_of(prog: str, command: Command, words: Iterable[inspect.Parameter]) -> Parser:
+    """The parser of a function, of which some parameters are words."""
+    about = {each.arg_name: each.description for each in docstring_parser.parse(inspect.getdoc(command) or "").params}
+    parser = Parser(prog=prog, description=f"{_summary(command)}.", exit_on_error=False, allow_abbrev=False)
+    hints = get_type_hints(command)
+    for each in words:
+        several = each.kind is each.VAR_POSITIONAL
+        nargs: dict[str, Any] = {"nargs": "+"} if several else {} if each.default is each.empty else {"nargs": "?"}
+        parser.add_argument(each.name, type=hints[each.name], help=about[each.name], **nargs)
+    parser.add_function_arguments(command, as_group=False, skip={each.name for each in words})
+    return parser
+
+
+def _summary(command: Command) -> str:
+    return (inspect.getdoc(command) or "").partition("\n")[0].rstrip(".")
+
+
+def _name(action: Action) -> str:
+    if action.option_strings:
+        return ", ".join(name for name in action.option_strings if not name.endswith("+"))
+    name = action.dest.upper()
+    return f"[{name}]" if action.nargs == "?" else f"{name} …" if action.nargs == "+" else name
+
+
+def _about(action: Action) -> str:
+    """The first sentence of what is said of an option, and what there is to choose."""
+    text = " ".join((action.help or "").partition("\n\n")[0].split())
+    text = re.split(r"\.(?= |$)", text[:1].upper() + text[1:])[0]
+    choices = [str(one) for kind in _types(action) if get_origin(kind) is Literal for one in get_args(kind)]
+    return text if all(choice in text for choice in choices) else f"{text} ({', '.join(choices)})"
+
+
+def _types(action: Action) -> tuple[Any, ...]:
+    """The types that an option may have, as they stand."""
+    kind = getattr(action, "_typehint", None)
+    return get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)

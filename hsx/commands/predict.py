@@ -1,0 +1,130 @@
+"""``hsx predict``: contents in the styles of others."""
+
+from __future__ import annotations
+
+from argparse import SUPPRESS
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from jsonargparse import Namespace, set_parsing_settings
+from lightning import seed_everything
+
+from hsx.commands import trust, watch
+from hsx.commands.messages import as_one_line
+from hsx.commands.parser import Parser
+from hsx.errors import HsxError, expanded
+from hsx.io.urls import public_url
+from hsx.method.config import TransferConfig
+from hsx.plugins import registry as plugins
+from hsx.runner.data import Pairs
+from hsx.runner.model import TransferModel
+from hsx.runner.run import run
+from hsx.runner.trainer import make_trainer, quiet
+from hsx.store.trajectories import Store
+
+PROGRAM = "hsx predict"
+ELSEWHERE = {  # the fields that another option sets for the whole run
+    each.name: each.metadata["said_by"] for each in fields(TransferConfig) if "said_by" in each.metadata
+}
+SEEDS = 2**32  # numpy's
+
+
+def predict(argv: Sequence[str]) -> int:
+    """Contents in the styles of others; the exit code, 3 if some pairs failed.
+
+    Raises:
+        HsxError: for a mistake in the options, and whatever else a user can cause.
+    """
+    plugins.load()  # so that short names in a config are found
+    quiet()
+    trusted, argv = trust.taken_out(argv)
+    printed = [word for word in argv if word.partition("=")[0] == "--print_config"]
+    with as_one_line(PROGRAM), trust.only_known_classes(trusted):
+        parser, config = options([word for word in argv if word not in printed])
+        if printed:
+            flags = filter(None, printed[-1].partition("=")[2].split(","))
+            print(parser.dump(config, **{"skip_unset": False, **dict.fromkeys(flags, True)}), end="")
+            return 0
+        seed_everything(config.seed_everything, workers=True, verbose=False)  # for strategies that draw by themselves
+        made = parser.instantiate(config)
+        model = TransferModel(**made.model, **{name: config[option] for name, option in ELSEWHERE.items()})
+        pairs, trainer = Pairs(**made.data), make_trainer(**made.trainer)
+        at, option = (
+            (config.model.backbone, "source") if isinstance(config.model.backbone, dict) else (config.model, "backbone")
+        )
+        at[option] = public_url(at[option])  # for what is kept beside the results
+        resolved = parser.dump(config, skip_unset=False)
+    if not (config.output_dir or "").strip():
+        raise HsxError("output_dir: expected a folder, got an empty name; name one with --output_dir")
+    folder, kept = expanded(config.output_dir, "output_dir"), config.store
+    place = expanded(kept.path, "store.path") if kept.path else folder / "trajectories"
+    with watch.waiting_told(trainer.world_size, trainer.global_rank):
+        store = Store(place, kept.dtype, kept.max_gb)
+        return run(model, pairs, trainer, store, folder, config.overwrite, resolved)
+
+
+def options(argv: Sequence[str]) -> tuple[Parser, Namespace]:
+    """The parser and the options, parsed twice: the strategies named become the defaults, so that none has another's.
+
+    Raises:
+        HsxError: for whatever is wrong with them.
+    """
+    first_parser = parser_of({})
+    for name in ELSEWHERE:
+        first_parser.add_argument(f"--model.{name}", type=Any, default=None, help=SUPPRESS)
+    first = first_parser.parse(argv)
+    for section in ("model", "data", "trainer", "store"):
+        if not isinstance(first[section], Namespace):
+            raise HsxError(f"{section}: expected a mapping of options, got {first[section]}; see {PROGRAM} --help")
+    if isinstance(first.seed_everything, bool):
+        given = first.seed_everything
+        raise HsxError(f"seed_everything: expected a whole number, got {given}; write one, to make pictures again")
+    if not 0 <= first.seed_everything < SEEDS:
+        given = first.seed_everything
+        raise HsxError(f"seed_everything: expected a number from 0 to {SEEDS - 1}, got {given}; see {PROGRAM} --help")
+    for name, option in ELSEWHERE.items():
+        if (given := first.get(f"model.{name}")) is not None:
+            raise HsxError(
+                f"model.{name}: expected none, as {option} says it for the whole run, got {given}; "
+                f"write {option}: {given} instead"
+            )
+    backbone = first.model.backbone
+    if isinstance(backbone, dict) and "source" not in backbone:
+        raise HsxError(
+            f"model.backbone: expected a source with its options, got {', '.join(backbone)} alone, in place of any "
+            "path given before; add --model.backbone.source SOURCE"
+        )
+    parser = parser_of({kind: first.model[kind].class_path for kind in TransferConfig.KINDS if first.model[kind]})
+    return parser, parser.parse(argv)
+
+
+def parser_of(classes: dict[str, str]) -> Parser:
+    """The parser of all options; ``classes`` are the strategies by default, in place of TransferConfig's."""
+    set_parsing_settings(omegaconf_absolute_to_relative_paths=True, docstring_parse_attribute_docstrings=True)
+    parser = Parser(
+        prog=PROGRAM,
+        description="Every content in every style, with a frozen diffusion model.  A config may name the classes that "
+        "`hsx plugins` lists, and Lightning's callbacks; --trust MODULE, which is for the command line only, adds "
+        "those of a module of yours.",
+        exit_on_error=False,
+        allow_abbrev=False,
+        parser_mode=trust.MODE,
+    )
+    add = parser.add_argument
+    add("-c", "--config", action="config", help="a YAML file of options; of several the later count")
+    add("--output_dir", type=str, default="outputs", help="where all results go")
+    add("--overwrite", type=bool, default=False, help="replace results of other settings")
+    add("--seed_everything", type=int | bool, default=0, help="the seed of the noise")
+    about = "the checkpoint, or a mapping of source and what the file cannot tell, such as image_size"
+    add("--model.backbone", type=str | dict[str, Any], required=True, help=about)
+    skip: set[str | int] = {*ELSEWHERE}
+    parser.add_class_arguments(TransferConfig, "model", skip=skip, instantiate=False, sub_configs=True)
+    vars(parser._option_string_actions["--model"])["basetype"] = None  # it names a file, and never a class
+    parser.add_class_arguments(Pairs, "data", instantiate=False, sub_configs=True)
+    add("--store.path", type=str | None, default=None, help="where trajectories are kept, for other runs too")
+    parser.add_class_arguments(Store, "store", skip={"path"}, instantiate=False, sub_configs=True)
+    parser.add_function_arguments(make_trainer, "trainer", sub_configs=True)
+    usual = {kind: type(strategy).__name__ for kind, strategy in TransferConfig().strategies.items()}
+    parser.set_defaults({f"model.{kind}": {"class_path": name} for kind, name in {**usual, **classes}.items()})
+    return parser
