@@ -29,7 +29,7 @@ import hsx
 from hsx.backbones.unet2d import UNet2DBackbone
 
 DTYPES = {"float32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-COMPILE = 75  # seconds after which compiling is given up
+COMPILE = 45  # seconds after which compiling is given up
 STEPS = 10  # of the timed transfers
 
 

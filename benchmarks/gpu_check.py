@@ -4,7 +4,7 @@
 
 runs configs/demo.yaml on two contents and two styles, on the GPU twice (the second time nothing is left to do) and on
 the CPU once, compares the pictures, and makes two again with ``hsx remake``.  Then single evaluations of the tiny
-golden networks in float32, with TF32 and without, against the authors' recorded numbers.
+golden networks in float32, with TF32 and without, against the authors' recorded numbers, and the whole config.
 """
 
 from __future__ import annotations
@@ -89,6 +89,9 @@ def main() -> None:
         hsx("predict", *options, "--output_dir", str(work / "cpu"), "--trainer.accelerator", "cpu")
         compare(work / "gpu", work / "cpu")
         golden("cuda" if cuda else "cpu")
+        if not args.tiny:
+            whole = ("--output_dir", str(work / "demo"), "--trainer.accelerator", "gpu" if cuda else "cpu")
+            hsx("predict", "--config", "configs/demo.yaml", *whole)
     finally:
         for file in work.rglob("*.safetensors"):  # the trajectories
             file.unlink()
