@@ -13,6 +13,7 @@ import argparse
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -29,7 +30,7 @@ TINY = ["--model.t_start", "45", "--model.inversion_steps", "3", "--model.genera
 def hsx(*argv: str | Path) -> None:
     """Run a command of hsx, and print what it says and how long it takes."""
     begun = time.perf_counter()
-    done = subprocess.run([sys.executable, "-m", "hsx", *argv], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "hsx", *argv], cwd=ROOT, capture_output=True, text=True, timeout=60)
     print(f"hsx {' '.join(map(str, argv))}: exit code {done.returncode}, {time.perf_counter() - begun:.1f} s")
     print("\n".join(f"    {line}" for line in (done.stdout + done.stderr).splitlines()[-12:]), flush=True)
 
@@ -67,36 +68,39 @@ def golden(device: str) -> None:
 
 
 def main() -> None:
-    """Run and compare."""
+    """Check, and keep the results."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="where the results go, as check.tar")
     parser.add_argument("--tiny", action="store_true", help="few steps, to try the script out")
     args = parser.parse_args()
-    cuda = torch.cuda.is_available()
-    work = args.folder / "check"
-    shutil.rmtree(work, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as name:
+        try:
+            check(Path(name), args.tiny)
+        finally:
+            for file in Path(name).rglob("*.safetensors"):  # the trajectories
+                file.unlink()
+            shutil.make_archive(str(args.folder / "check"), "tar", name)
+
+
+def check(work: Path, tiny: bool) -> None:
+    """Run and compare, the results in ``work``."""
+    device, accelerator = ("cuda", "gpu") if torch.cuda.is_available() else ("cpu", "cpu")
     for kind, names in CHOSEN.items():
-        (work / kind).mkdir(parents=True)
+        (work / kind).mkdir()
         for name in names:
             shutil.copy(ASSETS / kind / f"{name}.png", work / kind)
-    options = ["--config", "configs/demo.yaml", *(TINY if args.tiny else [])]
-    options += ["--data.contents", str(work / "contents"), "--data.styles", str(work / "styles")]
-    gpu = [*options, "--output_dir", str(work / "gpu"), "--trainer.accelerator", "gpu" if cuda else "cpu"]
-    try:
-        hsx("predict", *gpu)
-        hsx("predict", *gpu)
-        hsx("remake", *sorted((work / "gpu").glob("*__*.png"))[:2])
-        hsx("predict", *options, "--output_dir", str(work / "cpu"), "--trainer.accelerator", "cpu")
-        compare(work / "gpu", work / "cpu")
-        golden("cuda" if cuda else "cpu")
-        if not args.tiny:
-            whole = ("--output_dir", str(work / "demo"), "--trainer.accelerator", "gpu" if cuda else "cpu")
-            hsx("predict", "--config", "configs/demo.yaml", *whole)
-    finally:
-        for file in work.rglob("*.safetensors"):  # the trajectories
-            file.unlink()
-        shutil.make_archive(str(args.folder / "check"), "tar", work)
-        shutil.rmtree(work)
+    options = ["--config", "configs/demo.yaml", *(TINY if tiny else [])]
+    pairs = ["--data.contents", work / "contents", "--data.styles", work / "styles"]
+    there = ["--trainer.accelerator", accelerator, "--output_dir", work / "gpu"]
+    here = ["--trainer.accelerator", "cpu", "--output_dir", work / "cpu"]
+    hsx("predict", *options, *pairs, *there)
+    hsx("predict", *options, *pairs, *there)
+    hsx("remake", *sorted((work / "gpu").glob("*__*.png"))[:2])
+    hsx("predict", *options, *pairs, *here)
+    compare(work / "gpu", work / "cpu")
+    golden(device)
+    if not tiny:
+        hsx("predict", *options, "--trainer.accelerator", accelerator, "--output_dir", work / "demo")
 
 
 if __name__ == "__main__":

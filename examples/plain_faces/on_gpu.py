@@ -73,15 +73,12 @@ def train(commands: Commands, work: Path, tiny: bool) -> None:
         if seconds < 5:
             print(f"no time left for {name}", flush=True)
             continue
-        argv = [HERE / "train.py", work / name, "--model", "tiny" if tiny else name, "--data", work]
-        argv += ["--seconds", f"{seconds:.0f}", "--faces", "200" if tiny else "50000"]
-        argv += (
-            ["--batch", "4"]
-            if tiny
-            else ["--batch", "256", "--compile", "90"]
-            if name == "plain"
-            else ["--batch", "128"]
-        )
+        argv = [HERE / "train.py", work / name, "--data", work, "--seconds", f"{seconds:.0f}"]
+        if tiny:
+            argv += ["--model", "tiny", "--faces", "200", "--batch", "4"]
+        else:
+            argv += ["--model", name, "--faces", "50000"]
+            argv += ["--batch", "256", "--compile", "90"] if name == "plain" else ["--batch", "128"]
         if commands.run(*argv, within=commands.left() - 2):  # it failed: once more, more carefully, from its last.pt
             commands.run(*argv, "--compile", "0", "--rate", "3e-4", within=commands.left() - 2)
         commands.pack(work / name)
