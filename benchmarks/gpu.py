@@ -212,7 +212,7 @@ class Bench:
         return {key: round(value, 4) if key != "difference" else value for key, value in row.items()}
 
     def transfer(self, net: hsx.Backbone, batch: int) -> dict[str, Any]:
-        """Pairs a second of ``hsx.Transfer``, whose steps all inject."""
+        """Pairs a second of ``hsx.Transfer``, both inversions counted; all its steps inject."""
         transfer = hsx.Transfer(net, inversion_steps=STEPS, generation_steps=STEPS, t_edit=0, t_boost=0)
         size = net.sample_size
         content, style = (torch.rand(batch, 3, size, size, device=self.device) * 2 - 1 for _ in range(2))
@@ -223,7 +223,7 @@ class Bench:
             "steps": STEPS,
             "ms an inversion": round(1e3 * invert / batch, 3),
             "ms a pair": round(1e3 * inject / batch, 3),
-            "pairs/s, all told": round(batch / (2 * invert + inject), 3),
+            "pairs/s": round(batch / (2 * invert + inject), 3),
         }
 
     def write(self) -> None:
@@ -235,9 +235,12 @@ class Bench:
 
 @contextmanager
 def tf32(on: bool) -> Iterator[None]:
-    """Matrix products and convolutions of float32 in TF32, or not."""
+    """Matrix products and convolutions of float32 in TF32, or not; without it afterwards."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = on
-    yield
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 
 
 @contextmanager
@@ -257,7 +260,7 @@ def limited(seconds: int) -> Iterator[None]:
 
 def shown(rows: list[dict[str, Any]]) -> str:
     """A table of what was measured, milliseconds a picture."""
-    columns = ("E ms", "D ms", "E+D ms", "share", "peak GiB", "compile s", "ms an inversion", "ms a pair")
+    columns = ("E ms", "D ms", "E+D ms", "share", "peak GiB", "compile s", "ms an inversion", "ms a pair", "pairs/s")
     lines = [f"{'network':9} {'dtype':8} {'how':21} {'batch':>5} " + " ".join(f"{c:>10.10}" for c in columns)]
     for row in rows:
         cells = " ".join(f"{row.get(column, ''):>10}" for column in columns)

@@ -58,6 +58,8 @@ class Commands:
     def pack(self, folder: Path) -> None:
         """What is of use in a training's folder, as one file."""
         there = [folder / name for name in KEPT if (folder / name).exists()]
+        if not there:
+            return
         with tarfile.open(self.out / "part", "w") as tar:
             for path in there:
                 tar.add(path, f"{folder.name}/{path.name}")
@@ -70,7 +72,7 @@ def train(commands: Commands, work: Path, tiny: bool) -> None:
     for name in ("plain", "velocity", "deep"):
         left = commands.left()
         seconds = {"plain": 0.45 * left, "velocity": left / 2 - overhead, "deep": left - overhead}[name]
-        if seconds < 5:
+        if seconds < (1 if tiny else 20):
             print(f"no time left for {name}", flush=True)
             continue
         argv = [HERE / "train.py", work / name, "--data", work, "--seconds", f"{seconds:.0f}"]
