@@ -251,11 +251,11 @@ def limited(seconds: int) -> Iterator[None]:
         raise TimeoutError(f"more than {seconds} s")
 
     signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 2)  # again and again, as a compiler may catch one and go on
     try:
         yield
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def shown(rows: list[dict[str, Any]]) -> str:
