@@ -1,4 +1,4 @@
-"""One lent GPU, two commands: train the models, then measure and check.
+"""One GPU for some minutes, two commands: train the models, then measure and check.
 
     python examples/plain_faces/on_gpu.py train OUT --limit 500
     python examples/plain_faces/on_gpu.py measure OUT --limit 240
