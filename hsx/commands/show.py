@@ -11,13 +11,12 @@ from typing import Any
 import yaml
 from PIL import Image
 
+from hsx.commands.messages import KINDS
 from hsx.errors import HsxError, expanded
 from hsx.io.formats import likely
 from hsx.io.images import FITS
 from hsx.io.reading import reason
 from hsx.store.records import record_of
-
-KINDS = ("schedule", "blend", "normalizer", "calibrator")
 
 
 def _way(value: Any) -> bool:
