@@ -77,12 +77,10 @@ def options(argv: Sequence[str]) -> tuple[Parser, Namespace]:
     for section in ("model", "data", "trainer", "store"):
         if not isinstance(first[section], Namespace):
             raise HsxError(f"{section}: expected a mapping of options, got {first[section]}; see {PROGRAM} --help")
-    if isinstance(first.seed_everything, bool):
-        given = first.seed_everything
-        raise HsxError(f"seed_everything: expected a whole number, got {given}; write one, to make pictures again")
-    if not 0 <= first.seed_everything < SEEDS:
-        given = first.seed_everything
-        raise HsxError(f"seed_everything: expected a number from 0 to {SEEDS - 1}, got {given}; see {PROGRAM} --help")
+    seed = first.seed_everything
+    if isinstance(seed, bool) or not 0 <= seed < SEEDS:
+        expected = "whole number" if isinstance(seed, bool) else f"number from 0 to {SEEDS - 1}"
+        raise HsxError(f"seed_everything: expected a {expected}, got {seed}; see {PROGRAM} --help")
     for name, option in ELSEWHERE.items():
         if (given := first.get(f"model.{name}")) is not None:
             raise HsxError(

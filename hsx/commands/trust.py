@@ -25,7 +25,6 @@ from hsx.errors import HsxError, first_line
 from hsx.plugins import registry as plugins
 from hsx.strategies import Strategy
 
-CALLBACKS = "lightning.pytorch.callbacks"
 FLAG = "--trust"
 MODE = "omegaconf+"  # how jsonargparse reads a config
 MOST = 10_000  # values in one that has YAML's aliases, each written out
@@ -48,10 +47,7 @@ def taken_out(argv: Sequence[str]) -> tuple[list[str], list[str]]:
             others.append(word)
     for module in trusted:
         if not module or not all(part.isidentifier() for part in module.split(".")):
-            raise HsxError(
-                f"{FLAG}: expected modules of yours such as my_schedules, got '{module}'; their classes may "
-                "then be named"
-            )
+            raise HsxError(f"{FLAG}: expected modules of yours such as my_schedules, got '{module}'; name some")
     return trusted, others
 
 
@@ -70,21 +66,16 @@ def register(trusted: Sequence[str]) -> None:
                 f"{FLAG}: expected a module that can be imported, got {name} ({type(error).__name__}: "
                 f"{first_line(error)}); mend it, or set PYTHONPATH"
             ) from None
-        Strategy.listed.update(
-            {
-                f"{cls.__module__}.{cls.__qualname__}": cls
-                for cls in vars(module).values()
-                if isinstance(cls, type) and issubclass(cls, Strategy) and not inspect.isabstract(cls)
-            }
-        )
+        for cls in vars(module).values():
+            if isinstance(cls, type) and issubclass(cls, Strategy) and not inspect.isabstract(cls):
+                Strategy.listed[f"{cls.__module__}.{cls.__qualname__}"] = cls
 
 
 @contextmanager
 def only_known_classes(trusted: Sequence[str]) -> Iterator[None]:
     """Within it nothing can be imported from a config or a command line but what is registered or ``trusted``."""
-    allowed = [*trusted, *(f"{CALLBACKS}.{name}" for name in callbacks.__all__)]
-    known: list[type] = [getattr(callbacks, name) for name in callbacks.__all__]
-    for cls in [*plugins.load().of(*KINDS).values(), *known]:
+    allowed = [*trusted]
+    for cls in [*plugins.load().of(*KINDS).values(), *(getattr(callbacks, name) for name in callbacks.__all__)]:
         parts = cls.__module__.split(".")
         homes = [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
         allowed += [
