@@ -21,7 +21,7 @@ FRAME = re.compile(  # the lines around what is wrong with one of several types
 )
 NO_CLASS = re.compile(r"(?:import path string: |path format: |subclass of \w+\. Got value: |Importing ')([^']+)")
 UNKNOWN = re.compile(r"(?:Group '(?P<group>.*)' does not accept option|Option) '(?P<name>[^']*)'")
-SAID = (  # the rest, and the same in this house's words
+REWRITES = (  # of all other messages
     (r"Not of type PositiveInt: (?:.*base 10: '(.*)'|(.*) does not .*)", r"expected a whole number above 0, got \1\2"),
     (r"Not of type NonNeg\w*: (?:.*10: '(.*)'|(.*) does not .*)", r"expected a whole number of 0 or more, got \1\2"),
     (r"Expected an? (.*)\. Got value: (.*)", r"expected \1, got \2"),
@@ -68,8 +68,8 @@ def one_line(error: Exception, program: str, options: Collection[str]) -> str:
         text, page = _wrong_class((key or option).rpartition(".")[2], no_class[1], page)
     elif (unknown := UNKNOWN.match(text)) and path and not key:
         known = inspect.signature(getattr(sys.modules[path.rpartition(".")[0]], name)).parameters
-        there = ", ".join(closest(unknown["name"], known)) or "it has none"
-        text = f"expected an option of {name} ({there}), got {unknown['name']}"
+        names = ", ".join(closest(unknown["name"], known)) or "it has none"
+        text = f"expected an option of {name} ({names}), got {unknown['name']}"
     elif unknown:
         given = ".".join(filter(None, unknown.groups()))
         text = f"expected an option of {program}, got {given}{_nearest(given, options)}"
@@ -78,7 +78,7 @@ def one_line(error: Exception, program: str, options: Collection[str]) -> str:
     elif lacking in options:
         text = f"{LACKING}--{lacking}"
     else:
-        for pattern, plain in SAID:
+        for pattern, plain in REWRITES:
             text = re.sub(pattern, plain, text)
     inner = f"{name}.{key}" if name and key else ""
     return f"{': '.join(filter(None, [option, inner, text.rstrip('.')]))}; see {page}"
@@ -89,7 +89,7 @@ def _innermost(message: str) -> tuple[list[str], str]:
 
     jsonargparse indents what is wrong with a value as one of several types, or as an option of a class.
     """
-    places = ["trainer.callbacks"] if message.startswith("Does not") else []  # made, they have no key any more
+    places = ["trainer.callbacks"] if message.startswith("Does not") else []  # once instantiated they have no key
     for line in map(str.strip, message.splitlines()):
         rest = line.removeprefix("- ")
         while found := KEY.match(rest) or CLASS.match(rest):

@@ -47,9 +47,9 @@ def predict(argv: Sequence[str]) -> int:
             print(parser.dump(config, **{"skip_unset": False, **dict.fromkeys(flags, True)}), end="")
             return 0
         seed_everything(config.seed_everything, workers=True, verbose=False)  # for strategies that draw by themselves
-        made = parser.instantiate(config)
-        module = TransferModule(**made.model, **{name: config[option] for name, option in ELSEWHERE.items()})
-        pairs, trainer = Pairs(**made.data), make_trainer(**made.trainer)
+        instances = parser.instantiate(config)
+        module = TransferModule(**instances.model, **{name: config[option] for name, option in ELSEWHERE.items()})
+        pairs, trainer = Pairs(**instances.data), make_trainer(**instances.trainer)
         at, option = (
             (config.model.backbone, "source") if isinstance(config.model.backbone, dict) else (config.model, "backbone")
         )
@@ -59,7 +59,7 @@ def predict(argv: Sequence[str]) -> int:
         raise HsxError("output_dir: expected a folder, got an empty name; name one with --output_dir")
     folder, kept = expanded(config.output_dir, "output_dir"), config.store
     place = expanded(kept.path, "store.path") if kept.path else folder / "trajectories"
-    with watch.waiting_told(trainer.world_size, trainer.global_rank):
+    with watch.waiting_announced(trainer.world_size, trainer.global_rank):
         store = Store(place, kept.dtype, kept.max_gb)
         return run(module, pairs, trainer, store, folder, config.overwrite, resolved)
 

@@ -63,9 +63,9 @@ def remake(
         if isinstance(image, HsxError):
             refused += _refuse(f"{one.picture}: {image}")
             continue
-        said = compare(one, to_picture(image), places.get(one.picture))
-        same += said == SAME
-        print(f"{one.picture}: {said}", flush=True)
+        difference = compare(one, to_picture(image), places.get(one.picture))
+        same += difference == SAME
+        print(f"{one.picture}: {difference}", flush=True)
     if len(paths) != 1:
         print(f"{same} of {len(paths)} are byte-identical")
     return 2 if refused else 0 if same == len(paths) else 1
@@ -118,9 +118,9 @@ def _places(output: str | None, pictures: list[Path]) -> dict[Path, Path]:
     target = expanded(output, "--output")
     one_file = len(pictures) == 1 and target.suffix.lower() == ".png" and not target.is_dir()
     places = {path: target if one_file else target / path.name for path in pictures}
-    there = [place for place in places.values() if place.exists()]
+    existing = [place for place in places.values() if place.exists()]
     twice = len(set(places.values())) < len(pictures)
-    if there or twice:
-        found = f"{there[0]}, which is there already" if there else "pictures of one name"
+    if existing or twice:
+        found = f"{existing[0]}, which exists already" if existing else "pictures of one name"
         raise HsxError(f"--output: expected new files, got {found}; name another folder")
     return places

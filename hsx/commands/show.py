@@ -24,8 +24,8 @@ def _way(value: Any) -> bool:
     return (
         isinstance(value, dict)
         and type(value.get("rows")) is int
-        and 0 < value["rows"] < MOST
-        and (value.get("threads") is None or type(value["threads"]) is int and 0 < value["threads"] < MOST)
+        and 0 < value["rows"] < LIMIT
+        and (value.get("threads") is None or type(value["threads"]) is int and 0 < value["threads"] < LIMIT)
     )
 
 
@@ -33,7 +33,7 @@ def _text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-MOST = 2**16  # rows and threads
+LIMIT = 2**16  # rows and threads
 FULL: dict[str, Callable[[Any], bool]] = {  # what a record must hold, in which the rest can be looked up
     "model": lambda value: isinstance(value, dict) and set(KINDS) <= value.keys(),
     "data": lambda value: isinstance(value, dict) and value.get("fit") in FITS,

@@ -27,7 +27,7 @@ from hsx.strategies import Strategy
 
 FLAG = "--trust"
 MODE = "omegaconf+"  # how jsonargparse reads a config
-MOST = 10_000  # values in one that has YAML's aliases, each written out
+LIMIT = 10_000  # values in one that has YAML's aliases, each written out
 
 
 def taken_out(argv: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -103,8 +103,8 @@ def _limit_aliases() -> None:
     load = jsonargparse.get_loader(MODE)
 
     def limited(text: str) -> Any:
-        if "&" in text and "*" in text and _values(yaml.compose(text, yaml.SafeLoader), {}) > MOST:
-            raise HsxError(f"config: expected at most {MOST:,} values, got more by its aliases (*); write them out")
+        if "&" in text and "*" in text and _values(yaml.compose(text, yaml.SafeLoader), {}) > LIMIT:
+            raise HsxError(f"config: expected at most {LIMIT:,} values, got more by its aliases (*); write them out")
         return load(text)
 
     jsonargparse.set_loader(MODE, limited, (yaml.YAMLError,))
