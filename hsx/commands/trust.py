@@ -75,7 +75,8 @@ def register(trusted: Sequence[str]) -> None:
 def only_known_classes(trusted: Sequence[str]) -> Iterator[None]:
     """Within it nothing can be imported from a config or a command line but what is registered or ``trusted``."""
     allowed = [*trusted]
-    for cls in [*plugins.load().of(*KINDS).values(), *(getattr(callbacks, name) for name in callbacks.__all__)]:
+    known: list[type] = [getattr(callbacks, name) for name in callbacks.__all__]
+    for cls in [*plugins.load().of(*KINDS).values(), *known]:
         parts = cls.__module__.split(".")
         homes = [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
         allowed += [
