@@ -50,9 +50,8 @@ def predict(argv: Sequence[str]) -> int:
         instances = parser.instantiate(config)
         module = TransferModule(**instances.model, **{name: config[option] for name, option in ELSEWHERE.items()})
         pairs, trainer = Pairs(**instances.data), make_trainer(**instances.trainer)
-        at, option = (
-            (config.model.backbone, "source") if isinstance(config.model.backbone, dict) else (config.model, "backbone")
-        )
+        model = config.model
+        at, option = (model.backbone, "source") if isinstance(model.backbone, dict) else (model, "backbone")
         at[option] = public_url(at[option])  # for what is kept beside the results
         resolved = parser.dump(config, skip_unset=False)
     if not (config.output_dir or "").strip():
