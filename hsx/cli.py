@@ -93,7 +93,3 @@ def _command(argv: list[str]) -> int:
             file=sys.stderr,
         )
         return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

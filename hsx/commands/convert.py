@@ -22,9 +22,10 @@ def convert(source: str, folder: str, *, hsx_only: bool = False, **options: Any)
     """
     if "://" in folder or not folder.strip():
         raise HsxError(f"folder: expected a folder, got {dumps(public_url(folder))}; name one")
+    target = expanded(folder, "folder")
     backbone = load_backbone(source, **Options(**options).given())
     try:
-        export(backbone, expanded(folder, "folder"), hsx_only)
+        export(backbone, target, hsx_only)
     except HsxError as error:
         raise HsxError(f"{public_url(source)}: {error}") from error
     opens = "hsx" if hsx_only else "hsx and diffusers.DDPMPipeline.from_pretrained"

@@ -9,11 +9,10 @@ import sys
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
-import yaml
-
 from hsx.errors import HsxError
 
 KINDS = ("schedule", "blend", "normalizer", "calibrator")
+LACKING = "the following arguments are required: "  # as argparse says it
 OWN = "a class of your own: install it as a plugin, or name its module with --trust"
 KEY = re.compile(r"(?:Parser key \"|--)(?P<key>[\w.]+)\"?: *")
 CLASS = re.compile(r"Problem with given class_path '(?P<path>[^']*)': *")
@@ -22,7 +21,7 @@ FRAME = re.compile(  # the lines around what is wrong with one of several types
 )
 NO_CLASS = re.compile(r"(?:import path string: |path format: |subclass of \w+\. Got value: |Importing ')([^']+)")
 UNKNOWN = re.compile(r"(?:Group '(?P<group>.*)' does not accept option|Option) '(?P<name>[^']*)'")
-SAID = (  # the rest, and the same in this house's words
+REWRITES = (  # of all other messages
     (r"Not of type PositiveInt: (?:.*base 10: '(.*)'|(.*) does not .*)", r"expected a whole number above 0, got \1\2"),
     (r"Not of type NonNeg\w*: (?:.*10: '(.*)'|(.*) does not .*)", r"expected a whole number of 0 or more, got \1\2"),
     (r"Expected an? (.*)\. Got value: (.*)", r"expected \1, got \2"),
@@ -31,6 +30,10 @@ SAID = (  # the rest, and the same in this house's words
     (r"<class '(\w+)'>", r"\1"),
     (r"Unexpected config: ?$", "expected a YAML file of options, got an empty one"),
     (r"Unexpected config: (.{1,60}).*", r"expected a YAML file of options, got the text '\1'"),
+    (
+        r'.*Problems parsing config: (?:while .*? column \d+:? )?(.*?) in "<unicode string>", (line \d+, column \d+).*',
+        r"expected YAML, got something else in \2 (\1)",
+    ),
     (r"'utf-8' codec can't decode .*", "expected a YAML file of options, got no UTF-8 text"),
     (r"Unable to load config \"(.*)\"", r"expected a mapping of options, got \1"),
     (
@@ -59,24 +62,23 @@ def one_line(error: Exception, program: str, options: Collection[str]) -> str:
     name, key = path.rpartition(".")[2], "" if places[-1:] in ([], [f"class {path}"]) else places[-1]
     if name and option.removeprefix("model.") in KINDS:
         page = f"hsx plugins {name}"
-    lacking = text.removeprefix("the following arguments are required: ")
+    lacking = text.removeprefix(LACKING)
     if no_class := NO_CLASS.search(text):
         name = ""
         text, page = _wrong_class((key or option).rpartition(".")[2], no_class[1], page)
     elif (unknown := UNKNOWN.match(text)) and path and not key:
         known = inspect.signature(getattr(sys.modules[path.rpartition(".")[0]], name)).parameters
-        there = ", ".join(closest(unknown["name"], known)) or "it has none"
-        text = f"expected an option of {name} ({there}), got {unknown['name']}"
+        names = ", ".join(closest(unknown["name"], known)) or "it has none"
+        text = f"expected an option of {name} ({names}), got {unknown['name']}"
     elif unknown:
         given = ".".join(filter(None, unknown.groups()))
         text = f"expected an option of {program}, got {given}{_nearest(given, options)}"
     elif text.startswith("unrecognized arguments: --"):
         text += _nearest(re.split("[ =]", text[26:])[0], options, "--")
     elif lacking in options:
-        text = f"the following arguments are required: --{lacking}"
+        text = f"{LACKING}--{lacking}"
     else:
-        text = _yaml_error(error) or text
-        for pattern, plain in SAID:
+        for pattern, plain in REWRITES:
             text = re.sub(pattern, plain, text)
     inner = f"{name}.{key}" if name and key else ""
     return f"{': '.join(filter(None, [option, inner, text.rstrip('.')]))}; see {page}"
@@ -87,7 +89,7 @@ def _innermost(message: str) -> tuple[list[str], str]:
 
     jsonargparse indents what is wrong with a value as one of several types, or as an option of a class.
     """
-    places = ["trainer.callbacks"] if message.startswith("Does not") else []  # made, they have no key any more
+    places = ["trainer.callbacks"] if message.startswith("Does not") else []  # once instantiated they have no key
     for line in map(str.strip, message.splitlines()):
         rest = line.removeprefix("- ")
         while found := KEY.match(rest) or CLASS.match(rest):
@@ -97,7 +99,7 @@ def _innermost(message: str) -> tuple[list[str], str]:
             places += [place] if place not in places[-1:] else []
             rest = rest[found.end() :]
         if rest and not FRAME.match(rest):
-            return places, " ".join(rest.split()) if places else " ".join(message.split())
+            return places, " ".join((rest if places and "Problems" not in rest else message).split())
     types, value = (re.search(pattern, message) for pattern in (r"Subtypes: \[(.*)\]", r"Given value: (.*)"))
     return places, f"Expected a {types[1]}. Got value: {value[1]}" if types and value else " ".join(message.split())
 
@@ -113,16 +115,6 @@ def _wrong_class(kind: str, name: str, page: str) -> tuple[str, str]:
     callbacks = "callbacks of Lightning, such as DeviceStatsMonitor"
     expected = callbacks if kind == "callbacks" else "a class that is registered"
     return f"expected {expected}, got {name}; {OWN}", page
-
-
-def _yaml_error(error: BaseException | None) -> str | None:
-    """What is wrong with text that is no YAML, and where."""
-    while error is not None and not isinstance(error, yaml.MarkedYAMLError):
-        error = error.__cause__
-    if error is None or error.problem_mark is None:
-        return None
-    mark = error.problem_mark
-    return f"expected YAML, got something else in line {mark.line + 1}, column {mark.column + 1} ({error.problem})"
 
 
 def _nearest(name: str, known: Iterable[str], dashes: str = "") -> str:

@@ -18,7 +18,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import docstring_parser
 from jsonargparse import ArgumentParser, Namespace
 
-from hsx.commands.messages import as_one_line
+from hsx.commands.messages import LACKING, as_one_line
 from hsx.errors import HsxError
 
 Command = Callable[..., int]
@@ -69,47 +69,53 @@ class Parser(ArgumentParser):
                     word += "=true"
                 is_value = "=" not in word and word not in ALONE and not following.startswith("--")
             words.append(word)
-        places = [action for action in self._actions if not action.option_strings]
-        if len(plain) > len(places) and not any(action.nargs == "+" for action in places):
-            expected = f"one {' and one '.join(action.dest for action in places)}" if places else "options alone"
+        places = [action.dest for action in self._actions if not action.option_strings]
+        if len(plain) > len(places) and not any(action.nargs == "+" for action in self._actions):
             config = next((word for word in plain if word.endswith((".yaml", ".yml", ".json"))), None)
             remedy = "quote a pattern, so that the shell leaves it as it is"
             if config and not places:
                 remedy = f"name a config with --config {config}"
+            expected = " and ".join(f"one {name}" for name in places) or "options alone"
             found = " ".join(plain[:3]) + " …" * (len(plain) > 3)
             raise HsxError(f"expected {expected}, got {found}; {remedy}; see {self.prog} --help")
         return words
 
     def format_help(self, formatter: Any = None) -> str:
         """A line for each option: its name, its default, and the first sentence of what is said of it."""
-        groups = self.groups or {}
-        sections: dict[str, list[Action]] = {}
-        for action in sorted(self._actions, key=lambda action: bool(action.option_strings)):
+        groups, sections = self.groups or {}, dict[str, list[tuple[str, str, str]]]()
+        for action in sorted(self._actions, key=lambda action: bool(action.option_strings)):  # words first
             if action.help != SUPPRESS and not action.dest.endswith(".help") and action.dest not in groups:
                 section = action.dest.rpartition(".")[0] if action.option_strings else "words"
-                sections.setdefault(section, []).append(action)
-        shown = [action for actions in sections.values() for action in actions]
-        names, defaults = (max(len(column(action)) for action in shown) for column in (_name, self._default))
+                sections.setdefault(section, []).append(self._row(action))
+        names, defaults = (max(len(row[i]) for rows in sections.values() for row in rows) for i in (0, 1))
         width = max(WIDTH, shutil.get_terminal_size((120, 40)).columns)
-        lines = ["usage: " + " ".join([self.prog, *map(_name, sections.get("words", ())), "[options]"]), ""]
+        lines = ["usage: " + " ".join([self.prog, *(row[0] for row in sections.get("words", ())), "[options]"]), ""]
         lines += textwrap.wrap(self.description or "", width)
-        for section, actions in sections.items():
+        for section, rows in sections.items():
             title = re.split("[;:,]", groups[section].title or "")[0] if section in groups else "options"
             lines += [""] if section == "words" else ["", f"{title}:"]
-            for action in actions:
-                line = f"  {_name(action):{names}}  {self._default(action):{defaults}}  {_about(action)}"
+            for name, default, about in rows:
+                line = f"  {name:{names}}  {default:{defaults}}  {about}"
                 lines.append(line if len(line) <= width else line[: width - 1].rpartition(" ")[0] + " …")
         return "\n".join(lines) + "\n"
 
-    def _default(self, action: Action) -> str:
-        """The default of an option as a config would say it."""
-        if not action.option_strings or action.dest in self.needed:
-            return "required" if action.option_strings else ""
-        if action.default in (None, SUPPRESS):
-            return ""
-        if isinstance(action.default, Namespace):  # a class
-            return str(action.default.class_path).rpartition(".")[2]
-        return str(action.default).lower() if isinstance(action.default, bool) else str(action.default)
+    def _row(self, action: Action) -> tuple[str, str, str]:
+        """The name of an option, its default as a config would say it, and what is said of it."""
+        text = " ".join((action.help or "").partition("\n\n")[0].split())
+        about = re.split(r"\.(?= |$)", text[:1].upper() + text[1:])[0]
+        choices = [str(one) for kind in _types(action) if get_origin(kind) is Literal for one in get_args(kind)]
+        if not all(choice in text for choice in choices):
+            about += f" ({', '.join(choices)})"
+        if not action.option_strings:
+            return {"?": "[{}]", "+": "{} …"}.get(str(action.nargs), "{}").format(action.dest.upper()), "", about
+        default = "" if action.default in (None, SUPPRESS) else str(action.default)
+        if action.dest in self.needed:
+            default = "required"
+        elif isinstance(action.default, Namespace):  # a class
+            default = str(action.default.class_path).rpartition(".")[2]
+        elif isinstance(action.default, bool):
+            default = default.lower()
+        return ", ".join(name for name in action.option_strings if not name.endswith("+")), default, about
 
 
 def run(prog: str, command: Command | dict[str, Command], argv: Sequence[str]) -> int:
@@ -119,15 +125,16 @@ def run(prog: str, command: Command | dict[str, Command], argv: Sequence[str]) -
         HsxError: for a mistake in ``argv``, and what the command raises.
     """
     if isinstance(command, dict):
-        if argv and argv[0] in ("-h", "--help"):
-            about = [f"  {name:8}{_summary(one)} (see {prog} {name} --help)" for name, one in command.items()]
-            print("\n".join([f"usage: {prog} {'|'.join(command)} …", "", *about]))
-            return 0
-        if not argv:
-            raise HsxError(f"the following arguments are required: {'|'.join(command)}; see {prog} --help")
-        if argv[0] not in command:
-            raise HsxError(f"expected one of {', '.join(command)}, got '{argv[0]}'; see {prog} --help")
-        return run(f"{prog} {argv[0]}", command[argv[0]], argv[1:])
+        if argv and argv[0] in command:
+            return run(f"{prog} {argv[0]}", command[argv[0]], argv[1:])
+        if not {*argv} & {"-h", "--help"}:
+            wrong = (
+                f"expected one of {', '.join(command)}, got '{argv[0]}'" if argv else f"{LACKING}{'|'.join(command)}"
+            )
+            raise HsxError(f"{wrong}; see {prog} --help")
+        about = [f"  {name:8}{_summary(one)} (see {prog} {name} --help)" for name, one in command.items()]
+        print("\n".join([f"usage: {prog} {'|'.join(command)} …", "", *about]))
+        return 0
     parameters = inspect.signature(command).parameters.values()
     words = [each for each in parameters if each.kind in (each.POSITIONAL_OR_KEYWORD, each.VAR_POSITIONAL)]
     given = parser_of(prog, command, words).parse(argv)
@@ -152,21 +159,6 @@ def parser_of(prog: str, command: Command, words: Iterable[inspect.Parameter]) -
 
 def _summary(command: Command) -> str:
     return (inspect.getdoc(command) or "").partition("\n")[0].rstrip(".")
-
-
-def _name(action: Action) -> str:
-    if action.option_strings:
-        return ", ".join(name for name in action.option_strings if not name.endswith("+"))
-    name = action.dest.upper()
-    return f"[{name}]" if action.nargs == "?" else f"{name} …" if action.nargs == "+" else name
-
-
-def _about(action: Action) -> str:
-    """The first sentence of what is said of an option, and what there is to choose."""
-    text = " ".join((action.help or "").partition("\n\n")[0].split())
-    text = re.split(r"\.(?= |$)", text[:1].upper() + text[1:])[0]
-    choices = [str(one) for kind in _types(action) if get_origin(kind) is Literal for one in get_args(kind)]
-    return text if all(choice in text for choice in choices) else f"{text} ({', '.join(choices)})"
 
 
 def _types(action: Action) -> tuple[Any, ...]:

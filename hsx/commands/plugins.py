@@ -33,11 +33,8 @@ def plugins(name: str | None = None, *, json: bool = False) -> int:
     items = {item.name: item for item in registry.items}
     for broken in registry.broken:
         if name in (broken.plugin, broken.package) and name not in items:
-            print(
-                dumps(vars(broken), indent=1)
-                if json
-                else f"{broken.plugin} is BROKEN ({broken.package} {broken.version}): {broken.cause}"
-            )
+            line = f"{broken.plugin} is BROKEN ({broken.package} {broken.version}): {broken.cause}"
+            print(dumps(vars(broken), indent=1) if json else line)
             return 1
     if name not in items:
         raise HsxError(f"expected one of {', '.join(closest(name, list(items)))}, got {name}; see hsx plugins")
@@ -49,36 +46,21 @@ def plugins(name: str | None = None, *, json: bool = False) -> int:
 def overview(registry: Registry) -> dict[str, Any]:
     """All that ``hsx plugins`` shows, as plain data."""
     items = sorted(registry.items, key=lambda item: KINDS.index(item.kind))
-    return {
-        "plugins": [
-            {"kind": item.kind, "name": item.name, "package": item.package, "version": item.version, "line": item.line}
-            for item in items
-        ],
-        "broken": [vars(broken) for broken in registry.broken],
-        "disabled": registry.disabled,
-    }
+    shown = [{name: getattr(item, name) for name in ("kind", "name", "package", "version", "line")} for item in items]
+    return {"plugins": shown, "broken": [vars(broken) for broken in registry.broken], "disabled": registry.disabled}
 
 
 def details(item: Item) -> dict[str, Any]:
     """All that ``hsx plugins NAME`` shows, as plain data; an option without ``default`` must be given."""
     page = parse(inspect.getdoc(item.cls) or "")
-    told = {
-        name: about
-        for part in page.params
-        for name in part.arg_name.split(", ")
-        for about in [" ".join((part.description or "").split())]
-    }
+    about = {name: part.description or "" for part in page.params for name in part.arg_name.split(", ")}
     options = []
     for name, parameter in inspect.signature(item.cls).parameters.items():
-        kind = (
-            parameter.annotation
-            if isinstance(parameter.annotation, str)
-            else inspect.formatannotation(parameter.annotation)
-        )
-        option = {"name": name, "type": "" if parameter.annotation is parameter.empty else kind}
+        kind = "" if parameter.annotation is parameter.empty else parameter.annotation
+        option = {"name": name, "type": kind if isinstance(kind, str) else inspect.formatannotation(kind)}
         if parameter.default is not parameter.empty:
             option["default"] = parameter.default
-        options.append({**option, "about": told.get(name, "")})
+        options.append({**option, "about": " ".join(about.get(name, "").split())})
     return {
         "kind": item.kind,
         "name": item.name,
@@ -110,10 +92,8 @@ def _table(found: dict[str, Any]) -> None:
 def _page(about: dict[str, Any]) -> None:
     """One class with its options."""
     console = Console(highlight=False)
-    console.print(
-        f"[bold]{about['name']}[/], a {about['kind']} of {about['package']} {about['version']} "
-        f"({about['class_path']})\n"
-    )
+    package = f"{about['package']} {about['version']}"
+    console.print(f"[bold]{about['name']}[/], a {about['kind']} of {package} ({about['class_path']})\n")
     for text in (about["line"], about["description"]):
         if text:
             console.print(escape(text) + "\n")

@@ -47,19 +47,18 @@ def predict(argv: Sequence[str]) -> int:
             print(parser.dump(config, **{"skip_unset": False, **dict.fromkeys(flags, True)}), end="")
             return 0
         seed_everything(config.seed_everything, workers=True, verbose=False)  # for strategies that draw by themselves
-        made = parser.instantiate(config)
-        model = TransferModel(**made.model, **{name: config[option] for name, option in ELSEWHERE.items()})
-        pairs, trainer = Pairs(**made.data), make_trainer(**made.trainer)
-        at, option = (
-            (config.model.backbone, "source") if isinstance(config.model.backbone, dict) else (config.model, "backbone")
-        )
+        instances = parser.instantiate(config)
+        model = TransferModel(**instances.model, **{name: config[option] for name, option in ELSEWHERE.items()})
+        pairs, trainer = Pairs(**instances.data), make_trainer(**instances.trainer)
+        chosen = config.model
+        at, option = (chosen.backbone, "source") if isinstance(chosen.backbone, dict) else (chosen, "backbone")
         at[option] = public_url(at[option])  # for what is kept beside the results
         resolved = parser.dump(config, skip_unset=False)
     if not (config.output_dir or "").strip():
         raise HsxError("output_dir: expected a folder, got an empty name; name one with --output_dir")
     folder, kept = expanded(config.output_dir, "output_dir"), config.store
     place = expanded(kept.path, "store.path") if kept.path else folder / "trajectories"
-    with watch.waiting_told(trainer.world_size, trainer.global_rank):
+    with watch.waiting_announced(trainer.world_size, trainer.global_rank):
         store = Store(place, kept.dtype, kept.max_gb)
         return run(model, pairs, trainer, store, folder, config.overwrite, resolved)
 
@@ -77,12 +76,10 @@ def options(argv: Sequence[str]) -> tuple[Parser, Namespace]:
     for section in ("model", "data", "trainer", "store"):
         if not isinstance(first[section], Namespace):
             raise HsxError(f"{section}: expected a mapping of options, got {first[section]}; see {PROGRAM} --help")
-    if isinstance(first.seed_everything, bool):
-        given = first.seed_everything
-        raise HsxError(f"seed_everything: expected a whole number, got {given}; write one, to make pictures again")
-    if not 0 <= first.seed_everything < SEEDS:
-        given = first.seed_everything
-        raise HsxError(f"seed_everything: expected a number from 0 to {SEEDS - 1}, got {given}; see {PROGRAM} --help")
+    seed = first.seed_everything
+    if isinstance(seed, bool) or not 0 <= seed < SEEDS:
+        expected = "whole number" if isinstance(seed, bool) else f"number from 0 to {SEEDS - 1}"
+        raise HsxError(f"seed_everything: expected a {expected}, got {seed}; see {PROGRAM} --help")
     for name, option in ELSEWHERE.items():
         if (given := first.get(f"model.{name}")) is not None:
             raise HsxError(

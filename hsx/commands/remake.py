@@ -59,20 +59,20 @@ def remake(
         try:
             wanted.append(Wanted(path, full_record(str(path)), moved))
         except HsxError as error:
-            refused += _say(str(error))
+            refused += _refuse(str(error))
     for one, image in made_again(wanted, backbone):
         if isinstance(image, HsxError):
-            refused += _say(f"{one.picture}: {image}")
+            refused += _refuse(f"{one.picture}: {image}")
             continue
-        said = compare(one, to_picture(image), places.get(one.picture))
-        same += said == SAME
-        print(f"{one.picture}: {said}", flush=True)
+        difference = compare(one, to_picture(image), places.get(one.picture))
+        same += difference == SAME
+        print(f"{one.picture}: {difference}", flush=True)
     if len(paths) != 1:
         print(f"{same} of {len(paths)} are byte-identical")
     return 2 if refused else 0 if same == len(paths) else 1
 
 
-def _say(error: str) -> int:
+def _refuse(error: str) -> int:
     """Print why one picture could not be made; the others are."""
     print(f"hsx: error: {without_secrets(error)}", file=sys.stderr, flush=True)
     return 1
@@ -105,14 +105,11 @@ def compare(one: Wanted, picture: Image.Image, place: Path | None) -> str:
 
 def _where(record: dict[str, Any]) -> str:
     """Why that may be so."""
-    device, here = record["computed"].get("device"), _device(record["computed"].get("device"))
-    if (record.get("torch"), device) == (torch.__version__, here):
+    version, device = record.get("torch"), record["computed"].get("device")
+    here = torch.cuda.get_device_name() if device != "cpu" and torch.cuda.is_available() else "cpu"
+    if (version, device) == (torch.__version__, here):
         return ""
-    return f"; it was made with torch {record.get('torch')} on {device}, here is torch {torch.__version__} on {here}"
-
-
-def _device(wanted: str | None) -> str:
-    return torch.cuda.get_device_name() if wanted != "cpu" and torch.cuda.is_available() else "cpu"
+    return f"; it was made with torch {version} on {device}, here is torch {torch.__version__} on {here}"
 
 
 def _places(output: str | None, pictures: list[Path]) -> dict[Path, Path]:
@@ -122,9 +119,9 @@ def _places(output: str | None, pictures: list[Path]) -> dict[Path, Path]:
     target = expanded(output, "--output")
     one_file = len(pictures) == 1 and target.suffix.lower() == ".png" and not target.is_dir()
     places = {path: target if one_file else target / path.name for path in pictures}
-    there = [place for place in places.values() if place.exists()]
+    existing = [place for place in places.values() if place.exists()]
     twice = len(set(places.values())) < len(pictures)
-    if there or twice:
-        found = f"{there[0]}, which is there already" if there else "pictures of one name"
+    if existing or twice:
+        found = f"{existing[0]}, which exists already" if existing else "pictures of one name"
         raise HsxError(f"--output: expected new files, got {found}; name another folder")
     return places

@@ -11,12 +11,11 @@ from typing import Any
 import yaml
 from PIL import Image
 
+from hsx.commands.messages import KINDS
 from hsx.errors import HsxError, expanded
 from hsx.io.formats import likely
 from hsx.io.reading import FITS, reason
 from hsx.store.records import record_of
-
-KINDS = ("schedule", "blend", "normalizer", "calibrator")
 
 
 def _way(value: Any) -> bool:
@@ -24,8 +23,8 @@ def _way(value: Any) -> bool:
     return (
         isinstance(value, dict)
         and type(value.get("rows")) is int
-        and 0 < value["rows"] < MOST
-        and (value.get("threads") is None or type(value["threads"]) is int and 0 < value["threads"] < MOST)
+        and 0 < value["rows"] < LIMIT
+        and (value.get("threads") is None or type(value["threads"]) is int and 0 < value["threads"] < LIMIT)
     )
 
 
@@ -33,7 +32,7 @@ def _text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-MOST = 2**16  # rows and threads
+LIMIT = 2**16  # rows and threads
 FULL: dict[str, Callable[[Any], bool]] = {  # what a record must hold, in which the rest can be looked up
     "model": lambda value: isinstance(value, dict) and set(KINDS) <= value.keys(),
     "data": lambda value: isinstance(value, dict) and value.get("fit") in FITS,

@@ -24,16 +24,11 @@ def ls(folder: str, *, json: bool = False) -> int:
         json: For programs.
     """
     place, entries = _opened(folder)
-    rows: list[dict[str, Any]] = [
-        {
-            "key": entry.key,
-            "bytes": entry.bytes,
-            "h": entry.has_h,
-            "version": entry.version,
-            "used": datetime.fromtimestamp(entry.used).isoformat(" ", "seconds"),
-        }
-        for entry in entries
-    ]
+    rows: list[dict[str, Any]] = []
+    for entry in entries:
+        used = datetime.fromtimestamp(entry.used).isoformat(" ", "seconds")
+        about = {"h": entry.has_h, "version": entry.version, "used": used}
+        rows.append({"key": entry.key, "bytes": entry.bytes, **about})
     if json:
         return _json({"trajectories": rows, **_total(entries)})
     table = Table("key", "size", "h", "last used", box=None, pad_edge=False)
@@ -82,11 +77,8 @@ def verify(folder: str, *, delete: bool = False, json: bool = False) -> int:
         except FileNotFoundError:
             pass  # removed by another process meanwhile
         except (OSError, StoreError) as error:
-            corrupt[entry.key] = (
-                str(error)
-                if isinstance(error, StoreError)
-                else (f"{entry.path}: expected a trajectory, could not read it ({error.strerror}); take it away")
-            )
+            unread = f"{entry.path}: expected a trajectory, could not read it ({{}}); take it away"
+            corrupt[entry.key] = str(error) if isinstance(error, StoreError) else unread.format(error.strerror)
             if delete:
                 remove(entry.path)
     code = 1 if corrupt else 0

@@ -20,15 +20,14 @@ import yaml
 from lightning.pytorch import callbacks
 from omegaconf import OmegaConf
 
+from hsx.commands.messages import KINDS
 from hsx.errors import HsxError, first_line
 from hsx.plugins import registry as plugins
 from hsx.strategies import Strategy
 
-STRATEGIES = ("schedule", "blend", "normalizer", "calibrator")
-CALLBACKS = "lightning.pytorch.callbacks"
 FLAG = "--trust"
 MODE = "omegaconf+"  # how jsonargparse reads a config
-MOST = 10_000  # values in one that has YAML's aliases, each written out
+LIMIT = 10_000  # values in one that has YAML's aliases, each written out
 
 
 def taken_out(argv: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -48,10 +47,7 @@ def taken_out(argv: Sequence[str]) -> tuple[list[str], list[str]]:
             others.append(word)
     for module in trusted:
         if not module or not all(part.isidentifier() for part in module.split(".")):
-            raise HsxError(
-                f"{FLAG}: expected modules of yours such as my_schedules, got '{module}'; their classes may "
-                "then be named"
-            )
+            raise HsxError(f"{FLAG}: expected modules of yours such as my_schedules, got '{module}'; name some")
     return trusted, others
 
 
@@ -70,21 +66,17 @@ def register(trusted: Sequence[str]) -> None:
                 f"{FLAG}: expected a module that can be imported, got {name} ({type(error).__name__}: "
                 f"{first_line(error)}); mend it, or set PYTHONPATH"
             ) from None
-        Strategy.listed.update(
-            {
-                f"{cls.__module__}.{cls.__qualname__}": cls
-                for cls in vars(module).values()
-                if isinstance(cls, type) and issubclass(cls, Strategy) and not inspect.isabstract(cls)
-            }
-        )
+        for cls in vars(module).values():
+            if isinstance(cls, type) and issubclass(cls, Strategy) and not inspect.isabstract(cls):
+                Strategy.listed[f"{cls.__module__}.{cls.__qualname__}"] = cls
 
 
 @contextmanager
 def only_known_classes(trusted: Sequence[str]) -> Iterator[None]:
     """Within it nothing can be imported from a config or a command line but what is registered or ``trusted``."""
-    allowed = [*trusted, *(f"{CALLBACKS}.{name}" for name in callbacks.__all__)]
+    allowed = [*trusted]
     known: list[type] = [getattr(callbacks, name) for name in callbacks.__all__]
-    for cls in [*plugins.load().of(*STRATEGIES).values(), *known]:
+    for cls in [*plugins.load().of(*KINDS).values(), *known]:
         parts = cls.__module__.split(".")
         homes = [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
         allowed += [
@@ -112,8 +104,8 @@ def _limit_aliases() -> None:
     load = jsonargparse.get_loader(MODE)
 
     def limited(text: str) -> Any:
-        if "&" in text and "*" in text and _values(yaml.compose(text, yaml.SafeLoader), {}) > MOST:
-            raise HsxError(f"config: expected at most {MOST:,} values, got more by its aliases (*); write them out")
+        if "&" in text and "*" in text and _values(yaml.compose(text, yaml.SafeLoader), {}) > LIMIT:
+            raise HsxError(f"config: expected at most {LIMIT:,} values, got more by its aliases (*); write them out")
         return load(text)
 
     jsonargparse.set_loader(MODE, limited, (yaml.YAMLError,))

@@ -20,7 +20,7 @@ WAIT = 10.0  # seconds until a run says for what it waits
 AGAIN = 300.0  # and then again
 CAME = "hsx_came"  # where they meet: how many have come
 asked: list[int] = []  # by which signals this process was asked to stop
-_said: list[bool] = []
+_announced: list[bool] = []
 
 
 def leave(number: int, frame: FrameType | None) -> None:
@@ -47,8 +47,8 @@ def stopped(how: int = signal.SIGTERM) -> int:
     for child in _descendants(os.getpid()):
         with suppress(ProcessLookupError, PermissionError):
             os.kill(child, how)
-    if not _said and all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
-        _said.append(True)
+    if not _announced and all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
+        _announced.append(True)
         with suppress(OSError):
             os.write(2, b"hsx: stopped; what is finished is kept, start again to go on\n")
     return 130
@@ -61,7 +61,7 @@ def ended_in_time() -> Iterator[None]:
     Python's handlers wait until the main thread comes back from C, which it may never do; a thread does not.
     """
     asked.clear()
-    _said.clear()
+    _announced.clear()
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -100,7 +100,7 @@ def _descendants(pid: int) -> list[int]:
 
 
 @contextmanager
-def waiting_told(world_size: int, rank: int) -> Iterator[None]:
+def waiting_announced(world_size: int, rank: int) -> Iterator[None]:
     """Within it a process that waits for the others to come says so, on stderr, and what to do.
 
     Raises:
@@ -108,7 +108,7 @@ def waiting_told(world_size: int, rank: int) -> Iterator[None]:
     """
     done = threading.Event()
     if world_size > 1:
-        threading.Thread(target=_tell, args=(done, world_size, rank), daemon=True).start()
+        threading.Thread(target=_announce, args=(done, world_size, rank), daemon=True).start()
     try:
         yield
     except RuntimeError as error:
@@ -123,10 +123,10 @@ def waiting_told(world_size: int, rank: int) -> Iterator[None]:
         done.set()
 
 
-def _tell(done: threading.Event, world_size: int, rank: int) -> None:
+def _announce(done: threading.Event, world_size: int, rank: int) -> None:
     from torch import distributed
 
-    begun = said = time.monotonic()
+    begun = announced = time.monotonic()
     store = None
     while not done.wait(1) and not distributed.is_initialized():
         host, port = _meeting_place()
@@ -137,9 +137,9 @@ def _tell(done: threading.Event, world_size: int, rank: int) -> None:
                 store.add(CAME, 1)
         now = time.monotonic()
         starting = bool(_descendants(os.getpid()))  # those that Lightning has started take their time
-        if now - begun < WAIT * (6 if starting else 1) or begun < said > now - AGAIN:
+        if now - begun < WAIT * (6 if starting else 1) or begun < announced > now - AGAIN:
             continue
-        said = now
+        announced = now
         if store is not None and rank == 0:
             came = int(store.add(CAME, 0))
             found = f"{came} of {world_size} processes {'has' if came == 1 else 'have'} come"

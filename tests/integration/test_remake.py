@@ -381,7 +381,7 @@ def test_records_are_data(tiny_model, pictures, capsys, monkeypatch):
     assert "found no record in it" in refused(capsys, "remake", str(pictures / "styles" / "s0.png"))
     assert "found a folder" in refused(capsys, "remake", str(pictures / "out"))
     assert "found nothing there" in refused(capsys, "remake", str(pictures / "none.png"))
-    assert "PICTURE" in refused(capsys, "remake")
+    assert "required: pictures" in refused(capsys, "remake")
 
 
 def test_rows_in_a_config_are_held_to_the_checks_of_a_table(tiny_model, pictures, capsys, caplog, monkeypatch):

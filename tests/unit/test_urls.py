@@ -269,7 +269,8 @@ def test_no_signature_is_kept_anywhere(server, pictures, capsys, caplog):
 
 NOBODY = """
 import encodings.utf_8_sig, os
-import hsx.commands.plugins, hsx.cli, hsx.commands.inspect, hsx.commands.show, hsx.commands.store
+import hsx.cli, hsx.commands.parser
+import hsx.commands.convert, hsx.commands.inspect, hsx.commands.plugins, hsx.commands.show, hsx.commands.store
 hsx.plugins.registry.load()
 os.setresuid(54321, 0, 0)  # who has no name, and so no home, and may still read where Python lies
 for name in ("HOME", "HSX_CACHE", "XDG_CACHE_HOME"):
