@@ -27,7 +27,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         uri = site_uri(path)
         if not path.startswith("docs/") and uri not in added:
             added.add(uri)
-            files.append(File.generated(config, uri, content=rewritten(text, path), inclusion=InclusionLevel.NOT_IN_NAV))
+            page = rewritten(text, path)
+            files.append(File.generated(config, uri, content=page, inclusion=InclusionLevel.NOT_IN_NAV))
         for target in links(text, path):
             if not target.startswith("docs/") and site_uri(target) not in added:
                 waiting.append(target)
