@@ -54,7 +54,7 @@ class HookedBackbone(Backbone):
         bottleneck: the name of that module, as ``module.named_modules()`` has it.
         schedule: with which it was trained; DDPM's linear one by default.
         sample_size: R.
-        prediction: what the network predicts: epsilon, v_prediction or sample (x_0).
+        prediction: what the network predicts, one of ``hsx.backbones.prediction.PREDICTIONS``.
 
     Raises:
         BackboneError: for an argument of another type, if there is no module of that name, or if a pass does not run
@@ -154,4 +154,5 @@ def _check(name: str, value: Any, kinds: Any, what: str, *but: type) -> None:
 
 
 def _first(output: Any) -> Tensor:
-    return output[0] if isinstance(output, tuple) else output
+    first: Tensor = output[0] if isinstance(output, tuple) else output
+    return first

@@ -14,7 +14,7 @@ from rich.table import Table
 from hsx.backbones.base import Backbone, Fact
 from hsx.checkpoints.export import export
 from hsx.checkpoints.load import load_backbone
-from hsx.checkpoints.options import Options, Unsaid
+from hsx.checkpoints.options import MissingOptions, Options
 from hsx.cli import one_line
 from hsx.errors import HsxError, expanded
 from hsx.io.urls import public_url
@@ -33,7 +33,7 @@ def inspect(argv: list[str]) -> int:
     log.disabled = given.json  # its answer holds what is assumed
     try:
         found, unsaid = describe(_load(given)), None
-    except Unsaid as error:
+    except MissingOptions as error:
         found, unsaid = {"family": error.family, "facts": _plain(error.facts), "missing": error.missing}, error
     finally:
         log.disabled = False

@@ -10,7 +10,8 @@ from typing import Any
 from diffusers import UNet2DModel
 
 from hsx.backbones.base import Fact
-from hsx.checkpoints.config_fields import (
+from hsx.checkpoints.files.refused import GIVE
+from hsx.checkpoints.folders.fields import (
     Rule,
     check,
     flag,
@@ -25,7 +26,7 @@ from hsx.checkpoints.config_fields import (
     shown,
     whole,
 )
-from hsx.checkpoints.options import MOST, Options
+from hsx.checkpoints.options import HIGHEST, Options
 from hsx.errors import BackboneError
 
 PLAIN = "use a U-Net of DDPM's plain blocks"
@@ -33,7 +34,7 @@ DOWN = ("DownBlock2D", "AttnDownBlock2D", "ResnetDownsampleBlock2D")
 UP = ("UpBlock2D", "AttnUpBlock2D", "ResnetUpsampleBlock2D")
 RULES: dict[str, Rule] = {
     "sample_size": Rule(
-        f"the side of square pictures, 1 to {MOST['image_size']}, or null",
+        f"the side of square pictures, 1 to {HIGHEST['image_size']}, or null",
         lambda v: v is None or _side(v) is not None,
         "hsx takes square pictures: use a model of them",
     ),
@@ -65,10 +66,8 @@ RULES: dict[str, Rule] = {
     "num_class_embeds": or_null(whole(1, 10_000_000)),
     "num_train_timesteps": or_null(whole(1, 10_000_000)),  # of a learned time embedding, which is refused
 }
-EMA = "how the weights were averaged in training, a note of diffusers' EMAModel"
-IGNORED = {
-    name: EMA
-    for name in (
+IGNORED = dict.fromkeys(
+    [
         "decay",
         "min_decay",
         "optimization_step",
@@ -77,8 +76,9 @@ IGNORED = {
         "inv_gamma",
         "power",
         "collected_params",
-    )
-}
+    ],
+    "how the weights were averaged in training, a note of diffusers' EMAModel",
+)
 DEFAULTS = {
     name: parameter.default
     for name, parameter in inspect.signature(UNet2DModel.__init__).parameters.items()
@@ -86,85 +86,71 @@ DEFAULTS = {
 }
 
 # What changes the output and no shape tells: where a config leaves one out, the class's default is only assumed.
-TACIT = (
-    "center_input_sample",
-    "freq_shift",
-    "flip_sin_to_cos",
-    "mid_block_scale_factor",
-    "downsample_padding",
-    "act_fn",
-    "attention_head_dim",
-    "norm_num_groups",
-    "norm_eps",
+SHAPELESS = tuple(
+    [
+        "center_input_sample",
+        "freq_shift",
+        "flip_sin_to_cos",
+        "mid_block_scale_factor",
+        "downsample_padding",
+        "act_fn",
+        "attention_head_dim",
+        "norm_num_groups",
+        "norm_eps",
+    ]
 )
 
 OTHERS = {
-    "UNet2DConditionModel": "a U-Net that is steered by a text, mostly of latents",
-    "VQModel": "an autoencoder",
-    "AutoencoderKL": "an autoencoder",
-    "AutoencoderTiny": "an autoencoder",
-    "AsymmetricAutoencoderKL": "an autoencoder",
-    "AutoencoderDC": "an autoencoder",
-    "ConsistencyDecoderVAE": "an autoencoder",
-    "ControlNetModel": "a ControlNet",
-    "DiTTransformer2DModel": "a transformer",
-    "Transformer2DModel": "a transformer",
-    "UViTModel": "a transformer",
-    "UNet1DModel": "a U-Net of sounds or paths",
-    "UNet3DConditionModel": "a U-Net of videos",
-    "UNetMotionModel": "a U-Net of videos",
-    "UNetSpatioTemporalConditionModel": "a U-Net of videos",
-    "PriorTransformer": "a prior of embeddings",
+    name: what
+    for what, names in {
+        "a U-Net that is steered by a text, mostly of latents": "UNet2DConditionModel",
+        "an autoencoder": "VQModel AutoencoderKL AutoencoderTiny AsymmetricAutoencoderKL AutoencoderDC "
+        "ConsistencyDecoderVAE",
+        "a ControlNet": "ControlNetModel",
+        "a transformer": "DiTTransformer2DModel Transformer2DModel UViTModel",
+        "a U-Net of sounds or paths": "UNet1DModel",
+        "a U-Net of videos": "UNet3DConditionModel UNetMotionModel UNetSpatioTemporalConditionModel",
+        "a prior of embeddings": "PriorTransformer",
+    }.items()
+    for name in names.split()
 }
 
 
 def read_unet_config(file: Path, options: Options) -> tuple[dict[str, Any], dict[str, Fact]]:
-    """The whole configuration of a ``UNet2DModel`` and the facts that it tells.
+    """The whole configuration of a ``UNet2DModel``, defaults filled in, and the facts that it holds.
 
     Raises:
-        BackboneError: for another class, and for a field that is broken, contradicts others or is not understood.
+        BackboneError: for another class, and for a field that is wrong, contradicts others or is not understood.
     """
     config = read_json(file)
     name = config.get("_class_name")
     if name != "UNet2DModel":
-        what = OTHERS.get(name) if isinstance(name, str) else None
-        raise BackboneError(
-            f"{file}: expected a UNet2DModel, got {shown(name)}{f', {what}' if what else ''}; "
-            "give an unconditional pixel-space diffusion model"
-        )
+        what = f", {OTHERS[name]}" if isinstance(name, str) and name in OTHERS else ""
+        raise BackboneError(f"{file}: expected a UNet2DModel, got {shown(name)}{what}; {GIVE}")
     return checked(file, config, options)
 
 
 def checked(file: Path, config: dict[str, Any], options: Options) -> tuple[dict[str, Any], dict[str, Fact]]:
-    """See read_unet_config, for a config that is read already."""
+    """``read_unet_config`` of a config that was read already."""
     if options.image_size is not None:
         config = config | {"sample_size": options.image_size}
     check(file, config, RULES, IGNORED)
-    whole_config = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in (DEFAULTS | config).items()
-        if name in RULES
-    }
-    whole_config["sample_size"] = _side(whole_config["sample_size"])
-    _agree(file, whole_config)
+    full = {k: tuple(v) if isinstance(v, list) else v for k, v in (DEFAULTS | config).items() if k in RULES}
+    full["sample_size"] = _side(full["sample_size"])
+    _agree(file, full)
+    origins = {name: "read" if name in config else "assumed (diffusers' default)" for name in full}
     facts = {
-        "widths": Fact(whole_config["block_out_channels"], _origin("block_out_channels", config)),
-        "layers": Fact(whole_config["layers_per_block"], _origin("layers_per_block", config)),
-        "image_size": Fact(whole_config["sample_size"], "given" if options.image_size else "read"),
+        "widths": Fact(full["block_out_channels"], origins["block_out_channels"]),
+        "layers": Fact(full["layers_per_block"], origins["layers_per_block"]),
+        "image_size": Fact(full["sample_size"], "given" if options.image_size else "read"),
     }
-    return whole_config, facts | {
-        name: Fact(whole_config[name], _origin(name, config)) for name in TACIT if name not in config
-    }
-
-
-def _origin(name: str, config: dict[str, Any]) -> str:
-    return "read" if name in config else "assumed (diffusers' default)"
+    return full, facts | {name: Fact(full[name], origins[name]) for name in SHAPELESS if name not in config}
 
 
 def _side(value: Any) -> int | None:
     """The side of square pictures, given once or twice; None for anything else."""
     sides = value if isinstance(value, (list, tuple)) and len(value) == 2 and same(*value) else [value]
-    return sides[0] if type(sides[0]) is int and 1 <= sides[0] <= MOST["image_size"] else None
+    return sides[0] if type(sides[0]) is int and 1 <= sides[0] <= HIGHEST["image_size"] else None
 
 
 def _agree(file: Path, config: dict[str, Any]) -> None:
@@ -172,8 +158,8 @@ def _agree(file: Path, config: dict[str, Any]) -> None:
     widths, groups = config["block_out_channels"], config["norm_num_groups"]
     lengths = {name: len(config[name]) for name in ("block_out_channels", "down_block_types", "up_block_types")}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{count} {name}" for name, count in lengths.items())
-        raise BackboneError(f"{file}: expected as many block types as widths, got {told}; correct it")
+        counts = ", ".join(f"{count} {name}" for name, count in lengths.items())
+        raise BackboneError(f"{file}: expected as many block types as widths, got {counts}; correct it")
     uneven = next((width for width in widths if width % groups), None)
     if uneven:
         raise BackboneError(

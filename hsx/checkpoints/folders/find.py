@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hsx.checkpoints.config_fields import NOTHING, read_json, same, shown
-from hsx.checkpoints.scheduler import understood
-from hsx.checkpoints.unet_config import OTHERS
-from hsx.checkpoints.weight_files import BESIDE, NAME, averaged, other_formats
+from hsx.checkpoints.files.refused import GIVE
+from hsx.checkpoints.folders.fields import is_nothing, read_json, shown
+from hsx.checkpoints.folders.scheduler import understood
+from hsx.checkpoints.folders.unet import OTHERS
+from hsx.checkpoints.folders.weights import BESIDE, NAME, averaged, other_formats
 from hsx.errors import BackboneError
 
 PIPELINES = ("DDPMPipeline", "DDIMPipeline", "PNDMPipeline")
@@ -17,26 +18,24 @@ NET = re.compile(r"(.*[-_.])?(unet|ema|swa|averaged)([-_.].*)?$", re.IGNORECASE)
 WHOLE = {"unet", "model", "diffusion", "weights", "checkpoint", "ckpt"}  # in names of files that may be the network too
 SAVED = re.compile(r"(checkpoint|ckpt|step|epoch|iter)s?[-_]?(\d+)$", re.IGNORECASE)  # folders of one training
 PARTS = {  # components beside a U-Net, by the beginning of their names
-    "vae": "an autoencoder",
-    "vq": "an autoencoder",
-    "movq": "an autoencoder",
-    "first_stage": "an autoencoder",
-    "autoencoder": "an autoencoder",
-    "text_encoder": "a text encoder",
-    "bert": "a text encoder",
-    "tokenizer": "a tokenizer",
-    "image_encoder": "an image encoder",
-    "prior": "a prior",
-    "controlnet": "a ControlNet",
-    "safety_checker": "a safety checker",
-    "feature_extractor": "a feature extractor",
-    "transformer": "a transformer",
-    "decoder": "a decoder",
-    "super_res": "an upsampler",
-    "mel": "a converter of sounds",
+    start: what
+    for what, starts in {
+        "an autoencoder": "vae vq movq first_stage autoencoder",
+        "a text encoder": "text_encoder bert",
+        "a tokenizer": "tokenizer",
+        "an image encoder": "image_encoder",
+        "a prior": "prior",
+        "a ControlNet": "controlnet",
+        "a safety checker": "safety_checker",
+        "a feature extractor": "feature_extractor",
+        "a transformer": "transformer",
+        "a decoder": "decoder",
+        "an upsampler": "super_res",
+        "a converter of sounds": "mel",
+    }.items()
+    for start in starts.split()
 }
 LATENT = ("an autoencoder", "a decoder")
-KIND = "give an unconditional pixel-space diffusion model"
 EXPECTED = "expected a diffusers UNet2DModel folder with config.json and safetensors"
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 
@@ -45,7 +44,7 @@ class Place(NamedTuple):
     """Where the parts of a model lie."""
 
     unet: Path  # the folder with the U-Net's config.json
-    left: tuple[str, ...]  # other U-Nets, and files of weights beside its folder, that were left out
+    left_out: tuple[str, ...]  # other U-Nets, and files of weights beside its folder
     scheduler: Path | None  # its config
 
 
@@ -66,49 +65,44 @@ def find(path: Path) -> Place:
     if not nets:
         raise BackboneError(f"{path}: {EXPECTED}, got {_instead(path)}")
     unet = _choose(path, nets)
-    home = unet.parent if unet != path else path
+    model, siblings = unet.parent if unet != path else path, nets
     if unet == path and not index and _is_pipeline(path.parent, path):
-        home = path.parent  # a U-Net's own folder inside a pipeline
-        siblings = _nets(home, _index(home), only=path.name)
-    else:
-        siblings = nets
-    files = [
-        file.name
-        for file in sorted(home.iterdir())
-        if home != unet
-        and _is_weights(file)
-        and (averaged(file.name) or WHOLE & set(re.split(r"[._-]", file.name.lower())))
-    ]
-    left = (*(_short(net, home) for net in siblings if net != unet), *files)
-    return Place(unet, left, _scheduler(home, unet, _index(home)))
+        model = path.parent  # the U-Net's own folder inside a pipeline was given
+        siblings = _nets(model, _index(model), only=path.name)
+    left_out = [_short(net, model) for net in siblings if net != unet]
+    for file in sorted(model.iterdir()) if model != unet else ():
+        whole = WHOLE & set(re.split(r"[._-]", file.name.lower()))
+        if _is_weights(file) and (averaged(file.name) or whole):
+            left_out.append(file.name)
+    return Place(unet, tuple(left_out), _scheduler(model, unet, _index(model)))
 
 
 def _choose(path: Path, nets: list[Path]) -> Path:
-    best = max(averaged(net.name) if net != path else 0 for net in nets)
-    kept = [net for net in nets if (averaged(net.name) if net != path else 0) == best]
-    if len(kept) > 1 and path in kept and path / "unet" in kept:
-        kept = [path / "unet"]  # diffusers looks there first
-    if len(kept) > 1:
+    ranks = {net: averaged(net.name) if net != path else 0 for net in nets}
+    best = [net for net in nets if ranks[net] == max(ranks.values())]
+    if len(best) > 1 and path in best and path / "unet" in best:
+        return path / "unet"  # diffusers looks there first
+    if len(best) > 1:
         raise BackboneError(
-            f"{path}: expected one U-Net, got {', '.join(_short(net, path) for net in kept)}; name the "
-            f"folder that is meant, such as {kept[-1]}"
+            f"{path}: expected one U-Net, got {', '.join(_short(net, path) for net in best)}; name the "
+            f"folder that is meant, such as {best[-1]}"
         )
-    return kept[0]
+    return best[0]
 
 
 def _nets(path: Path, index: dict[str, Any], only: str | None = None) -> list[Path]:
     """The U-Nets here; BackboneError for anything that makes of them another model."""
-    nets, foreign = [], {}
+    nets, parts = [], {}
     for folder in _folders(path):
         config = folder / "config.json"
         name = _class_of(config) if config.is_file() else None
         if config.is_file() and (name == "UNet2DModel" or NET.match(folder.name)):
             nets.append(folder)
         elif name or (_part(folder.name) and any(p.suffix == ".json" or NAME.match(p.name) for p in folder.iterdir())):
-            foreign[folder.name] = name or ""
+            parts[folder.name] = name or ""
     if nets or index or (path / "config.json").is_file():
-        for part, kind in (foreign if only is None or NET.match(only) else {}).items():
-            raise _foreign(path, part, kind, index)
+        for part, kind in (parts if only is None or NET.match(only) else {}).items():
+            raise _another_part(path, part, kind, index)
     if (path / "config.json").is_file():
         nets.append(path)
     if index and "unet" in index and not nets:
@@ -129,78 +123,74 @@ def _index(path: Path) -> dict[str, Any]:
         kind = value[-1] if isinstance(value[-1], str) else shown(value)
         own = name == "scheduler" or NET.match(name)
         if own and value[:-1] != ["diffusers"]:
-            raise BackboneError(f"{file}: expected {name} of diffusers, got {shown(value)}, code of its own; {KIND}")
+            raise BackboneError(f"{file}: expected {name} of diffusers, got {shown(value)}, code of its own; {GIVE}")
         if name == "scheduler":
             understood(file, kind)
         elif NET.match(name) and kind != "UNet2DModel":
-            raise BackboneError(f"{file}: expected a UNet2DModel, got {name} {kind}{_what(kind)}; {KIND}")
+            raise BackboneError(
+                f"{file}: expected a UNet2DModel, got {name} {kind}{f', {OTHERS[kind]}' if kind in OTHERS else ''}; {GIVE}"
+            )
         elif not NET.match(name):
-            raise _foreign(path, name, kind, index)
-    rest = [
-        k
-        for k, v in index.items()
-        if not k.startswith("_")
-        and k not in parts
-        and not any(same(v, n) for n in NOTHING)
-        and not (isinstance(v, list) and not any(v))
-    ]
+            raise _another_part(path, name, kind, index)
+    rest = [k for k, v in index.items() if not (k.startswith("_") or k in parts or is_nothing(v) or _is_empty(v))]
     pipeline = index.get("_class_name")
     if rest and not isinstance(index[rest[0]], dict):
         raise BackboneError(
-            f"{file}: expected components that hsx understands, got {rest[0]} {shown(index[rest[0]])}; {KIND}"
+            f"{file}: expected components that hsx understands, got {rest[0]} {shown(index[rest[0]])}; {GIVE}"
         )
     if pipeline not in PIPELINES:
         raise BackboneError(
-            f"{file}: expected {', '.join(PIPELINES[:-1])} or {PIPELINES[-1]}, got {shown(pipeline)}; {KIND}"
+            f"{file}: expected {', '.join(PIPELINES[:-1])} or {PIPELINES[-1]}, got {shown(pipeline)}; {GIVE}"
         )
     if not any(NET.match(part) for part in (*parts, *rest)):
         raise BackboneError(
-            f"{file}: expected a pipeline with a unet, got one of {', '.join(parts) or 'nothing'}; {KIND}"
+            f"{file}: expected a pipeline with a unet, got one of {', '.join(parts) or 'nothing'}; {GIVE}"
         )
     return index
 
 
-def _foreign(path: Path, name: str, kind: str, index: dict[str, Any]) -> BackboneError:
+def _is_empty(value: Any) -> bool:
+    return isinstance(value, list) and not any(value)
+
+
+def _another_part(path: Path, name: str, kind: str, index: dict[str, Any]) -> BackboneError:
     what = _part(name) or OTHERS.get(kind, "")
     pipeline = f" of {shown(index['_class_name'])}" if index.get("_class_name") not in (None, *PIPELINES) else ""
     model = "a latent model" if what in LATENT else "a model with another part"
-    told = ", ".join(part for part in (kind, what) if part)
+    details = ", ".join(part for part in (kind, what) if part)
     return BackboneError(
         f"{path}: expected a U-Net and a scheduler alone, got {model}{pipeline}: {name}"
-        f"{f' ({told})' if told else ''} beside the U-Net; {KIND}"
+        f"{f' ({details})' if details else ''} beside the U-Net; {GIVE}"
     )
 
 
-def _scheduler(home: Path, unet: Path, index: dict[str, Any]) -> Path | None:
+def _scheduler(model: Path, unet: Path, index: dict[str, Any]) -> Path | None:
     """The scheduler's config: the pipeline's, or that of the training in whose folder this checkpoint lies."""
     name = "scheduler_config.json"
 
     def beside(*folders: Path) -> list[Path]:
         return [file for file in dict.fromkeys(folder / name for folder in folders) if file.is_file()]
 
-    found = beside(home / "scheduler", home, unet / "scheduler", unet)
-    found = found or beside(*(folder for folder in _folders(home) if not (folder / "config.json").is_file()))
-    found = found or beside(home.parent / "scheduler", home.parent)
-    told = [{k: v for k, v in read_json(file).items() if not k.startswith("_diffusers")} for file in found]
-    other = next((file for file, config in zip(found, told, strict=True) if config != told[0]), None)
+    found = beside(model / "scheduler", model, unet / "scheduler", unet)
+    found = found or beside(*(folder for folder in _folders(model) if not (folder / "config.json").is_file()))
+    found = found or beside(model.parent / "scheduler", model.parent)
+    configs = [{k: v for k, v in read_json(file).items() if not k.startswith("_diffusers")} for file in found]
+    other = next((file for file, config in zip(found, configs, strict=True) if config != configs[0]), None)
     if other:
         raise BackboneError(
-            f"{home}: expected one scheduler, got {found[0]} and {other}, which differ; take one of them away"
+            f"{model}: expected one scheduler, got {found[0]} and {other}, which differ; take one of them away"
         )
-    if not found and (index.get("scheduler") or (home / "scheduler").is_dir()):
+    if not found and (index.get("scheduler") or (model / "scheduler").is_dir()):
         raise BackboneError(
-            f"{home}: expected scheduler/{name}, found none, and without it the schedule "
+            f"{model}: expected scheduler/{name}, found none, and without it the schedule "
             "would only be assumed; fetch the whole model"
         )
     return found[0] if found else None
 
 
-def _is_pipeline(home: Path, unet: Path) -> bool:
-    return bool(
-        (home / "model_index.json").is_file()
-        or NET.match(unet.name)
-        or (home / "scheduler" / "scheduler_config.json").is_file()
-    )
+def _is_pipeline(folder: Path, unet: Path) -> bool:
+    files = (folder / "model_index.json", folder / "scheduler" / "scheduler_config.json")
+    return bool(NET.match(unet.name)) or any(file.is_file() for file in files)
 
 
 def _instead(path: Path) -> str:
@@ -208,11 +198,8 @@ def _instead(path: Path) -> str:
     files = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
     folders = _folders(path)
     weights = [file for file in files if _is_weights(file)]
-    models = [
-        p
-        for p in folders
-        if (p / "model_index.json").is_file() or (p / "config.json").is_file() or (p / "unet" / "config.json").is_file()
-    ]
+    configs = ("model_index.json", "config.json", "unet/config.json")
+    models = [folder for folder in folders if any((folder / config).is_file() for config in configs)]
     snapshots = _folders(path / "snapshots") if (path / "snapshots").is_dir() else []
     if snapshots:
         return f"a model in the Hub's cache; name the snapshot: {snapshots[-1]}"
@@ -232,10 +219,10 @@ def _instead(path: Path) -> str:
 def _class_of(config: Path) -> str | None:
     """The class that a config.json names, of diffusers or of transformers; none where it cannot be read."""
     try:
-        told = read_json(config)
+        fields = read_json(config)
     except BackboneError:
-        return None  # said where it is the U-Net's
-    kinds = told.get("_class_name") or told.get("architectures") or told.get("model_type")
+        return None  # an error where the config is the U-Net's
+    kinds = fields.get("_class_name") or fields.get("architectures") or fields.get("model_type")
     return shown(kinds[0] if isinstance(kinds, list) and kinds else kinds) if kinds else None
 
 
@@ -251,9 +238,5 @@ def _part(name: str) -> str | None:
     return next((what for start, what in PARTS.items() if name.lower().startswith(start)), None)
 
 
-def _what(kind: str) -> str:
-    return f", {OTHERS[kind]}" if kind in OTHERS else ""
-
-
-def _short(net: Path, home: Path) -> str:
-    return net.name if net != home else "the folder itself"
+def _short(net: Path, folder: Path) -> str:
+    return net.name if net != folder else "the folder itself"

@@ -27,7 +27,7 @@ NOTHING = {"n_averaged": 0, "initted": False, "num_updates": 0}  # before the fi
 
 
 class Setting:
-    """Stands for something in a file that is no tensor: nothing is called; ``held`` is what its attributes were."""
+    """Stands for an object in a file that is no tensor: its class is not called; ``held`` is what its attributes were."""
 
     held: dict[str, Any]
 
@@ -46,7 +46,7 @@ class Found(NamedTuple):
     Attributes:
         path: the keys that lead there.
         averaged: whether a key, or the code that writes such files, says that they are averaged.
-        doubt: why averaged ones are no averages yet, or nothing.
+        doubt: why averaged ones may be no averages yet, or nothing.
     """
 
     path: tuple[str, ...]
@@ -56,7 +56,14 @@ class Found(NamedTuple):
 
 
 class Network(NamedTuple):
-    """One network of a file: its tensors under its own names; ``path`` is the keys, then the prefix of its names."""
+    """One network of a file.
+
+    Attributes:
+        path: the keys, then the prefix of its names, that lead to it.
+        state: its tensors under its own names.
+        averaged, doubt: as in ``Found``.
+        how: in words, how tensors without names got theirs.
+    """
 
     path: tuple[str, ...]
     state: State
@@ -74,7 +81,7 @@ class Network(NamedTuple):
 
 
 def walk(node: Any) -> list[Found]:
-    """Every dict and list of tensors in a loaded file, wherever it lies; an optimizer's state is none.
+    """Every dict and list of tensors in a loaded file, wherever it lies, but those of an optimizer.
 
     Raises:
         BackboneError: for averaged weights that are no tensors.
@@ -99,25 +106,20 @@ def _walk(node: Any, path: tuple[str, ...], averaged: bool, doubt: str, seen: se
         node = dict(node)
     if isinstance(node, dict):
         keys = set(map(str, node))
-        tensors = {
-            str(k): v
-            for k, v in node.items()
-            if isinstance(v, Tensor) and (averaged or isinstance(k, str)) and not OPTIMIZER.fullmatch(str(k))
-        }
+        own = {k: v for k, v in node.items() if not OPTIMIZER.fullmatch(str(k))}
+        if {"state", "param_groups"} <= keys:
+            own = {k: v for k, v in own.items() if k not in ("state", "param_groups")}
+        tensors = {str(k): v for k, v in own.items() if isinstance(v, Tensor) and (averaged or isinstance(k, str))}
         averaged, doubt = averaged or "n_averaged" in tensors, doubt or doubt_of(node)
         if tensors or (averaged and not node):
             yield Found(path, tensors, averaged, doubt)
-        for key, value in node.items():
-            if {"state", "param_groups"} <= keys and key in ("state", "param_groups"):
-                continue
-            if OPTIMIZER.fullmatch(str(key)):
-                continue
-            said = is_averaged((str(key),))
+        for key, value in own.items():
+            says = is_averaged((str(key),))
             if key == "state_dict" and "current_model_state" in keys:  # Lightning's WeightAveraging exchanges the two
-                said = True
+                says = True
             if key in ("state_dict", "ema_state_dict") and "ema_state_dict" in keys and _is_mmengine(node):
-                said = key == "state_dict"  # as its EMAHook does
-            yield from _walk(value, (*path, str(key)), averaged if said is None else said, doubt, seen)
+                says = key == "state_dict"  # as its EMAHook does
+            yield from _walk(value, (*path, str(key)), averaged if says is None else says, doubt, seen)
     elif isinstance(node, (list, tuple)):
         if len(node) > 1 and all(isinstance(value, Tensor) for value in node):
             if any(value.ndim for value in node):  # not a list of losses
@@ -156,8 +158,7 @@ def doubt_of(node: dict[Any, Any]) -> str:
     for place in (node, inside if isinstance(inside, dict) else {}):
         for key, nothing in NOTHING.items():
             value = place.get(key)
-            if isinstance(value, Tensor) and value.numel() == 1:
-                value = value.item()
+            value = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
             if isinstance(value, (int, float)) and value == nothing:
                 return f"{key} {nothing}: nothing averaged yet"
     return ""
@@ -167,7 +168,7 @@ def networks(found: Found, recognises: Recognises | None) -> tuple[list[Network]
     """The networks in a state dict, each with its prefix taken off, and the tensors that belong to none.
 
     Args:
-        recognises: whether names are those of a network that is looked for; without it the state dict is one.
+        recognises: whether names are those of the network that is looked for; without it the state dict is one.
     """
     assert isinstance(found.tensors, dict)
     state = _cleaned(found.tensors)
@@ -175,8 +176,9 @@ def networks(found: Found, recognises: Recognises | None) -> tuple[list[Network]
     result = []
     for prefix, own in inside:
         around = [_beside(state, prefix[:n]) for n in range(1, len(prefix) + 1)]
-        said = is_averaged(prefix)
-        averaged = found.averaged or any("n_averaged" in counters for counters in around) if said is None else said
+        averaged = is_averaged(prefix)
+        if averaged is None:
+            averaged = found.averaged or any("n_averaged" in counters for counters in around)
         doubt = found.doubt or "".join(map(doubt_of, around))
         result.append(Network((*found.path, *prefix), own, averaged, doubt if averaged else ""))
     return result, rest

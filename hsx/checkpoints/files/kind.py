@@ -1,4 +1,4 @@
-"""What a file is: its first bytes say it, not its suffix."""
+"""What a file is, by its first bytes, whatever its suffix."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import Literal
 from hsx.errors import BackboneError
 
 FILES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")  # what checkpoints are usually named
-MAGIC = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"  # the number with which torch.save began its files before 1.6
+MAGIC = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"  # with which torch.save began its files before 1.6
 CONVERT = "save its network's state_dict with safetensors or torch.save"
 AGAIN = "fetch it again"
+UNPACK = "unpack it, and give the file inside"
 
 # The first bytes, what they are the beginning of, and what to do.
 BEGINNINGS: tuple[tuple[bytes, str, str], ...] = (
@@ -33,10 +34,10 @@ BEGINNINGS: tuple[tuple[bytes, str, str], ...] = (
         "give the checkpoint from which it was exported",
     ),
     (rb"\x1f\x8b", "a gzip archive", "unpack it with gunzip or tar -xzf, and give the file inside"),
-    (rb"BZh", "a bzip2 archive", "unpack it, and give the file inside"),
-    (rb"\xfd7zXZ", "an xz archive", "unpack it, and give the file inside"),
-    (rb"\x28\xb5\x2f\xfd", "a zstd archive", "unpack it, and give the file inside"),
-    (rb"7z\xbc\xaf|Rar!", "a 7z or RAR archive", "unpack it, and give the file inside"),
+    (rb"BZh", "a bzip2 archive", UNPACK),
+    (rb"\xfd7zXZ", "an xz archive", UNPACK),
+    (rb"\x28\xb5\x2f\xfd", "a zstd archive", UNPACK),
+    (rb"7z\xbc\xaf|Rar!", "a 7z or RAR archive", UNPACK),
     (rb"\x89PNG|\xff\xd8\xff|GIF8|BM....\0\0\0\0|II\*\0|MM\0\*|RIFF....WEBP", "a picture", "give the checkpoint"),
     (rb"%PDF", "a PDF", "give the checkpoint"),
     (
@@ -77,8 +78,7 @@ def kind_of(path: Path) -> Literal["safetensors", "torch", "pickle"]:
         return "safetensors"
     if head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5"):
         return "torch" if MAGIC in head[:32] else "pickle"
-    _refuse(path, head, tail)
-    raise AssertionError
+    raise _not(path, *_what_is(path, head, tail))
 
 
 def _zip(path: Path) -> Literal["torch"]:
@@ -109,28 +109,27 @@ def _zip(path: Path) -> Literal["torch"]:
     raise _not(path, f"a zip archive{inside}", "unpack it, and give the checkpoint or the folder inside")
 
 
-def _refuse(path: Path, head: bytes, tail: bytes) -> None:
-    """Raise a BackboneError that says what these bytes are."""
+def _what_is(path: Path, head: bytes, tail: bytes) -> tuple[str, str]:
+    """What a file that is no checkpoint is, and the remedy."""
     for beginning, what, remedy in BEGINNINGS:
         if re.match(beginning, head, re.IGNORECASE | re.DOTALL):
-            raise _not(path, what, remedy)
+            return what, remedy
     if head[257:262] == b"ustar":
-        raise _not(
-            path,
+        return (
             "a tar archive",
             "unpack it with tar -xf, and give the file inside; if it is a checkpoint of "
             "PyTorch 0.1, save it again with a later one",
         )
     if tail == b"\x57\xfb\x80\x8b\x24\x75\x47\xdb" or ".data-0" in path.name:
-        raise _not(path, "a TensorFlow checkpoint", "convert it to PyTorch, then " + CONVERT)
+        return "a TensorFlow checkpoint", "convert it to PyTorch, then " + CONVERT
     try:
         text = getincrementaldecoder("utf-8")().decode(head)  # whose last letter may be cut
     except UnicodeDecodeError:
         text = "\0"
     if not any(ord(letter) < 32 and not letter.isspace() for letter in text):
         text = " ".join(text.split())[:40]
-        raise _not(path, f"a text that begins '{text}'" if text else "blanks", "give the checkpoint itself")
-    raise _not(path, "bytes with which none begins", "the file is damaged or of another program: " + AGAIN)
+        return f"a text that begins '{text}'" if text else "blanks", "give the checkpoint itself"
+    return "bytes with which none begins", "the file is damaged or of another program: " + AGAIN
 
 
 def _not(path: Path, what: str, remedy: str) -> BackboneError:

@@ -8,14 +8,15 @@ one of the tables below; a test walks the classes of the installed diffusers.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
 from hsx.backbones.base import Fact
-from hsx.checkpoints.config_fields import (
+from hsx.backbones.prediction import PREDICTIONS
+from hsx.checkpoints.folders.fields import (
     Rule,
     check,
     flag,
@@ -28,8 +29,7 @@ from hsx.checkpoints.config_fields import (
     shown,
     whole,
 )
-from hsx.checkpoints.family import make_schedule
-from hsx.checkpoints.options import MOST, Options
+from hsx.checkpoints.options import HIGHEST, Options, make_schedule
 from hsx.errors import BackboneError, HsxError
 from hsx.schedule import NoiseSchedule
 
@@ -43,91 +43,92 @@ DEFAULTS = {
     "prediction_type": "epsilon",
 }
 BETWEEN = ("linear", "scaled_linear", "sigmoid")  # schedules that run from beta_start to beta_end
-SMALLER = {"beta_start": 0.00085, "beta_end": 0.012}  # the defaults of the classes from k-diffusion
 
 # Classes that are built from the betas of a discrete diffusion, with the defaults that differ.
 UNDERSTOOD: dict[str, dict[str, Any]] = {
-    "DDPMScheduler": {},
-    "DDPMParallelScheduler": {},
-    "DDIMScheduler": {},
-    "DDIMParallelScheduler": {},
-    "DDIMInverseScheduler": {},
-    "PNDMScheduler": {},
-    "DPMSolverMultistepScheduler": {},
-    "DPMSolverMultistepInverseScheduler": {},
-    "DPMSolverSinglestepScheduler": {},
-    "DPMSolverSDEScheduler": SMALLER,
-    "DEISMultistepScheduler": {},
-    "UniPCMultistepScheduler": {},
-    "SASolverScheduler": {},
-    "EulerDiscreteScheduler": {},
-    "EulerAncestralDiscreteScheduler": {},
-    "HeunDiscreteScheduler": SMALLER,
-    "KDPM2DiscreteScheduler": SMALLER,
-    "KDPM2AncestralDiscreteScheduler": SMALLER,
-    "LMSDiscreteScheduler": {},
+    **dict.fromkeys(
+        [
+            "DDPMScheduler",
+            "DDPMParallelScheduler",
+            "DDIMScheduler",
+            "DDIMParallelScheduler",
+            "DDIMInverseScheduler",
+            "PNDMScheduler",
+            "DPMSolverMultistepScheduler",
+            "DPMSolverMultistepInverseScheduler",
+            "DPMSolverSinglestepScheduler",
+            "DEISMultistepScheduler",
+            "UniPCMultistepScheduler",
+            "SASolverScheduler",
+            "EulerDiscreteScheduler",
+            "EulerAncestralDiscreteScheduler",
+            "LMSDiscreteScheduler",
+        ],
+        {},
+    ),
+    **dict.fromkeys(
+        ["DPMSolverSDEScheduler", "HeunDiscreteScheduler", "KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler"],
+        {"beta_start": 0.00085, "beta_end": 0.012},
+    ),
 }
 
-# Of other worlds, by the beginning of their names: what their networks are.
+# Classes of which no betas come, by the beginning of their names: what their networks are.
 FOREIGN = {
-    "CMStochasticIterative": "a consistency model",
-    "LCM": "a consistency model",
-    "TCD": "a consistency model",
-    "SCM": "a consistency model",
-    "FlowMatch": "a flow-matching model",
-    "FlowMap": "a flow-matching model",
-    "Piflow": "a flow-matching model",
-    "Helios": "a flow-matching model",
-    "LTX": "a flow-matching model",
-    "MiniMax": "a flow-matching model",
-    "EDM": "a model of EDM's continuous noise levels",
-    "CosineDPMSolver": "a model of EDM's continuous noise levels",
-    "ScoreSdeVe": "a variance-exploding model",
-    "KarrasVe": "a variance-exploding model",
-    "ScoreSdeVp": "a model of continuous time",
-    "IPNDM": "a model of continuous time",
-    "DDPMWuerstchen": "a model of continuous time",
-    "VQDiffusion": "a model of tokens",
-    "Amused": "a model of tokens",
-    "BlockRefinement": "a model of tokens",
-    "DiscreteDDIM": "a model of tokens",
-    "EntropyBound": "a model of tokens",
-    "CogVideoX": "a video model",
-    "UnCLIP": "a prior or upsampler of unCLIP",
-    "RePaint": "a sampler for inpainting",
-    "ConsistencyDecoder": "a decoder of latents",
-    "RFD4": "a model of proteins",
+    start: what
+    for what, starts in {
+        "a consistency model": "CMStochasticIterative LCM TCD SCM",
+        "a flow-matching model": "FlowMatch FlowMap Piflow Helios LTX MiniMax",
+        "a model of EDM's continuous noise levels": "EDM CosineDPMSolver",
+        "a variance-exploding model": "ScoreSdeVe KarrasVe",
+        "a model of continuous time": "ScoreSdeVp IPNDM DDPMWuerstchen",
+        "a model of tokens": "VQDiffusion Amused BlockRefinement DiscreteDDIM EntropyBound",
+        "a video model": "CogVideoX",
+        "a prior or upsampler of unCLIP": "UnCLIP",
+        "a sampler for inpainting": "RePaint",
+        "a decoder of latents": "ConsistencyDecoder",
+        "a model of proteins": "RFD4",
+    }.items()
+    for start in starts.split()
 }
 
-SAMPLING = "how diffusers samples; hsx steps by its own timesteps and DDIM's rule"
-SOLVER = "a solver's bookkeeping of diffusers' own sampling"
+# Fields that are passed over, each with the reason.
 IGNORED = {
-    "set_alpha_to_one": SAMPLING,
-    "set_alpha_to_zero": SAMPLING,
-    "steps_offset": SAMPLING,
-    "timestep_spacing": SAMPLING,
-    "skip_prk_steps": SAMPLING,
-    "final_sigmas_type": SAMPLING,
-    "interpolation_type": SAMPLING,
-    "noise_sampler_seed": SAMPLING,
-    "use_karras_sigmas": SAMPLING,
-    "use_exponential_sigmas": SAMPLING,
-    "use_beta_sigmas": SAMPLING,
-    "use_lu_lambdas": SAMPLING,
-    "sigma_min": SAMPLING,
-    "sigma_max": SAMPLING,
-    "lambda_min_clipped": SAMPLING,
-    "solver_order": SOLVER,
-    "solver_type": SOLVER,
-    "solver_p": SOLVER,
-    "algorithm_type": SOLVER,
-    "lower_order_final": SOLVER,
-    "euler_at_final": SOLVER,
-    "predict_x0": SOLVER,
-    "disable_corrector": SOLVER,
-    "predictor_order": SOLVER,
-    "corrector_order": SOLVER,
-    "tau_func": SOLVER,
+    **dict.fromkeys(
+        [
+            "set_alpha_to_one",
+            "set_alpha_to_zero",
+            "steps_offset",
+            "timestep_spacing",
+            "skip_prk_steps",
+            "final_sigmas_type",
+            "interpolation_type",
+            "noise_sampler_seed",
+            "use_karras_sigmas",
+            "use_exponential_sigmas",
+            "use_beta_sigmas",
+            "use_lu_lambdas",
+            "sigma_min",
+            "sigma_max",
+            "lambda_min_clipped",
+        ],
+        "how diffusers samples; hsx steps by its own timesteps and DDIM's rule",
+    ),
+    **dict.fromkeys(
+        [
+            "solver_order",
+            "solver_type",
+            "solver_p",
+            "algorithm_type",
+            "lower_order_final",
+            "euler_at_final",
+            "predict_x0",
+            "disable_corrector",
+            "predictor_order",
+            "corrector_order",
+            "tau_func",
+        ],
+        "a solver's bookkeeping of diffusers' own sampling",
+    ),
     "thresholding": "clips the predicted x_0 of diffusers' own sampling; hsx keeps x_0 as the network has it",
     "dynamic_thresholding_ratio": "belongs to thresholding",
     "sample_max_value": "belongs to thresholding",
@@ -137,20 +138,14 @@ IGNORED = {
 }
 FLOW = "use a model with a schedule of betas"
 RULES: dict[str, Rule] = {
-    "num_train_timesteps": whole(1, MOST["num_train_timesteps"]),
+    "num_train_timesteps": whole(1, HIGHEST["num_train_timesteps"]),
     "beta_start": number(0, 1),
     "beta_end": number(0, 1),
     "beta_schedule": one_of(
-        "linear",
-        "scaled_linear",
-        "squaredcos_cap_v2",
-        "sigmoid",
-        "laplace",
-        "exp",
-        remedy="write the betas out as trained_betas",
+        *BETWEEN, "squaredcos_cap_v2", "laplace", "exp", remedy="write the betas out as trained_betas"
     ),
     "trained_betas": or_null(several(number(0, 1))),
-    "prediction_type": one_of("epsilon", "v_prediction", "sample", remedy="use a model that predicts one of them"),
+    "prediction_type": one_of(*PREDICTIONS, remedy="use a model that predicts one of them"),
     "rescale_betas_zero_snr": only(
         False,
         remedy="at its last timestep alpha-bar is 0, where x_0 = (x - sqrt(1 - a) eps) / sqrt(a) has no value: "
@@ -170,12 +165,12 @@ RULES: dict[str, Rule] = {
 
 
 class Scheduler(NamedTuple):
-    """What a scheduler's config tells of a network."""
+    """What a scheduler's config says of a network."""
 
     schedule: NoiseSchedule
     prediction_type: str
     facts: dict[str, Fact]
-    config: dict[str, Any]  # as it was read, for ``hsx convert``
+    config: dict[str, Any]  # as it was read, without what an option replaced
 
 
 def read_scheduler(file: Path | None, options: Options, out_channels: int) -> Scheduler:
@@ -204,45 +199,49 @@ def read_scheduler(file: Path | None, options: Options, out_channels: int) -> Sc
                 f"{file}: num_train_timesteps: expected it with the option schedule, got {count} "
                 "alone, and the betas here are for another number; give schedule too"
             )
-    told: dict[str, Any] = (
-        DEFAULTS
-        | UNDERSTOOD.get(config.get("_class_name", ""), {})
-        | {name: value for name, value in (*kept.items(), *given.items()) if name in DEFAULTS}
-    )
+    fields = DEFAULTS | UNDERSTOOD.get(config.get("_class_name", ""), {})
+    fields |= {name: value for name, value in (kept | given).items() if name in DEFAULTS}
     if "schedule" in given:
         if isinstance(options.schedule, list) and "num_train_timesteps" not in given:
-            told["num_train_timesteps"] = len(options.schedule)
-        schedule = make_schedule(given["schedule"], told["num_train_timesteps"])
+            fields["num_train_timesteps"] = len(options.schedule)
+        schedule = make_schedule(given["schedule"], fields["num_train_timesteps"])
+    elif file:
+        try:
+            schedule = schedule_of(fields)
+        except HsxError as error:
+            raise BackboneError(f"{file}: {error}") from None
     else:
-        schedule = _schedule(file, told) if file else NoiseSchedule.linear(told["num_train_timesteps"])
-    ends = ("beta_start", "beta_end") if told["beta_schedule"] in BETWEEN else ()
-    made = ("trained_betas",) if told["trained_betas"] is not None else ("beta_schedule", *ends)
-    values = {
-        "schedule": (given.get("schedule", _kind(told)), made),
-        "num_train_timesteps": (len(schedule), ("num_train_timesteps",)),
-        "prediction_type": (told["prediction_type"], ("prediction_type",)),
-    }
-    facts = {fact: Fact(value, _origin(fact, made, config, given)) for fact, (value, made) in values.items()}
-    return Scheduler(schedule, told["prediction_type"], facts, kept)
+        schedule = NoiseSchedule.linear(fields["num_train_timesteps"])
+    return Scheduler(schedule, fields["prediction_type"], _facts(fields, len(schedule), config, given), kept)
 
 
-def _origin(fact: str, made: Collection[str], config: dict[str, Any], given: dict[str, Any]) -> str:
-    if fact in given or (fact == "num_train_timesteps" and isinstance(given.get("schedule"), list)):
-        return "given"
-    if not set(made) <= set(config):
-        return "assumed (diffusers' default)" if config else "assumed"
-    return "read"
+def _facts(fields: dict[str, Any], count: int, config: dict[str, Any], given: dict[str, Any]) -> dict[str, Fact]:
+    """The schedule, its length and the prediction type, each with its origin; half a schedule in a config is none."""
+    ends = ("beta_start", "beta_end") if fields["beta_schedule"] in BETWEEN else ()
+    betas = ("trained_betas",) if fields["trained_betas"] is not None else ("beta_schedule", *ends)
+    facts = {}
+    for name, value, sources in (
+        ("schedule", given.get("schedule", _name(fields)), betas),
+        ("num_train_timesteps", count, ("num_train_timesteps",)),
+        ("prediction_type", fields["prediction_type"], ("prediction_type",)),
+    ):
+        if name in given or (name == "num_train_timesteps" and isinstance(given.get("schedule"), list)):
+            facts[name] = Fact(value, "given")
+        elif set(sources) <= set(config):
+            facts[name] = Fact(value, "read")
+        else:
+            facts[name] = Fact(value, "assumed (diffusers' default)" if config else "assumed")
+    return facts
 
 
 def understood(file: Path, name: Any) -> None:
     """Raise BackboneError, with what it is, for a scheduler class from whose config no betas come."""
     if isinstance(name, str) and name in UNDERSTOOD:
         return
-    told = shown(name)
-    what = next((f", of {what}" for start, what in FOREIGN.items() if told.startswith(start)), ", unknown to hsx")
+    what = next((f", of {w}" for start, w in FOREIGN.items() if shown(name).startswith(start)), ", unknown to hsx")
     raise BackboneError(
         f"{file}: expected a scheduler with the betas of a discrete diffusion, such as DDPMScheduler, "
-        f"got {told}{what}; use a DDPM, or name the scheduler of its training"
+        f"got {shown(name)}{what}; use a DDPM, or name the scheduler of its training"
     )
 
 
@@ -268,18 +267,11 @@ def _contradictions(file: Path, config: dict[str, Any], out_channels: int) -> No
         )
 
 
-def _schedule(file: Path, told: dict[str, Any]) -> NoiseSchedule:
-    try:
-        return schedule_of(told)
-    except HsxError as error:
-        raise BackboneError(f"{file}: {error}") from None
-
-
-def schedule_of(told: dict[str, Any]) -> NoiseSchedule:
+def schedule_of(fields: dict[str, Any]) -> NoiseSchedule:
     """The schedule that a config's fields make in diffusers, in float64.  Raises HsxError for betas outside (0, 1)."""
-    kind, n, start, end = (told[k] for k in ("beta_schedule", "num_train_timesteps", "beta_start", "beta_end"))
-    if told["trained_betas"] is not None:
-        betas = torch.tensor(told["trained_betas"], dtype=torch.float64)
+    kind, n, start, end = (fields[k] for k in ("beta_schedule", "num_train_timesteps", "beta_start", "beta_end"))
+    if fields["trained_betas"] is not None:
+        betas = torch.tensor(fields["trained_betas"], dtype=torch.float64)
     elif kind == "linear":
         betas = torch.linspace(start, end, n, dtype=torch.float64)
     elif kind == "scaled_linear":
@@ -305,10 +297,9 @@ def _laplace(u: float) -> float:
     return math.sqrt(snr / (1 + snr))
 
 
-def _kind(told: dict[str, Any]) -> str:
+def _name(fields: dict[str, Any]) -> str:
     """A schedule by name, with its ends where they are not DDPM's."""
-    if told["trained_betas"] is not None:
+    if fields["trained_betas"] is not None:
         return "betas"
-    ends = told["beta_start"], told["beta_end"]
-    plain = told["beta_schedule"] not in BETWEEN or ends == (1e-4, 0.02)
-    return told["beta_schedule"] + ("" if plain else f" {ends[0]:g} to {ends[1]:g}")
+    name, start, end = (str(fields["beta_schedule"]), fields["beta_start"], fields["beta_end"])
+    return name if name not in BETWEEN or (start, end) == (1e-4, 0.02) else f"{name} {start:g} to {end:g}"

@@ -9,24 +9,17 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from hsx.checkpoints.config_fields import read_json, shown
-from hsx.checkpoints.tensors import read_tensors
+from hsx.checkpoints.files.choose import ALL
+from hsx.checkpoints.files.tensors import read_tensors
+from hsx.checkpoints.folders.fields import read_json, shown
 from hsx.errors import BackboneError
 
 NAME = re.compile(r"(?P<base>.+?)(?:-(?P<part>\d{5})-of-(?P<parts>\d{5}))?\.(?P<kind>safetensors|bin|pt|pth|ckpt)$")
 INDEX = re.compile(r"(?P<base>.+)\.(?P<kind>safetensors|bin)\.index(?:\.(?P<variant>[\w-]+))?\.json$")
 USUAL = "diffusion_pytorch_model"
 BESIDE = re.compile(r"(optimizer|scheduler|random_states|scaler|sampler|training_args|rng_state|pytorch_lora)", re.I)
-OTHER = {
-    ".msgpack": "Flax",
-    ".onnx": "ONNX",
-    ".xml": "OpenVINO",
-    ".h5": "TensorFlow",
-    ".tflite": "TensorFlow",
-    ".ckpt.index": "TensorFlow",
-    ".gguf": "GGUF",
-    ".mlmodel": "Core ML",
-}
+OTHER = {".msgpack": "Flax", ".onnx": "ONNX", ".xml": "OpenVINO", ".h5": "TensorFlow", ".tflite": "TensorFlow"}
+OTHER |= {".ckpt.index": "TensorFlow", ".gguf": "GGUF", ".mlmodel": "Core ML"}
 
 
 class Candidate(NamedTuple):
@@ -67,12 +60,9 @@ def choose(folder: Path, named: Path | None = None) -> tuple[Candidate, list[str
     files = sorted(file for file in folder.iterdir() if file.is_file())
     candidates = [*_indexed(files), *_unlisted(files)]
     if named is not None:
-        found = [c for c in candidates if named.name in (c.name, *(f.name for f in c.files))]
-        candidates = (
-            found[:1] + [c for c in candidates if c not in found[:1]]
-            if found
-            else [Candidate(named.name, (named,), False), *candidates]
-        )
+        first = next((c for c in candidates if named.name in (c.name, *(f.name for f in c.files))), None)
+        first = first or Candidate(named.name, (named,), False)
+        candidates = [first, *(c for c in candidates if c != first)]
     else:
         candidates.sort(key=Candidate.rank)
         if len(candidates) > 1 and candidates[0].rank() == candidates[1].rank():
@@ -87,9 +77,7 @@ def choose(folder: Path, named: Path | None = None) -> tuple[Candidate, list[str
         )
     used = {file.name for c in candidates for file in c.files}
     lora = [file.name for file in files if file.name.lower().startswith("pytorch_lora")]
-    stray = [
-        file.name for file in files if NAME.match(file.name) and file.name not in used and not BESIDE.match(file.name)
-    ]
+    stray = [name for f in files if NAME.match(name := f.name) and name not in used and not BESIDE.match(name)]
     return candidates[0], [c.name for c in candidates[1:]] + stray + lora
 
 
@@ -101,14 +89,14 @@ def read(candidate: Candidate) -> tuple[dict[str, Tensor], str]:
     """
     listed = _listed(candidate.listing) if candidate.listing else None
     state: dict[str, Tensor] = {}
-    said = []
+    which = []
     for file in candidate.files:
         if not file.is_file():
             raise BackboneError(
                 f"{candidate.listing}: expected the shards that it lists, {file.name} is missing; fetch it too"
             )
         inside, taken, *_ = read_tensors(file, None if len(candidate.files) > 1 else _is_unet)
-        said += [taken.value] * (taken.value != "the only ones in the file")
+        which += [taken.value] * (taken.value != ALL)
         twice = next((name for name in inside if name in state), None)
         if twice:
             raise BackboneError(
@@ -121,7 +109,7 @@ def read(candidate: Candidate) -> tuple[dict[str, Tensor], str]:
             f"{candidate.listing}: expected the tensor {lost} in one of its shards, got none of that "
             "name; save the model again"
         )
-    return state, "; ".join(said)
+    return state, "; ".join(which)
 
 
 def _is_unet(state: dict[str, Tensor]) -> bool:
@@ -131,25 +119,18 @@ def _is_unet(state: dict[str, Tensor]) -> bool:
 
 def other_formats(files: Iterable[Path]) -> str | None:
     """Weights of other libraries among some files, named."""
-    return next(
-        (
-            f"{name} weights ({file.name})"
-            for file in files
-            for suffix, name in OTHER.items()
-            if file.name.endswith(suffix)
-        ),
-        None,
-    )
+    for file in files:
+        for suffix, name in OTHER.items():
+            if file.name.endswith(suffix):
+                return f"{name} weights ({file.name})"
+    return None
 
 
 def _indexed(files: list[Path]) -> list[Candidate]:
     found = []
-    for file in files:
-        if INDEX.match(file.name):
-            shards = sorted(set(_listed(file).values()))
-            found.append(
-                Candidate(file.name, tuple(file.parent / name for name in shards), file.name.startswith(USUAL), file)
-            )
+    for index in (file for file in files if INDEX.match(file.name)):
+        shards = tuple(index.parent / name for name in sorted(set(_listed(index).values())))
+        found.append(Candidate(index.name, shards, index.name.startswith(USUAL), index))
     return found
 
 

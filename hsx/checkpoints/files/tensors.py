@@ -9,7 +9,6 @@ import pickle
 import re
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,120 +20,52 @@ from torch import Tensor
 from torch.serialization import safe_globals
 
 from hsx.backbones.base import Fact
-from hsx.checkpoints.buffers import diffusion_betas
-from hsx.checkpoints.contents import Setting, walk
-from hsx.checkpoints.filetype import kind_of
-from hsx.checkpoints.sayings import Sayings, sayings
-from hsx.checkpoints.wrapped import choose
+from hsx.checkpoints.files.beside import Hint, diffusion_betas, hints
+from hsx.checkpoints.files.choose import choose
+from hsx.checkpoints.files.contents import Recognises, Setting, State, walk
+from hsx.checkpoints.files.kind import kind_of
 from hsx.errors import BackboneError
 
 SAFE = Version("2.10")  # below it weights_only=True can be made to run code: CVE-2025-32434, CVE-2026-24747
 ALONE = "save its state_dict alone: torch.save(model.state_dict(), NEW)"
 NEW_PICKLE = re.compile(r"Unsupported operand (140|141|142|147|148|149|150)")  # pickle protocols 4 and 5
 
-# What the settings beside the weights are made of.  An empty object stands for each: none is imported or called.
-PLAIN = [
-    *(
-        f"omegaconf.{name}"
-        for name in (
-            "dictconfig.DictConfig",
-            "listconfig.ListConfig",
-            "base.ContainerMetadata",
-            "base.Metadata",
-            "base.SCMode",
-            "nodes.AnyNode",
-            "nodes.StringNode",
-            "nodes.IntegerNode",
-            "nodes.FloatNode",
-            "nodes.BooleanNode",
-            "nodes.BytesNode",
-            "nodes.PathNode",
-            "nodes.EnumNode",
-            "nodes.InterpolationResultNode",
-            "nodes.ValueNode",
-        )
+# What settings beside the weights are made of.  A stand-in is made of each: the class itself is not imported or called.
+SETTINGS = {
+    "omegaconf": "dictconfig.DictConfig listconfig.ListConfig base.ContainerMetadata base.Metadata base.SCMode "
+    "nodes.AnyNode nodes.StringNode nodes.IntegerNode nodes.FloatNode nodes.BooleanNode nodes.BytesNode nodes.PathNode "
+    "nodes.EnumNode nodes.InterpolationResultNode nodes.ValueNode",
+    "numpy": "dtype ndarray bool_ bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64",
+    "numpy.core": "multiarray.scalar multiarray._reconstruct numeric._frombuffer",
+    "numpy._core": "multiarray.scalar multiarray._reconstruct numeric._frombuffer",
+    "numpy.dtypes": "BoolDType Int8DType Int16DType Int32DType Int64DType UInt8DType UInt16DType UInt32DType "
+    "UInt64DType Float16DType Float32DType Float64DType StrDType ObjectDType",
+    "pathlib": "Path PosixPath WindowsPath PurePosixPath PureWindowsPath",
+    "pathlib._local": "Path PosixPath WindowsPath PurePosixPath PureWindowsPath",
+    "datetime": "datetime date time timedelta timezone",
+    "argparse": "Namespace",
+    "types": "SimpleNamespace",
+    "typing": "Any",
+    "uuid": "UUID",
+    "jsonargparse": "Namespace _namespace.Namespace",
+    **dict.fromkeys(  # before Lightning 1.5 a class was a callback's key
+        ("pytorch_lightning.callbacks", "lightning.pytorch.callbacks"),
+        "model_checkpoint.ModelCheckpoint early_stopping.EarlyStopping lr_monitor.LearningRateMonitor timer.Timer "
+        "stochastic_weight_avg.StochasticWeightAveraging",
     ),
-    *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
-    "numpy.core.numeric._frombuffer",
-    "numpy._core.numeric._frombuffer",
-    "numpy.dtype",
-    "numpy.ndarray",
-    *(
-        f"numpy.{name}"
-        for name in (
-            "bool_",
-            "bool",
-            "int8",
-            "int16",
-            "int32",
-            "int64",
-            "uint8",
-            "uint16",
-            "uint32",
-            "uint64",
-            "float16",
-            "float32",
-            "float64",
-        )
-    ),
-    *(
-        f"numpy.dtypes.{name}DType"
-        for name in (
-            "Bool",
-            "Int8",
-            "Int16",
-            "Int32",
-            "Int64",
-            "UInt8",
-            "UInt16",
-            "UInt32",
-            "UInt64",
-            "Float16",
-            "Float32",
-            "Float64",
-            "Str",
-            "Object",
-        )
-    ),
-    *(
-        f"pathlib.{local}{name}"
-        for local in ("", "_local.")
-        for name in ("Path", "PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")
-    ),
-    *(f"datetime.{name}" for name in ("datetime", "date", "time", "timedelta", "timezone")),
-    "argparse.Namespace",
-    "types.SimpleNamespace",
-    "typing.Any",
-    "uuid.UUID",
-    "jsonargparse.Namespace",
-    "jsonargparse._namespace.Namespace",
-    *(
-        f"{lightning}.callbacks.{name}"
-        for lightning in ("pytorch_lightning", "lightning.pytorch")
-        for name in (
-            "model_checkpoint.ModelCheckpoint",
-            "early_stopping.EarlyStopping",
-            "lr_monitor.LearningRateMonitor",
-            "timer.Timer",
-            "stochastic_weight_avg.StochasticWeightAveraging",
-        )
-    ),  # before 1.5 a class was a callback's key
-    *(
-        f"builtins.{name}"
-        for name in ("dict", "list", "tuple", "int", "float", "str", "bool", "object", "slice", "range", "frozenset")
-    ),
-]
-MAPPINGS = [
-    "collections.defaultdict",
-    "lightning.fabric.utilities.data.AttributeDict",
-    "easydict.EasyDict",
-    "lightning.pytorch.utilities.parsing.AttributeDict",
-    "pytorch_lightning.utilities.parsing.AttributeDict",
-    "lightning_fabric.utilities.data.AttributeDict",
-    "yacs.config.CfgNode",
-    "addict.addict.Dict",
-    "ml_collections.config_dict.config_dict.ConfigDict",
-]
+    "builtins": "dict list tuple int float str bool object slice range frozenset",
+}
+MAPPINGS = {
+    "collections": "defaultdict",
+    "easydict": "EasyDict",
+    "lightning.fabric.utilities.data": "AttributeDict",
+    "lightning.pytorch.utilities.parsing": "AttributeDict",
+    "pytorch_lightning.utilities.parsing": "AttributeDict",
+    "lightning_fabric.utilities.data": "AttributeDict",
+    "yacs.config": "CfgNode",
+    "addict.addict": "Dict",
+    "ml_collections.config_dict.config_dict": "ConfigDict",
+}
 
 
 class _Mapping:
@@ -144,7 +75,12 @@ class _Mapping:
         return OrderedDict()
 
 
-STAND_INS: list[Any] = [*((Setting, name) for name in PLAIN), *((_Mapping, name) for name in MAPPINGS)]
+STAND_INS: list[Any] = [
+    (stand_in, f"{module}.{name}")
+    for stand_in, table in ((Setting, SETTINGS), (_Mapping, MAPPINGS))
+    for module, names in table.items()
+    for name in names.split()
+]
 
 
 class Weights(NamedTuple):
@@ -156,25 +92,25 @@ class Weights(NamedTuple):
         betas: the schedule (T,) float64, where the file holds that of its Gaussian diffusion.
         path: the keys and the prefix under which they lie in the file.
         beside: the names of the file's other tensors.
-        said: what the settings in the file say of its use, see ``hsx.checkpoints.sayings``.
+        hints: what the settings in the file say of the network's use.
     """
 
-    state: dict[str, Tensor]
+    state: State
     taken: Fact
     betas: Tensor | None = None
     path: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
-    said: Sayings = []
+    hints: tuple[Hint, ...] = ()
 
 
-def read_tensors(path: Path, recognises: Callable[[dict[str, Tensor]], bool] | None = None) -> Weights:
+def read_tensors(path: Path, recognises: Recognises | None = None) -> Weights:
     """The weights in a checkpoint file of any suffix: safetensors, or what ``torch.save`` wrote, by its first bytes.
 
-    Whatever holds them is unwrapped, and averaged weights (EMA, SWA) are preferred, see ``hsx.checkpoints.wrapped``.
+    Whatever holds them is unwrapped, and averaged weights (EMA, SWA) are preferred, see ``choose.py``.
 
     Args:
-        recognises: whether these names are those of the network that is looked for, where a file holds several;
-            without it they are all that the file holds, and must be one state dict.
+        recognises: whether a state dict is of the network that is looked for, where a file holds several;
+            without it the file must hold one state dict alone.
 
     Raises:
         BackboneError: for a file that is no checkpoint, is broken, would run code, holds no state dict or several of
@@ -190,11 +126,11 @@ def read_tensors(path: Path, recognises: Callable[[dict[str, Tensor]], bool] | N
     except BackboneError as error:
         raise BackboneError(f"{path}: {error}") from None
     state = {name: _real(path, name, value) for name, value in taken.state.items()}
-    return Weights(state, Fact(taken.told, "read"), betas, taken.path, taken.beside, sayings(loaded))
+    return Weights(state, Fact(taken.label, "read"), betas, taken.path, taken.beside, tuple(hints(loaded)))
 
 
 def _instead(loaded: Any) -> str:
-    """What a file without tensors under names holds."""
+    """What a file without a state dict holds."""
     keys = set(map(str, loaded)) if isinstance(loaded, dict) else set()
     if {"state", "param_groups"} <= keys or keys & {"optimizer_state_dict", "optimizer"}:
         return "the state of an optimizer"
