@@ -29,10 +29,7 @@ def check(state: Mapping[str, Tensor], expected: Mapping[str, tuple[Shape, ...]]
         name = other[0]
         wrong.append(f"{name} of shape {tuple(state[name].shape)} where {expected[name][0]} fits{_more(other)}")
     if wrong:
-        raise BackboneError(
-            f"expected the whole of {what}, got {' and '.join(wrong)}; look at the options, or save or "
-            "fetch the file again"
-        )
+        raise BackboneError(f"expected the whole of {what}, got {' and '.join(wrong)}; check the options and the file")
 
 
 def _more(names: list[str]) -> str:

@@ -60,7 +60,7 @@ class UNet2DBackbone(Backbone):
             )
         if config.in_channels != 3:
             raise BackboneError(
-                f"expected a network for pictures of 3 channels, got {config.in_channels}; use a pixel-space RGB model"
+                f"expected a network of 3 channels, got {config.in_channels}; use a pixel-space RGB model"
             )
         if unet.class_embedding is None and class_label is not None:
             raise BackboneError(
@@ -80,10 +80,7 @@ class UNet2DBackbone(Backbone):
         self.sample_size = size if isinstance(size, int) else size[0]
         halvings = 2 ** (len(unet.down_blocks) - 1)
         if self.sample_size % halvings:
-            raise BackboneError(
-                f"image_size: expected a multiple of {halvings}, which the network's "
-                f"{len(unet.down_blocks)} levels ask for, got {self.sample_size}; correct it"
-            )
+            raise BackboneError(f"image_size: expected a multiple of {halvings}, got {self.sample_size}; correct it")
         side = self.sample_size // halvings
         if side == 1 and min(config.block_out_channels[-2:]) == config.norm_num_groups:
             raise BackboneError(

@@ -35,9 +35,7 @@ def export(backbone: Backbone, folder: Path, hsx_only: bool = False) -> None:
         HsxError: for a folder that is not empty, or cannot be written.
     """
     if not isinstance(backbone, UNet2DBackbone):
-        raise BackboneError(
-            f"expected a network that is a UNet2DModel, got family {backbone.family}; it cannot be converted"
-        )
+        raise BackboneError(f"expected a UNet2DModel, got family {backbone.family}; it cannot be converted")
     reasons = beyond_diffusers(backbone)
     if reasons and not hsx_only:
         raise BackboneError(
@@ -56,9 +54,7 @@ def export(backbone: Backbone, folder: Path, hsx_only: bool = False) -> None:
         finally:
             shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
-        raise HsxError(
-            f"{folder}: expected a folder that can be written, got an error ({error.strerror}); name another"
-        ) from None
+        raise HsxError(f"{folder}: expected a writable folder, got an error ({error.strerror}); name another") from None
 
 
 def beyond_diffusers(backbone: UNet2DBackbone) -> list[str]:
@@ -82,7 +78,7 @@ def beyond_diffusers(backbone: UNet2DBackbone) -> list[str]:
 def _write_diffusers(backbone: UNet2DBackbone, folder: Path) -> None:
     read = getattr(backbone, "scheduler", {})
     learned = backbone.unet.config.out_channels == 2 * backbone.unet.config.in_channels
-    fields = {"variance_type": "learned_range" if learned else "fixed_small"}
+    fields: dict[str, Any] = {"variance_type": "learned_range" if learned else "fixed_small"}
     own = inspect.signature(DDPMScheduler.__init__).parameters
     fields |= {name: value for name, value in read.items() if name in own and name not in BETAS and value is not None}
     fields |= _betas_read(read, backbone.schedule) or _betas(backbone.schedule)

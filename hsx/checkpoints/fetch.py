@@ -59,8 +59,7 @@ def from_hub(name: str) -> Path:
     except Exception as error:  # the Hub's client raises its own, requests' and httpx's
         raise BackboneError(
             f"{name}: expected a folder here or a model of the Hub, could not get one "
-            f"({without_secrets(first_line(error))}); check the name and the network, or fetch it by "
-            "hand"
+            f"({without_secrets(first_line(error))}); check the name and the network"
         ) from None
 
 
@@ -156,9 +155,7 @@ def _check(url: str, path: Path, sha256: str | None, remedy: str) -> None:
         if head.startswith(b"PK") and not zipfile.is_zipfile(path):
             found = "an archive that is cut short"
         if found:
-            raise BackboneError(
-                f"{public_url(url)}: expected a checkpoint, got {found}; {remedy}, or fetch the file by hand"
-            )
+            raise BackboneError(f"{public_url(url)}: expected a checkpoint, got {found}; {remedy}, or fetch it by hand")
     if sha256 is not None:
         check_hash(public_url(url), path, sha256, remedy)
 

@@ -63,18 +63,13 @@ def load_backbone(source: str | Path, **options: Any) -> Backbone:
 def _load(source: str, options: Options) -> Backbone:
     path = resolve(source)
     if not source.strip():
-        raise BackboneError(
-            "source: expected a checkpoint file, a folder, a Hub id or a URL, got an empty name; name one"
-        )
+        raise BackboneError("source: expected a file, a folder, a Hub id or a URL, got an empty name; name one")
     if is_url(source):
         path, source = from_url(source, options.sha256), public_url(source)
     elif options.sha256 and os.path.isfile(path):
         check_hash(source, path, options.sha256, "name another file")
     elif options.sha256 and (os.path.exists(path) or is_hub_id(source)):
-        raise BackboneError(
-            f"sha256: expected a source that is a single file, got {source}; leave the option out, or "
-            "name the file of the weights"
-        )
+        raise BackboneError(f"sha256: expected a source that is a single file, got {source}; leave the option out")
     elif not os.path.exists(path) and is_hub_id(source):
         path = from_hub(source)
     if os.path.isdir(path):

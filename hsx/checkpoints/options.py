@@ -1,4 +1,4 @@
-"""The options of ``load_backbone``: what each may be, what is assumed without it, and the error where one is missing."""
+"""The options of ``load_backbone``: what each may be, what is assumed without it, the error where one is missing."""
 
 from __future__ import annotations
 
@@ -107,10 +107,9 @@ def _plain(value: Any) -> Any:
 
 
 def _is_schedule(value: Any) -> bool:
-    betas = value if isinstance(value, list) else []
-    return isinstance(value, str) or (
-        bool(betas) and all(isinstance(b, (int, float)) and not isinstance(b, bool) for b in betas)
-    )
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(beta, (int, float)) and not isinstance(beta, bool) for beta in value)
+    return isinstance(value, str)
 
 
 CHOICES = {"attention_order": ("legacy", "new"), "dtype": tuple(DTYPES), "prediction_type": PREDICTIONS}
@@ -157,7 +156,7 @@ def make_schedule(schedule: str | list[float], num_timesteps: int) -> NoiseSched
     betas = torch.as_tensor(schedule, dtype=torch.float64)
     if len(betas) != num_timesteps:
         raise BackboneError(
-            f"num_train_timesteps: expected {len(betas)}, as many as there are betas, got {num_timesteps}; leave it out"
+            f"num_train_timesteps: expected {len(betas)}, the number of betas, got {num_timesteps}; leave it out"
         )
     return NoiseSchedule.from_betas(betas)
 

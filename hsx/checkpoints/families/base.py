@@ -13,7 +13,7 @@ from hsx.backbones.base import Backbone, Fact
 from hsx.backbones.family import Family, State
 from hsx.backbones.unet2d import UNet2DBackbone, make_unet
 from hsx.checkpoints.cards import Architecture, card_of_architecture, card_of_name, published_name
-from hsx.checkpoints.families.names import count, first_sizes, majority
+from hsx.checkpoints.families.names import count, first_sizes, has, majority
 from hsx.checkpoints.folders.unet import DEFAULTS
 from hsx.checkpoints.options import ASSUMED, MissingOptions, Options, log_facts, make_schedule
 from hsx.errors import BackboneError, HsxError, first_line
@@ -28,8 +28,13 @@ class UNet2DFamily(Family):
     """A family whose network is a ``UNet2DModel`` under other names."""
 
     heads: ClassVar[int | None] = None  # the number of attention heads, where it is always the same
+    blocks: ClassVar[tuple[str, ...]]  # what names of its tensors begin with, as patterns: all of them must occur
     asks: ClassVar[tuple[str, ...]] = ()  # the options beside USE that a file of this family leaves open
     defaults: ClassVar[tuple[str, ...]] = ()  # fields of UNet2DModel's config that it leaves at that class's defaults
+
+    def recognises(self, state: State) -> bool:
+        """See Family."""
+        return all(has(state, block) for block in self.blocks)
 
     @abstractmethod
     def read(self, state: State) -> Architecture:
@@ -43,10 +48,7 @@ class UNet2DFamily(Family):
         """See Family: what is read, then what is given, known or assumed, then the network."""
         closed = [name for name in ("attention_order", *HEADS) if name in options.given() and name not in self.asks]
         if closed and (closed, options.num_heads) != (["num_heads"], self.heads):
-            raise BackboneError(
-                f"{path}: expected no option {closed[0]} for {self.name}, whose weights leave nothing "
-                "open there; leave it out"
-            )
+            raise BackboneError(f"{path}: expected no option {closed[0]} for {self.name}; leave it out")
         try:
             architecture = self.read(state)
             facts = self.facts(architecture, options, path)
@@ -136,24 +138,24 @@ class UNet2DFamily(Family):
             return None
         return math.gcd(*widths) // heads if heads else channels
 
-    def widths(self, state: State, layers: Sequence[str], block: str) -> tuple[int, ...]:
+    def widths(self, state: State, layers: Sequence[str], first: str) -> tuple[int, ...]:
         """The channels of each level.
 
         Args:
-            layers: for each level the pattern of layers' names whose first dimension is the level's width.
-            block: the name of a level's first block, for the error, with {} for the level's number.
+            layers: for each level the pattern of the names of layers whose first dimension is the level's width.
+            first: the name of a level's first block, for the error, with {} for the level's number.
         """
         widths = [majority(first_sizes(state, pattern)) for pattern in layers]
         if not widths or None in widths:
-            raise self.incomplete(block.format(widths.index(None) if widths else 0))
+            raise self.incomplete(first.format(widths.index(None) if widths else 0))
         return tuple(width for width in widths if width)
 
-    def layers(self, state: State, blocks: Sequence[tuple[str, str]], block: str) -> int:
+    def layers(self, state: State, blocks: Sequence[tuple[str, str]], first: str) -> int:
         """The residual blocks of a level, by the patterns of its blocks' names going down and, one more, going up."""
         counts = [(count(state, down), count(state, up) - 1) for down, up in blocks]
         layers = majority(number for pair in counts for number in pair if number > 0)
         if not layers:
-            raise self.incomplete(block.format(0))
+            raise self.incomplete(first.format(0))
         return layers
 
     def incomplete(self, block: str) -> BackboneError:

@@ -38,22 +38,17 @@ class DDPM(UNet2DFamily):
     """
 
     name, heads = "ddpm", 1
-
-    def recognises(self, state: State) -> bool:
-        """See Family."""
-        blocks = (r"down\.\d+\.block\.", r"up\.\d+\.block\.", r"mid\.(block_[12]|attn_1)\.")
-        return all(has(state, block) for block in blocks)
+    blocks = (r"down\.\d+\.block\.", r"up\.\d+\.block\.", r"mid\.(block_[12]|attn_1)\.")
 
     def read(self, state: State) -> Architecture:
         """See UNet2DFamily."""
-        levels, block = range(count(state, r"(?:down|up)\.(\d+)\.")), "down.{}.block.0"
+        levels, first = range(count(state, r"(?:down|up)\.(\d+)\.")), "down.{}.block.0"
+        blocks = [(rf"down\.{i}\.block\.(\d+)", rf"up\.{i}\.block\.(\d+)") for i in levels]
         inside = r"block\.\d+\.(conv1|conv2|norm2|temb_proj)"
         return Architecture(
             self.name,
-            widths=self.widths(state, [rf"(down|up)\.{i}\.{inside}" for i in levels], block),
-            layers=self.layers(
-                state, [(rf"down\.{i}\.block\.(\d+)", rf"up\.{i}\.block\.(\d+)") for i in levels], block
-            ),
+            widths=self.widths(state, [rf"(down|up)\.{i}\.{inside}" for i in levels], first),
+            layers=self.layers(state, blocks, first),
             attention=tuple(has(state, rf"(down|up)\.{i}\.attn\.") for i in levels),
             scale_shift=False,
             learned_variance=6 in first_sizes(state, "conv_out"),

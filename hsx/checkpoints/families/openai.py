@@ -49,11 +49,8 @@ class OpenAI(UNet2DFamily):
     names and shapes; the image size, the heads, the order of q, k, v and the schedule cannot be.
     """
 
+    blocks = (r"input_blocks\.\d+\.", r"middle_block\.\d+\.", r"output_blocks\.\d+\.")
     asks = ("num_heads", "num_head_channels", "attention_order")
-
-    def recognises(self, state: State) -> bool:
-        """See Family."""
-        return all(has(state, rf"{part}\.\d+\.") for part in ("input_blocks", "middle_block", "output_blocks"))
 
     def read(self, state: State) -> Architecture:
         """See UNet2DFamily."""

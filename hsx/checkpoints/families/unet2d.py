@@ -24,25 +24,25 @@ class Unet2D(UNet2DFamily):
     """
 
     name = "unet2d"
+    blocks = (r"down_blocks\.\d+\.resnets\.", r"mid_block\.(resnets|attentions)\.", r"up_blocks\.\d+\.resnets\.")
     asks = ("num_heads", "num_head_channels")
     defaults = tuple(name for name in SHAPELESS if name != "attention_head_dim")
 
     def recognises(self, state: State) -> bool:
         """See Family."""
-        blocks = (r"down_blocks\.\d+\.resnets\.", r"mid_block\.(resnets|attentions)\.", r"up_blocks\.\d+\.resnets\.")
-        return all(has(state, block) for block in blocks) and not any("transformer_blocks" in name for name in state)
+        return super().recognises(state) and not any("transformer_blocks" in name for name in state)
 
     def read(self, state: State) -> Architecture:
         """See UNet2DFamily."""
         levels = max(count(state, r"down_blocks\.(\d+)\."), count(state, r"up_blocks\.(\d+)\."))
         sides = [(rf"down_blocks\.{i}", rf"up_blocks\.{levels - 1 - i}") for i in range(levels)]
-        both, block = [f"({down}|{up})" for down, up in sides], "down_blocks.{}.resnets.0"
-        widths = self.widths(state, [rf"{level}\.resnets\.\d+\.(conv1|conv2|norm2)" for level in both], block)
+        both, first = [f"({down}|{up})" for down, up in sides], "down_blocks.{}.resnets.0"
+        widths = self.widths(state, [rf"{level}\.resnets\.\d+\.(conv1|conv2|norm2)" for level in both], first)
         middle = majority(first_sizes(state, r"mid_block\.resnets\.\d\.(conv1|conv2|norm2)")) or widths[-1]
         return Architecture(
             self.name,
             widths=widths,
-            layers=self.layers(state, [(rf"{d}\.resnets\.(\d+)", rf"{u}\.resnets\.(\d+)") for d, u in sides], block),
+            layers=self.layers(state, [(rf"{d}\.resnets\.(\d+)", rf"{u}\.resnets\.(\d+)") for d, u in sides], first),
             attention=tuple(has(state, rf"{level}\.attentions\.") for level in both),
             scale_shift=majority(first_sizes(state, r"mid_block\.resnets\.\d\.time_emb_proj")) == 2 * middle,
             classes=max(first_sizes(state, "class_embedding"), default=None),

@@ -1,4 +1,4 @@
-"""What lies beside the weights in a file: counters, the noise schedule of a Gaussian diffusion, a training's settings."""
+"""What lies beside the weights in a file: counters, the schedule of a Gaussian diffusion, a training's settings."""
 
 from __future__ import annotations
 
@@ -52,9 +52,8 @@ def diffusion_betas(found: list[Found]) -> Tensor | None:
             noise.append(label)
     if noise and not betas:
         raise BackboneError(
-            f"expected a noise schedule of betas or alphas_cumprod, got {noise[0]}, the noise levels "
-            "of another kind of diffusion (score_sde, EDM, k-diffusion); if it was trained with betas, "
-            "save the network alone"
+            f"expected a noise schedule of betas or alphas_cumprod, got {noise[0]}, the noise levels of another "
+            "kind of diffusion (score_sde, EDM, k-diffusion); if it was trained with betas, save the network alone"
         )
     if not betas:
         return None

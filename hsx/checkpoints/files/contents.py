@@ -27,7 +27,7 @@ NOTHING = {"n_averaged": 0, "initted": False, "num_updates": 0}  # before the fi
 
 
 class Setting:
-    """Stands for an object in a file that is no tensor: its class is not called; ``held`` is what its attributes were."""
+    """Stands for an object in a file that is no tensor; its class is not called, its attributes are in ``held``."""
 
     held: dict[str, Any]
 
@@ -95,10 +95,10 @@ def _walk(node: Any, path: tuple[str, ...], averaged: bool, doubt: str, seen: se
     seen.add((id(node), averaged))
     if averaged and isinstance(node, (dict, list, tuple)):
         inside = list(node.values() if isinstance(node, dict) else node)
+        label = ".".join(path)
         if sum(isinstance(value, Setting) for value in inside) > len(inside) / 2:
             raise BackboneError(
-                f"expected averaged weights as tensors, got NumPy arrays or the like in "
-                f"{'.'.join(path)}; save them as tensors"
+                f"expected averaged weights as tensors, got NumPy arrays or the like in {label}; save tensors"
             )
     if isinstance(node, dict) and node and list(node) == list(range(len(node))):
         node = list(node.values())

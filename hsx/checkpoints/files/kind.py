@@ -67,8 +67,7 @@ def kind_of(path: Path) -> Literal["safetensors", "torch", "pickle"]:
             tail = file.read()
     except OSError as error:
         raise BackboneError(
-            f"{path}: expected a checkpoint that can be read, got an error ({error.strerror}); "
-            "look at the file and its rights"
+            f"{path}: expected a readable file, got an error ({error.strerror}); check its rights"
         ) from None
     if not size:
         raise BackboneError(f"{path}: expected a checkpoint, got an empty file; {AGAIN}")

@@ -102,9 +102,8 @@ def refuse(state: State, path: tuple[str, ...], beside: Iterable[str], recognise
         )
     if "inner_model" in path:
         raise BackboneError(
-            f"{EXPECTED}, got a network in a wrapper of k-diffusion (inner_model), which "
-            "scales what it is given and predicts in a way that the file does not say; if it predicts "
-            "eps, save its state dict without that prefix"
+            f"{EXPECTED}, got a network in a wrapper of k-diffusion (inner_model), which predicts in a way that the "
+            "file does not hold; if it predicts eps, save its state dict without that prefix"
         )
     for name in ("conv_in.weight", "input_blocks.0.0.weight"):
         value = state.get(name)

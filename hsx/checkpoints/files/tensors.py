@@ -151,38 +151,27 @@ def _loaded(path: Path) -> Any:
             return torch.load(file, "cpu", weights_only=True)  # of a path it would go by the suffix
     except BackboneError:
         raise
-    except SafetensorError:
-        raise BackboneError(
-            f"{path}: expected a whole safetensors file, got one whose header does not fit what "
-            "follows: it is cut short or damaged; fetch it again"
-        ) from None
-    except MemoryError:
-        raise BackboneError(
-            f"{path}: expected a checkpoint that fits into memory, got one that does not; save its weights alone"
-        ) from None
     except Exception as error:  # torch's unpickler raises nearly anything on bytes that are no checkpoint
-        blocked = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
-        distributed = "torch.distributed.tensor" in str(error)
-        dumped = kind == "pickle" and blocked and blocked[1].startswith("torch.")  # a state dict by pickle.dump
-        if (blocked or distributed) and not dumped:
-            name = blocked[1] if blocked else "torch.distributed.tensor.DTensor"
-            raise BackboneError(
-                f"{path}: expected a checkpoint that holds only tensors, got one that is broken or "
-                f"would run code (it names {name}); {ALONE}"
-            ) from None
-        if kind == "pickle":
-            raise BackboneError(
-                f"{path}: expected a checkpoint of safetensors or torch.save, got a plain pickle, "
-                f"which may run code and is not opened; {ALONE}"
-            ) from None
-        if NEW_PICKLE.search(str(error)):
-            raise BackboneError(
-                f"{path}: expected a checkpoint of torch.save's own pickle protocol 2, got one of 4 or "
-                "more, which is not read safely; save it again without pickle_protocol"
-            ) from None
-        raise BackboneError(
-            f"{path}: expected a whole checkpoint, got one of torch.save that is cut short or damaged; fetch it again"
-        ) from None
+        raise BackboneError(f"{path}: expected {_why_unread(kind, error)}") from None
+
+
+def _why_unread(kind: str, error: Exception) -> str:
+    """What was expected and got, and the remedy, of a file of this kind whose reader raised an error."""
+    if isinstance(error, SafetensorError):
+        return "a whole safetensors file, got another: it is cut short or damaged; fetch it again"
+    if isinstance(error, MemoryError):
+        return "a checkpoint that fits into memory, got one that does not; save its weights alone"
+    blocked = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
+    name = blocked[1] if blocked else ""
+    if "torch.distributed.tensor" in str(error):
+        name = name or "torch.distributed.tensor.DTensor"
+    if name and not (kind == "pickle" and name.startswith("torch.")):  # which a state dict by pickle.dump names
+        return f"a checkpoint of tensors alone, got one that is broken or would run code (it names {name}); {ALONE}"
+    if kind == "pickle":
+        return f"a checkpoint, got a plain pickle, which may run code and is not opened; {ALONE}"
+    if NEW_PICKLE.search(str(error)):
+        return "pickle protocol 2, got a later one, which is not read safely; save it again without pickle_protocol"
+    return "a whole checkpoint, got one of torch.save that is cut short or damaged; fetch it again"
 
 
 def _check_torch(path: Path, version: str) -> None:
@@ -193,9 +182,8 @@ def _check_torch(path: Path, version: str) -> None:
         safe = False
     if not safe:
         raise BackboneError(
-            f"{path}: expected torch 2.10 or later to read a pickle safely (CVE-2025-32434, "
-            f"CVE-2026-24747), got torch {version}; upgrade torch, or convert the file to safetensors "
-            "elsewhere"
+            f"{path}: expected torch 2.10 or later to read a pickle safely (CVE-2025-32434, CVE-2026-24747), got torch "
+            f"{version}; upgrade torch, or convert the file to safetensors elsewhere"
         )
 
 

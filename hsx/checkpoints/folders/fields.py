@@ -62,6 +62,11 @@ def only(*values: Any, remedy: str) -> Rule:
     return Rule(" or ".join(shown(v) for v in values), lambda v: any(same(v, value) for value in values), remedy)
 
 
+def by_name(table: Mapping[str, str]) -> dict[str, str]:
+    """A table of ``{what: "name name"}``, turned round: ``{name: what}``."""
+    return {name: what for what, names in table.items() for name in names.split()}
+
+
 def check(file: Path, config: Mapping[str, Any], rules: Mapping[str, Rule], ignored: Collection[str]) -> None:
     """Hold a config to its rules.  Names that start with an underscore are the writer's own notes.
 
@@ -69,15 +74,13 @@ def check(file: Path, config: Mapping[str, Any], rules: Mapping[str, Rule], igno
         BackboneError: for the first field that breaks its rule, or that is in no list and asks for something.
     """
     for name, value in config.items():
-        if name in rules:
-            if not rules[name].fits(value):
-                raise BackboneError(
-                    f"{file}: {name}: expected {rules[name].expected}, got {shown(value)}; {rules[name].remedy}"
-                )
+        rule = rules.get(name)
+        if rule:
+            if not rule.fits(value):
+                raise BackboneError(f"{file}: {name}: expected {rule.expected}, got {shown(value)}; {rule.remedy}")
         elif name not in ignored and not name.startswith("_") and not is_nothing(value):
             raise BackboneError(
-                f"{file}: expected fields that hsx understands, got {name} {shown(value)}; "
-                "take it out if it does not matter to the network's output"
+                f"{file}: expected known fields, got {name} {shown(value)}; take it out if it does not matter"
             )
 
 
@@ -86,9 +89,7 @@ def read_json(file: Path, remedy: str = "fetch the model again") -> dict[str, An
     try:
         found = json.loads(file.read_bytes().decode("utf-8-sig"), object_pairs_hook=_without_repeats)
     except OSError as error:
-        raise BackboneError(
-            f"{file}: expected a file that can be read, got an error ({error.strerror}); {remedy}"
-        ) from None
+        raise BackboneError(f"{file}: expected a readable file, got an error ({error.strerror}); {remedy}") from None
     except (ValueError, RecursionError) as error:
         if file.read_bytes().startswith(LFS_POINTER):
             raise BackboneError(f"{file}: expected JSON, got a Git LFS pointer; run git lfs pull") from None

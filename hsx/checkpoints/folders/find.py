@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hsx.checkpoints.files.refused import GIVE
-from hsx.checkpoints.folders.fields import is_nothing, read_json, shown
+from hsx.checkpoints.folders.fields import by_name, is_nothing, read_json, shown
 from hsx.checkpoints.folders.scheduler import understood
 from hsx.checkpoints.folders.unet import OTHERS
 from hsx.checkpoints.folders.weights import BESIDE, NAME, averaged, other_formats
@@ -17,9 +17,8 @@ PIPELINES = ("DDPMPipeline", "DDIMPipeline", "PNDMPipeline")
 NET = re.compile(r"(.*[-_.])?(unet|ema|swa|averaged)([-_.].*)?$", re.IGNORECASE)  # folders that may hold the U-Net
 WHOLE = {"unet", "model", "diffusion", "weights", "checkpoint", "ckpt"}  # in names of files that may be the network too
 SAVED = re.compile(r"(checkpoint|ckpt|step|epoch|iter)s?[-_]?(\d+)$", re.IGNORECASE)  # folders of one training
-PARTS = {  # components beside a U-Net, by the beginning of their names
-    start: what
-    for what, starts in {
+PARTS = by_name(  # components beside a U-Net, by the beginning of their names
+    {
         "an autoencoder": "vae vq movq first_stage autoencoder",
         "a text encoder": "text_encoder bert",
         "a tokenizer": "tokenizer",
@@ -32,9 +31,8 @@ PARTS = {  # components beside a U-Net, by the beginning of their names
         "a decoder": "decoder",
         "an upsampler": "super_res",
         "a converter of sounds": "mel",
-    }.items()
-    for start in starts.split()
-}
+    }
+)
 LATENT = ("an autoencoder", "a decoder")
 EXPECTED = "expected a diffusers UNet2DModel folder with config.json and safetensors"
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
@@ -60,7 +58,7 @@ def find(path: Path) -> Place:
     nets = _nets(path, index)
     beside = [p for p in _folders(path) if SAVED.fullmatch(p.name)]
     if not nets and beside:
-        newest = max(beside, key=lambda p: int(SAVED.fullmatch(p.name)[2]))  # type: ignore[index]
+        newest = max(beside, key=lambda p: int(re.sub(r"\D", "", p.name)))
         raise BackboneError(f"{path}: {EXPECTED}, got {len(beside)} checkpoints of a training; name one: {newest}")
     if not nets:
         raise BackboneError(f"{path}: {EXPECTED}, got {_instead(path)}")
@@ -106,9 +104,7 @@ def _nets(path: Path, index: dict[str, Any], only: str | None = None) -> list[Pa
     if (path / "config.json").is_file():
         nets.append(path)
     if index and "unet" in index and not nets:
-        raise BackboneError(
-            f"{path}: expected the U-Net that model_index.json names, found no unet/config.json; fetch the whole model"
-        )
+        raise BackboneError(f"{path}: expected the U-Net of model_index.json, found no unet/config.json; fetch it too")
     return nets
 
 
@@ -118,7 +114,8 @@ def _index(path: Path) -> dict[str, Any]:
     if not file.exists():
         return {}
     index = read_json(file)
-    parts = {k: v for k, v in index.items() if not k.startswith("_") and isinstance(v, list) and any(v)}
+    components = {k: v for k, v in index.items() if not k.startswith("_") and not is_nothing(v)}
+    parts = {k: v for k, v in components.items() if isinstance(v, list) and any(v)}
     for name, value in parts.items():
         kind = value[-1] if isinstance(value[-1], str) else shown(value)
         own = name == "scheduler" or NET.match(name)
@@ -127,30 +124,19 @@ def _index(path: Path) -> dict[str, Any]:
         if name == "scheduler":
             understood(file, kind)
         elif NET.match(name) and kind != "UNet2DModel":
-            raise BackboneError(
-                f"{file}: expected a UNet2DModel, got {name} {kind}{f', {OTHERS[kind]}' if kind in OTHERS else ''}; {GIVE}"
-            )
+            what = f", {OTHERS[kind]}" if kind in OTHERS else ""
+            raise BackboneError(f"{file}: expected a UNet2DModel, got {name} {kind}{what}; {GIVE}")
         elif not NET.match(name):
             raise _another_part(path, name, kind, index)
-    rest = [k for k, v in index.items() if not (k.startswith("_") or k in parts or is_nothing(v) or _is_empty(v))]
+    rest = [name for name, value in components.items() if not isinstance(value, list)]
     pipeline = index.get("_class_name")
     if rest and not isinstance(index[rest[0]], dict):
-        raise BackboneError(
-            f"{file}: expected components that hsx understands, got {rest[0]} {shown(index[rest[0]])}; {GIVE}"
-        )
+        raise BackboneError(f"{file}: expected known components, got {rest[0]} {shown(index[rest[0]])}; {GIVE}")
     if pipeline not in PIPELINES:
-        raise BackboneError(
-            f"{file}: expected {', '.join(PIPELINES[:-1])} or {PIPELINES[-1]}, got {shown(pipeline)}; {GIVE}"
-        )
+        raise BackboneError(f"{file}: expected {' or '.join(PIPELINES)}, got {shown(pipeline)}; {GIVE}")
     if not any(NET.match(part) for part in (*parts, *rest)):
-        raise BackboneError(
-            f"{file}: expected a pipeline with a unet, got one of {', '.join(parts) or 'nothing'}; {GIVE}"
-        )
+        raise BackboneError(f"{file}: expected a pipeline with a unet, got {', '.join(parts) or 'none'}; {GIVE}")
     return index
-
-
-def _is_empty(value: Any) -> bool:
-    return isinstance(value, list) and not any(value)
 
 
 def _another_part(path: Path, name: str, kind: str, index: dict[str, Any]) -> BackboneError:
@@ -177,14 +163,9 @@ def _scheduler(model: Path, unet: Path, index: dict[str, Any]) -> Path | None:
     configs = [{k: v for k, v in read_json(file).items() if not k.startswith("_diffusers")} for file in found]
     other = next((file for file, config in zip(found, configs, strict=True) if config != configs[0]), None)
     if other:
-        raise BackboneError(
-            f"{model}: expected one scheduler, got {found[0]} and {other}, which differ; take one of them away"
-        )
+        raise BackboneError(f"{model}: expected one scheduler, got {found[0]} and {other}, which differ; remove one")
     if not found and (index.get("scheduler") or (model / "scheduler").is_dir()):
-        raise BackboneError(
-            f"{model}: expected scheduler/{name}, found none, and without it the schedule "
-            "would only be assumed; fetch the whole model"
-        )
+        raise BackboneError(f"{model}: expected scheduler/{name}, found none; fetch the whole model")
     return found[0] if found else None
 
 

@@ -74,17 +74,14 @@ def read_folder(path: Path, options: Options | None = None, weights: Path | None
     answered = ("num_heads", "num_head_channels", "attention_order", "family")
     closed = next((name for name in answered if getattr(options, name) not in (None, "diffusers")), None)
     if closed:
-        raise BackboneError(
-            f"{weights or path}: expected no option {closed} for a diffusers folder, whose config says it; leave it out"
-        )
+        raise BackboneError(f"{weights or path}: expected no option {closed} for a diffusers folder; leave it out")
     try:
         if (path / HSX_FILE).is_file():
             return _read_hsx(path, options)
         return _read_diffusers(path, options, weights)
     except OSError as error:
         raise BackboneError(
-            f"{path}: expected a folder that can be read, got an error ({error.strerror}); look at its "
-            "files and their rights"
+            f"{path}: expected a readable folder, got an error ({error.strerror}); see its rights"
         ) from None
     except HsxError as error:
         text = str(error)

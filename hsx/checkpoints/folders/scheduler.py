@@ -16,25 +16,13 @@ import torch
 
 from hsx.backbones.base import Fact
 from hsx.backbones.prediction import PREDICTIONS
-from hsx.checkpoints.folders.fields import (
-    Rule,
-    check,
-    flag,
-    number,
-    one_of,
-    only,
-    or_null,
-    read_json,
-    several,
-    shown,
-    whole,
-)
+from hsx.checkpoints.folders import fields as field
 from hsx.checkpoints.options import HIGHEST, Options, make_schedule
 from hsx.errors import BackboneError, HsxError
 from hsx.schedule import NoiseSchedule
 
 BETAS = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas")  # what makes a schedule
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "num_train_timesteps": 1000,
     "beta_start": 1e-4,
     "beta_end": 0.02,
@@ -44,38 +32,22 @@ DEFAULTS = {
 }
 BETWEEN = ("linear", "scaled_linear", "sigmoid")  # schedules that run from beta_start to beta_end
 
-# Classes that are built from the betas of a discrete diffusion, with the defaults that differ.
+# Classes that are built from the betas of a discrete diffusion, without the word Scheduler, and those among them whose
+# beta_start and beta_end are others by default.
+CLASSES = """
+    DDPM DDPMParallel DDIM DDIMParallel DDIMInverse PNDM DPMSolverMultistep DPMSolverMultistepInverse
+    DPMSolverSinglestep DPMSolverSDE DEISMultistep UniPCMultistep SASolver EulerDiscrete EulerAncestralDiscrete
+    HeunDiscrete KDPM2Discrete KDPM2AncestralDiscrete LMSDiscrete
+"""
+SMALLER = ("DPMSolverSDE", "HeunDiscrete", "KDPM2Discrete", "KDPM2AncestralDiscrete")
 UNDERSTOOD: dict[str, dict[str, Any]] = {
-    **dict.fromkeys(
-        [
-            "DDPMScheduler",
-            "DDPMParallelScheduler",
-            "DDIMScheduler",
-            "DDIMParallelScheduler",
-            "DDIMInverseScheduler",
-            "PNDMScheduler",
-            "DPMSolverMultistepScheduler",
-            "DPMSolverMultistepInverseScheduler",
-            "DPMSolverSinglestepScheduler",
-            "DEISMultistepScheduler",
-            "UniPCMultistepScheduler",
-            "SASolverScheduler",
-            "EulerDiscreteScheduler",
-            "EulerAncestralDiscreteScheduler",
-            "LMSDiscreteScheduler",
-        ],
-        {},
-    ),
-    **dict.fromkeys(
-        ["DPMSolverSDEScheduler", "HeunDiscreteScheduler", "KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler"],
-        {"beta_start": 0.00085, "beta_end": 0.012},
-    ),
+    f"{name}Scheduler": {"beta_start": 0.00085, "beta_end": 0.012} if name in SMALLER else {}
+    for name in CLASSES.split()
 }
 
-# Classes of which no betas come, by the beginning of their names: what their networks are.
-FOREIGN = {
-    start: what
-    for what, starts in {
+# Classes without such betas, by the beginning of their names: what their networks are.
+FOREIGN = field.by_name(
+    {
         "a consistency model": "CMStochasticIterative LCM TCD SCM",
         "a flow-matching model": "FlowMatch FlowMap Piflow Helios LTX MiniMax",
         "a model of EDM's continuous noise levels": "EDM CosineDPMSolver",
@@ -87,80 +59,50 @@ FOREIGN = {
         "a sampler for inpainting": "RePaint",
         "a decoder of latents": "ConsistencyDecoder",
         "a model of proteins": "RFD4",
-    }.items()
-    for start in starts.split()
-}
+    }
+)
 
-# Fields that are passed over, each with the reason.
-IGNORED = {
-    **dict.fromkeys(
-        [
-            "set_alpha_to_one",
-            "set_alpha_to_zero",
-            "steps_offset",
-            "timestep_spacing",
-            "skip_prk_steps",
-            "final_sigmas_type",
-            "interpolation_type",
-            "noise_sampler_seed",
-            "use_karras_sigmas",
-            "use_exponential_sigmas",
-            "use_beta_sigmas",
-            "use_lu_lambdas",
-            "sigma_min",
-            "sigma_max",
-            "lambda_min_clipped",
-        ],
-        "how diffusers samples; hsx steps by its own timesteps and DDIM's rule",
-    ),
-    **dict.fromkeys(
-        [
-            "solver_order",
-            "solver_type",
-            "solver_p",
-            "algorithm_type",
-            "lower_order_final",
-            "euler_at_final",
-            "predict_x0",
-            "disable_corrector",
-            "predictor_order",
-            "corrector_order",
-            "tau_func",
-        ],
-        "a solver's bookkeeping of diffusers' own sampling",
-    ),
-    "thresholding": "clips the predicted x_0 of diffusers' own sampling; hsx keeps x_0 as the network has it",
-    "dynamic_thresholding_ratio": "belongs to thresholding",
-    "sample_max_value": "belongs to thresholding",
-    "flow_shift": "has no effect without use_flow_sigmas, which is refused",
-    "time_shift_type": "has no effect without use_dynamic_shifting, which is refused",
-    "tensor_format": "numpy or torch, in diffusers before 0.3",
-}
+# Fields that are passed over, by the reason.
+IGNORED = field.by_name(
+    {
+        "how diffusers samples; hsx steps by its own timesteps and DDIM's rule": "set_alpha_to_one set_alpha_to_zero "
+        "steps_offset timestep_spacing skip_prk_steps final_sigmas_type interpolation_type noise_sampler_seed "
+        "use_karras_sigmas use_exponential_sigmas use_beta_sigmas use_lu_lambdas sigma_min sigma_max "
+        "lambda_min_clipped",
+        "a solver's bookkeeping of diffusers' own sampling": "solver_order solver_type solver_p algorithm_type "
+        "lower_order_final euler_at_final predict_x0 disable_corrector predictor_order corrector_order tau_func",
+        "clips the predicted x_0 of diffusers' own sampling; hsx keeps x_0 as the network has it": "thresholding",
+        "belongs to thresholding": "dynamic_thresholding_ratio sample_max_value",
+        "has no effect without use_flow_sigmas, which is refused": "flow_shift",
+        "has no effect without use_dynamic_shifting, which is refused": "time_shift_type",
+        "numpy or torch, in diffusers before 0.3": "tensor_format",
+    }
+)
 FLOW = "use a model with a schedule of betas"
-RULES: dict[str, Rule] = {
-    "num_train_timesteps": whole(1, HIGHEST["num_train_timesteps"]),
-    "beta_start": number(0, 1),
-    "beta_end": number(0, 1),
-    "beta_schedule": one_of(
+RULES: dict[str, field.Rule] = {
+    "num_train_timesteps": field.whole(1, HIGHEST["num_train_timesteps"]),
+    "beta_start": field.number(0, 1),
+    "beta_end": field.number(0, 1),
+    "beta_schedule": field.one_of(
         *BETWEEN, "squaredcos_cap_v2", "laplace", "exp", remedy="write the betas out as trained_betas"
     ),
-    "trained_betas": or_null(several(number(0, 1))),
-    "prediction_type": one_of(*PREDICTIONS, remedy="use a model that predicts one of them"),
-    "rescale_betas_zero_snr": only(
+    "trained_betas": field.or_null(field.several(field.number(0, 1))),
+    "prediction_type": field.one_of(*PREDICTIONS, remedy="use a model that predicts one of them"),
+    "rescale_betas_zero_snr": field.only(
         False,
         remedy="at its last timestep alpha-bar is 0, where x_0 = (x - sqrt(1 - a) eps) / sqrt(a) has no value: "
         "use a model without, or give betas below 1 as the option schedule",
     ),
-    "use_flow_sigmas": only(False, remedy=FLOW),
-    "use_dynamic_shifting": only(False, remedy=FLOW),
-    "shift_terminal": only(None, remedy=FLOW),
-    "timestep_type": only("discrete", remedy="use a model that is given whole timesteps"),
-    "predict_epsilon": only(True, remedy="write prediction_type sample in its place"),
-    "variance_type": or_null(
-        one_of("fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range")
+    "use_flow_sigmas": field.only(False, remedy=FLOW),
+    "use_dynamic_shifting": field.only(False, remedy=FLOW),
+    "shift_terminal": field.only(None, remedy=FLOW),
+    "timestep_type": field.only("discrete", remedy="use a model that is given whole timesteps"),
+    "predict_epsilon": field.only(True, remedy="write prediction_type sample in its place"),
+    "variance_type": field.or_null(
+        field.one_of("fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range")
     ),
-    "clip_sample": flag(),
-    "clip_sample_range": number(0, math.inf),
+    "clip_sample": field.flag(),
+    "clip_sample_range": field.number(0, math.inf),
 }
 
 
@@ -183,7 +125,7 @@ def read_scheduler(file: Path | None, options: Options, out_channels: int) -> Sc
     Raises:
         BackboneError: for a class or a field that is not understood, or that contradicts the network.
     """
-    config, given = read_json(file) if file else {}, options.given()
+    config, given = field.read_json(file) if file else {}, options.given()
     if file and "_class_name" in config:
         understood(file, config["_class_name"])
     if config.get("trained_betas") and "num_train_timesteps" not in config:
@@ -191,15 +133,14 @@ def read_scheduler(file: Path | None, options: Options, out_channels: int) -> Sc
     overridden = {*given, *((*BETAS[1:], "rescale_betas_zero_snr") if "schedule" in given else ())}
     kept = {name: value for name, value in config.items() if name not in overridden}
     if file:
-        check(file, kept, RULES, IGNORED)
-        _contradictions(file, kept, out_channels)
-        count = given.get("num_train_timesteps")
-        if count not in (None, config.get("num_train_timesteps")) and "schedule" not in given:
-            raise BackboneError(
-                f"{file}: num_train_timesteps: expected it with the option schedule, got {count} "
-                "alone, and the betas here are for another number; give schedule too"
-            )
-    fields = DEFAULTS | UNDERSTOOD.get(config.get("_class_name", ""), {})
+        field.check(file, kept, RULES, IGNORED)
+        _check_consistent(file, kept, out_channels)
+    count = options.num_train_timesteps
+    if file and "schedule" not in given and count not in (None, config.get("num_train_timesteps")):
+        raise BackboneError(
+            f"{file}: num_train_timesteps: expected it with the option schedule, got it alone; give both"
+        )
+    fields: dict[str, Any] = DEFAULTS | UNDERSTOOD.get(config.get("_class_name", ""), {})
     fields |= {name: value for name, value in (kept | given).items() if name in DEFAULTS}
     if "schedule" in given:
         if isinstance(options.schedule, list) and "num_train_timesteps" not in given:
@@ -238,14 +179,16 @@ def understood(file: Path, name: Any) -> None:
     """Raise BackboneError, with what it is, for a scheduler class from whose config no betas come."""
     if isinstance(name, str) and name in UNDERSTOOD:
         return
-    what = next((f", of {w}" for start, w in FOREIGN.items() if shown(name).startswith(start)), ", unknown to hsx")
+    what = next(
+        (f", of {w}" for start, w in FOREIGN.items() if field.shown(name).startswith(start)), ", unknown to hsx"
+    )
     raise BackboneError(
         f"{file}: expected a scheduler with the betas of a discrete diffusion, such as DDPMScheduler, "
-        f"got {shown(name)}{what}; use a DDPM, or name the scheduler of its training"
+        f"got {field.shown(name)}{what}; use a DDPM, or name the scheduler of its training"
     )
 
 
-def _contradictions(file: Path, config: dict[str, Any], out_channels: int) -> None:
+def _check_consistent(file: Path, config: dict[str, Any], out_channels: int) -> None:
     betas, count = config.get("trained_betas"), config.get("num_train_timesteps")
     if betas is not None and count is not None and len(betas) != count:
         raise BackboneError(
@@ -256,14 +199,12 @@ def _contradictions(file: Path, config: dict[str, Any], out_channels: int) -> No
     if variance is not None and variance.startswith("learned") != (out_channels == 6):
         kind = "learned" if out_channels == 6 else "fixed"
         raise BackboneError(
-            f"{file}: variance_type: expected a {kind} one, as a network of {out_channels} output "
-            f"channels has it, got {variance}; correct it"
+            f"{file}: variance_type: expected a {kind} one for {out_channels} outputs, got {variance}; correct it"
         )
-    if config.get("clip_sample", True) and config.get("clip_sample_range", 1) != 1:
+    value = config.get("clip_sample_range", 1)
+    if config.get("clip_sample", True) and value != 1:
         raise BackboneError(
-            f"{file}: clip_sample_range: expected 1, as hsx's pictures are in [-1, 1], got "
-            f"{shown(config['clip_sample_range'])}: the model's are in another range; correct "
-            "it, or use another model"
+            f"{file}: clip_sample_range: expected 1, for pictures in [-1, 1], got {value}; use another model"
         )
 
 

@@ -11,73 +11,54 @@ from diffusers import UNet2DModel
 
 from hsx.backbones.base import Fact
 from hsx.checkpoints.files.refused import GIVE
-from hsx.checkpoints.folders.fields import (
-    Rule,
-    check,
-    flag,
-    is_number,
-    number,
-    one_of,
-    only,
-    or_null,
-    read_json,
-    same,
-    several,
-    shown,
-    whole,
-)
+from hsx.checkpoints.folders import fields as field
 from hsx.checkpoints.options import HIGHEST, Options
 from hsx.errors import BackboneError
 
 PLAIN = "use a U-Net of DDPM's plain blocks"
 DOWN = ("DownBlock2D", "AttnDownBlock2D", "ResnetDownsampleBlock2D")
 UP = ("UpBlock2D", "AttnUpBlock2D", "ResnetUpsampleBlock2D")
-RULES: dict[str, Rule] = {
-    "sample_size": Rule(
+RULES: dict[str, field.Rule] = {
+    "sample_size": field.Rule(
         f"the side of square pictures, 1 to {HIGHEST['image_size']}, or null",
         lambda v: v is None or _side(v) is not None,
         "hsx takes square pictures: use a model of them",
     ),
-    "in_channels": only(3, remedy="use a pixel-space RGB model"),
-    "out_channels": only(3, 6, remedy="use a model that predicts 3 channels, or 6 with its variance"),
-    "center_input_sample": flag(),
-    "time_embedding_type": only("positional", remedy="use a DDPM network, which is given whole timesteps"),
-    "time_embedding_dim": or_null(whole(1, 65536)),
-    "freq_shift": Rule("a number from 0 to 1", lambda v: is_number(v) and 0 <= v <= 1),
-    "flip_sin_to_cos": flag(),
-    "down_block_types": several(one_of(*DOWN, *(f"UNetRes{name}" for name in DOWN), remedy=PLAIN), high=16),
-    "mid_block_type": only("UNetMidBlock2D", remedy="use a U-Net with a middle block, whose output is h"),
-    "up_block_types": several(one_of(*UP, *(f"UNetRes{name}" for name in UP), remedy=PLAIN), high=16),
-    "block_out_channels": several(whole(1, 65536), high=16),
-    "layers_per_block": whole(1, 64),
-    "mid_block_scale_factor": number(0, math.inf),
-    "downsample_padding": whole(0, 1),
-    "downsample_type": one_of("conv", "resnet"),
-    "upsample_type": one_of("conv", "resnet"),
-    "dropout": Rule("a number from 0 to 1", lambda v: is_number(v) and 0 <= v <= 1),  # without effect in evaluation
-    "act_fn": one_of("silu", "swish", "mish", "gelu", "relu"),
-    "attention_head_dim": or_null(whole(1, 65536)),
-    "norm_num_groups": whole(1, 65536),
-    "attn_norm_num_groups": or_null(whole(1, 65536)),
-    "norm_eps": number(0, 1),
-    "resnet_time_scale_shift": one_of("default", "scale_shift"),
-    "add_attention": flag(),
-    "class_embed_type": only(None, remedy="use an unconditional network, or one with a table of classes"),
-    "num_class_embeds": or_null(whole(1, 10_000_000)),
-    "num_train_timesteps": or_null(whole(1, 10_000_000)),  # of a learned time embedding, which is refused
+    "in_channels": field.only(3, remedy="use a pixel-space RGB model"),
+    "out_channels": field.only(3, 6, remedy="use a model that predicts 3 channels, or 6 with its variance"),
+    "center_input_sample": field.flag(),
+    "time_embedding_type": field.only("positional", remedy="use a DDPM network, which is given whole timesteps"),
+    "time_embedding_dim": field.or_null(field.whole(1, 65536)),
+    "freq_shift": field.Rule("a number from 0 to 1", lambda v: field.is_number(v) and 0 <= v <= 1),
+    "flip_sin_to_cos": field.flag(),
+    "down_block_types": field.several(field.one_of(*DOWN, *(f"UNetRes{name}" for name in DOWN), remedy=PLAIN), high=16),
+    "mid_block_type": field.only("UNetMidBlock2D", remedy="use a U-Net with a middle block, whose output is h"),
+    "up_block_types": field.several(field.one_of(*UP, *(f"UNetRes{name}" for name in UP), remedy=PLAIN), high=16),
+    "block_out_channels": field.several(field.whole(1, 65536), high=16),
+    "layers_per_block": field.whole(1, 64),
+    "mid_block_scale_factor": field.number(0, math.inf),
+    "downsample_padding": field.whole(0, 1),
+    "downsample_type": field.one_of("conv", "resnet"),
+    "upsample_type": field.one_of("conv", "resnet"),
+    "dropout": field.Rule(
+        "a number from 0 to 1", lambda v: field.is_number(v) and 0 <= v <= 1
+    ),  # without effect in evaluation
+    "act_fn": field.one_of("silu", "swish", "mish", "gelu", "relu"),
+    "attention_head_dim": field.or_null(field.whole(1, 65536)),
+    "norm_num_groups": field.whole(1, 65536),
+    "attn_norm_num_groups": field.or_null(field.whole(1, 65536)),
+    "norm_eps": field.number(0, 1),
+    "resnet_time_scale_shift": field.one_of("default", "scale_shift"),
+    "add_attention": field.flag(),
+    "class_embed_type": field.only(None, remedy="use an unconditional network, or one with a table of classes"),
+    "num_class_embeds": field.or_null(field.whole(1, 10_000_000)),
+    "num_train_timesteps": field.or_null(field.whole(1, 10_000_000)),  # of a learned time embedding, which is refused
 }
-IGNORED = dict.fromkeys(
-    [
-        "decay",
-        "min_decay",
-        "optimization_step",
-        "update_after_step",
-        "use_ema_warmup",
-        "inv_gamma",
-        "power",
-        "collected_params",
-    ],
-    "how the weights were averaged in training, a note of diffusers' EMAModel",
+IGNORED = field.by_name(
+    {
+        "how the weights were averaged in training, a note of diffusers' EMAModel": "decay min_decay optimization_step "
+        "update_after_step use_ema_warmup inv_gamma power collected_params"
+    }
 )
 DEFAULTS = {
     name: parameter.default
@@ -86,23 +67,14 @@ DEFAULTS = {
 }
 
 # What changes the output and no shape tells: where a config leaves one out, the class's default is only assumed.
-SHAPELESS = tuple(
-    [
-        "center_input_sample",
-        "freq_shift",
-        "flip_sin_to_cos",
-        "mid_block_scale_factor",
-        "downsample_padding",
-        "act_fn",
-        "attention_head_dim",
-        "norm_num_groups",
-        "norm_eps",
-    ]
+SHAPELESS = (
+    *("center_input_sample", "freq_shift", "flip_sin_to_cos", "mid_block_scale_factor", "downsample_padding"),
+    *("act_fn", "attention_head_dim", "norm_num_groups", "norm_eps"),
 )
 
-OTHERS = {
-    name: what
-    for what, names in {
+# Classes of other networks.
+OTHERS = field.by_name(
+    {
         "a U-Net that is steered by a text, mostly of latents": "UNet2DConditionModel",
         "an autoencoder": "VQModel AutoencoderKL AutoencoderTiny AsymmetricAutoencoderKL AutoencoderDC "
         "ConsistencyDecoderVAE",
@@ -111,9 +83,8 @@ OTHERS = {
         "a U-Net of sounds or paths": "UNet1DModel",
         "a U-Net of videos": "UNet3DConditionModel UNetMotionModel UNetSpatioTemporalConditionModel",
         "a prior of embeddings": "PriorTransformer",
-    }.items()
-    for name in names.split()
-}
+    }
+)
 
 
 def read_unet_config(file: Path, options: Options) -> tuple[dict[str, Any], dict[str, Fact]]:
@@ -122,11 +93,11 @@ def read_unet_config(file: Path, options: Options) -> tuple[dict[str, Any], dict
     Raises:
         BackboneError: for another class, and for a field that is wrong, contradicts others or is not understood.
     """
-    config = read_json(file)
+    config = field.read_json(file)
     name = config.get("_class_name")
     if name != "UNet2DModel":
         what = f", {OTHERS[name]}" if isinstance(name, str) and name in OTHERS else ""
-        raise BackboneError(f"{file}: expected a UNet2DModel, got {shown(name)}{what}; {GIVE}")
+        raise BackboneError(f"{file}: expected a UNet2DModel, got {field.shown(name)}{what}; {GIVE}")
     return checked(file, config, options)
 
 
@@ -134,7 +105,7 @@ def checked(file: Path, config: dict[str, Any], options: Options) -> tuple[dict[
     """``read_unet_config`` of a config that was read already."""
     if options.image_size is not None:
         config = config | {"sample_size": options.image_size}
-    check(file, config, RULES, IGNORED)
+    field.check(file, config, RULES, IGNORED)
     full = {k: tuple(v) if isinstance(v, list) else v for k, v in (DEFAULTS | config).items() if k in RULES}
     full["sample_size"] = _side(full["sample_size"])
     _agree(file, full)
@@ -149,7 +120,7 @@ def checked(file: Path, config: dict[str, Any], options: Options) -> tuple[dict[
 
 def _side(value: Any) -> int | None:
     """The side of square pictures, given once or twice; None for anything else."""
-    sides = value if isinstance(value, (list, tuple)) and len(value) == 2 and same(*value) else [value]
+    sides = value if isinstance(value, (list, tuple)) and len(value) == 2 and field.same(*value) else [value]
     return sides[0] if type(sides[0]) is int and 1 <= sides[0] <= HIGHEST["image_size"] else None
 
 
@@ -162,22 +133,15 @@ def _agree(file: Path, config: dict[str, Any]) -> None:
         raise BackboneError(f"{file}: expected as many block types as widths, got {counts}; correct it")
     uneven = next((width for width in widths if width % groups), None)
     if uneven:
-        raise BackboneError(
-            f"{file}: norm_num_groups: expected a divisor of all widths, got {groups} for {uneven} channels; correct it"
-        )
-    middle = config["attn_norm_num_groups"]
-    if middle and widths[-1] % middle:
-        raise BackboneError(
-            f"{file}: attn_norm_num_groups: expected a divisor of {widths[-1]}, got {middle}; correct it"
-        )
+        raise BackboneError(f"{file}: norm_num_groups: expected a divisor of {uneven}, got {groups}; correct it")
+    middle, last = config["attn_norm_num_groups"], widths[-1]
+    if middle and last % middle:
+        raise BackboneError(f"{file}: attn_norm_num_groups: expected a divisor of {last}, got {middle}; correct it")
     attending = [
         w
         for w, down, up in zip(widths, config["down_block_types"], reversed(config["up_block_types"]), strict=True)
         if "Attn" in down or "Attn" in up
     ]
-    narrow = min([*attending, *[widths[-1]] * config["add_attention"]], default=None)
-    if config["attention_head_dim"] and narrow and config["attention_head_dim"] > narrow:
-        raise BackboneError(
-            f"{file}: attention_head_dim: expected at most {narrow}, the width of an attention layer, "
-            f"got {config['attention_head_dim']}; correct it"
-        )
+    head, narrow = config["attention_head_dim"], min([*attending, *[last] * config["add_attention"]], default=None)
+    if head and narrow and head > narrow:
+        raise BackboneError(f"{file}: attention_head_dim: expected at most {narrow}, got {head}; correct it")

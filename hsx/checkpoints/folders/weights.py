@@ -58,18 +58,16 @@ def choose(folder: Path, named: Path | None = None) -> tuple[Candidate, list[str
         BackboneError: for a folder without weights, or with several between which no rule chooses.
     """
     files = sorted(file for file in folder.iterdir() if file.is_file())
-    candidates = [*_indexed(files), *_unlisted(files)]
+    candidates = _candidates(files)
     if named is not None:
-        first = next((c for c in candidates if named.name in (c.name, *(f.name for f in c.files))), None)
-        first = first or Candidate(named.name, (named,), False)
-        candidates = [first, *(c for c in candidates if c != first)]
+        found = [c for c in candidates if named.name in (c.name, *(f.name for f in c.files))]
+        found = found[:1] or [Candidate(named.name, (named,), False)]
+        candidates = found + [c for c in candidates if c not in found]
     else:
         candidates.sort(key=Candidate.rank)
-        if len(candidates) > 1 and candidates[0].rank() == candidates[1].rank():
-            raise BackboneError(
-                f"{folder}: expected one file of weights, got {candidates[0].name} and "
-                f"{candidates[1].name}; name the one that is meant"
-            )
+        first, second = (*candidates, None, None)[:2]
+        if first and second and first.rank() == second.rank():
+            raise BackboneError(f"{folder}: expected one file of weights, got {first.name} and {second.name}; name one")
     if not candidates:
         raise BackboneError(
             f"{folder}: expected {USUAL}.safetensors or .bin beside config.json, got "
@@ -92,23 +90,16 @@ def read(candidate: Candidate) -> tuple[dict[str, Tensor], str]:
     which = []
     for file in candidate.files:
         if not file.is_file():
-            raise BackboneError(
-                f"{candidate.listing}: expected the shards that it lists, {file.name} is missing; fetch it too"
-            )
+            raise BackboneError(f"{candidate.listing}: expected its shards, {file.name} is missing; fetch it too")
         inside, taken, *_ = read_tensors(file, None if len(candidate.files) > 1 else _is_unet)
         which += [taken.value] * (taken.value != ALL)
         twice = next((name for name in inside if name in state), None)
         if twice:
-            raise BackboneError(
-                f"{file}: expected tensors that no other shard has, got {twice} again; save the model again"
-            )
+            raise BackboneError(f"{file}: expected tensors of its own, got {twice} again; save the model again")
         state |= inside
     lost = next((name for name in listed or () if name not in state), None)
     if lost:
-        raise BackboneError(
-            f"{candidate.listing}: expected the tensor {lost} in one of its shards, got none of that "
-            "name; save the model again"
-        )
+        raise BackboneError(f"{candidate.listing}: expected the tensor {lost}, got no such; save the model again")
     return state, "; ".join(which)
 
 
@@ -126,21 +117,11 @@ def other_formats(files: Iterable[Path]) -> str | None:
     return None
 
 
-def _indexed(files: list[Path]) -> list[Candidate]:
-    found = []
-    for index in (file for file in files if INDEX.match(file.name)):
-        shards = tuple(index.parent / name for name in sorted(set(_listed(index).values())))
-        found.append(Candidate(index.name, shards, index.name.startswith(USUAL), index))
-    return found
-
-
 def _listed(index: Path) -> dict[str, str]:
     """Which shard holds which tensor; names of shards are plain names beside the index."""
     weights = read_json(index).get("weight_map")
     if not isinstance(weights, dict) or not weights:
-        raise BackboneError(
-            f"{index}: expected a weight_map of tensors and shards, got {shown(weights)}; save the model again"
-        )
+        raise BackboneError(f"{index}: expected a weight_map of shards, got {shown(weights)}; save the model again")
     for tensor, shard in weights.items():
         matched = NAME.match(shard) if isinstance(shard, str) and Path(shard).name == shard else None
         if not matched or not matched["part"]:
@@ -151,11 +132,16 @@ def _listed(index: Path) -> dict[str, str]:
     return weights
 
 
-def _unlisted(files: list[Path]) -> list[Candidate]:
-    """Single files, and whole sets of shards without an index."""
-    listed = {shard for file in files if INDEX.match(file.name) for shard in _listed(file).values()}
+def _candidates(files: list[Path]) -> list[Candidate]:
+    """Shards with their index, single files, and whole sets of shards without an index."""
+    found: list[Candidate] = []
+    for index in (file for file in files if INDEX.match(file.name)):
+        shards = sorted(set(_listed(index).values()))
+        found.append(
+            Candidate(index.name, tuple(index.parent / name for name in shards), index.name.startswith(USUAL), index)
+        )
+    listed = {shard.name for candidate in found for shard in candidate.files}
     sets: dict[tuple[str, str, str], list[Path]] = {}
-    found = []
     for file in files:
         name = NAME.match(file.name)
         if not name or file.name in listed or BESIDE.match(file.name):
@@ -164,9 +150,9 @@ def _unlisted(files: list[Path]) -> list[Candidate]:
             sets.setdefault((name["base"], name["parts"], name["kind"]), []).append(file)
         else:
             found.append(Candidate(file.name, (file,), file.name.startswith(f"{USUAL}.")))
-    for (base, parts, _), shards in sets.items():
-        if len(shards) == int(parts):
-            found.append(Candidate(shards[0].name, tuple(shards), base.startswith(USUAL)))
+    for (base, parts, _), whole in sets.items():
+        if len(whole) == int(parts):
+            found.append(Candidate(whole[0].name, tuple(whole), base.startswith(USUAL)))
     return found
 
 
