@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -49,8 +49,13 @@ class OpenAI(UNet2DFamily):
     names and shapes; the image size, the heads, the order of q, k, v and the schedule cannot be.
     """
 
+    convolves: ClassVar[bool]  # whether it resamples with plain convolutions
     blocks = (r"input_blocks\.\d+\.", r"middle_block\.\d+\.", r"output_blocks\.\d+\.")
     asks = ("num_heads", "num_head_channels", "attention_order")
+
+    def recognises(self, state: State) -> bool:
+        """See Family."""
+        return super().recognises(state) and _convolves(state) == self.convolves
 
     def read(self, state: State) -> Architecture:
         """See UNet2DFamily."""
@@ -101,21 +106,13 @@ class OpenAI(UNet2DFamily):
 class ADM(OpenAI):
     """openai/guided-diffusion and P2: resampling by ResNet blocks."""
 
-    name = "adm"
-
-    def recognises(self, state: State) -> bool:
-        """See Family."""
-        return super().recognises(state) and not _convolves(state)
+    name, convolves = "adm", False
 
 
 class IDDPM(OpenAI):
-    """openai/improved-diffusion: resampling by convolutions.  An ADM network without resblock_updown is no other."""
+    """openai/improved-diffusion: resampling by convolutions, as in an ADM network without resblock_updown."""
 
-    name = "iddpm"
-
-    def recognises(self, state: State) -> bool:
-        """See Family."""
-        return super().recognises(state) and _convolves(state)
+    name, convolves = "iddpm", True
 
 
 def _convolves(state: State) -> bool:

@@ -12,6 +12,7 @@ from hsx.errors import BackboneError
 
 State = dict[str, Tensor]
 Recognises = Callable[[State], bool]
+Prefixed = list[tuple[tuple[str, ...], State]]
 
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")  # what wrappers put anywhere into names
 AVERAGED = re.compile(
@@ -95,10 +96,10 @@ def _walk(node: Any, path: tuple[str, ...], averaged: bool, doubt: str, seen: se
     seen.add((id(node), averaged))
     if averaged and isinstance(node, (dict, list, tuple)):
         inside = list(node.values() if isinstance(node, dict) else node)
-        label = ".".join(path)
         if sum(isinstance(value, Setting) for value in inside) > len(inside) / 2:
+            where = ".".join(path)
             raise BackboneError(
-                f"expected averaged weights as tensors, got NumPy arrays or the like in {label}; save tensors"
+                f"expected averaged weights as tensors, got NumPy arrays or the like in {where}; save tensors"
             )
     if isinstance(node, dict) and node and list(node) == list(range(len(node))):
         node = list(node.values())
@@ -153,7 +154,7 @@ def _is_mmengine(node: dict[Any, Any]) -> bool:
 
 
 def doubt_of(node: dict[Any, Any]) -> str:
-    """What says that nothing was averaged yet, so that such weights are those of before the training."""
+    """What shows that nothing was averaged yet, so that averaged weights are those of before the training."""
     inside = node.get("averaging_state")
     for place in (node, inside if isinstance(inside, dict) else {}):
         for key, nothing in NOTHING.items():
@@ -196,12 +197,10 @@ def _cleaned(tensors: State) -> State:
     return dict(zip(names, tensors.values(), strict=True)) if len(set(names)) == len(names) else tensors
 
 
-def _split(
-    state: State, recognises: Recognises, prefix: tuple[str, ...]
-) -> tuple[list[tuple[tuple[str, ...], State]], State]:
-    """The networks under a prefix, and what belongs to none, under its names in full."""
+def _split(state: State, recognises: Recognises, prefix: tuple[str, ...]) -> tuple[Prefixed, State]:
+    """The networks under a prefix, and the tensors that belong to none, under their full names."""
     here = recognises(state)
-    found: list[tuple[tuple[str, ...], State]] = []
+    found: Prefixed = []
     own = {name: value for name, value in state.items() if "." not in name}
     for first, group in by_first(state).items():
         if not here:
@@ -217,7 +216,7 @@ def _split(
 
 
 def by_first(state: State) -> dict[str, State]:
-    """Names with a dot, by what stands before the first."""
+    """Names with a dot, grouped by what stands before the first dot."""
     groups: dict[str, State] = {}
     for name, value in state.items():
         first, dot, rest = name.partition(".")

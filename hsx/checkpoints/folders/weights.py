@@ -34,17 +34,12 @@ class Candidate(NamedTuple):
         """The lower, the better: averaged, of the usual name, full precision, safetensors, listed shards."""
         tokens = re.split(r"[._-]", self.name.lower())
         half = bool({"fp16", "bf16", "half", "float16", "bfloat16", "fp8", "int8"} & set(tokens))
-        kind = ("safetensors", "bin").index(self.kind) if self.kind in ("safetensors", "bin") else 2
+        kind = {".safetensors": 0, ".bin": 1}.get(self.files[0].suffix, 2)
         return 1 - averaged(self.name), not self.usual, half, kind, self.listing is None
-
-    @property
-    def kind(self) -> str:
-        """The suffix of its files."""
-        return self.files[0].suffix.removeprefix(".") if self.files else "safetensors"
 
 
 def averaged(name: str) -> int:
-    """Whether a file's or a folder's name says averaged weights: 1, the opposite (non_ema): -1, nothing: 0."""
+    """1 if the name of a file or folder says averaged weights, -1 if it says the opposite (non_ema), else 0."""
     tokens = re.split(r"[._-]", name.lower())
     if not {"ema", "averaged", "average", "avg", "swa"} & set(tokens):
         return 0
