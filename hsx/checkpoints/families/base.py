@@ -138,7 +138,7 @@ class UNet2DFamily(Family):
             return None
         return math.gcd(*widths) // heads if heads else channels
 
-    def widths(self, state: State, layers: Sequence[str], first: str) -> tuple[int, ...]:
+    def read_widths(self, state: State, layers: Sequence[str], first: str) -> tuple[int, ...]:
         """The channels of each level.
 
         Args:
@@ -146,11 +146,11 @@ class UNet2DFamily(Family):
             first: the name of a level's first block, for the error, with {} for the level's number.
         """
         widths = [majority(first_sizes(state, pattern)) for pattern in layers]
-        if not widths or None in widths:
-            raise self.incomplete(first.format(widths.index(None) if widths else 0))
+        if not widths or not all(widths):
+            raise self.incomplete(first.format(next((i for i, width in enumerate(widths) if not width), 0)))
         return tuple(width for width in widths if width)
 
-    def layers(self, state: State, blocks: Sequence[tuple[str, str]], first: str) -> int:
+    def read_layers(self, state: State, blocks: Sequence[tuple[str, str]], first: str) -> int:
         """The residual blocks of a level, by the patterns of its blocks' names going down and, one more, going up."""
         counts = [(count(state, down), count(state, up) - 1) for down, up in blocks]
         layers = majority(number for pair in counts for number in pair if number > 0)

@@ -47,8 +47,8 @@ class DDPM(UNet2DFamily):
         inside = r"block\.\d+\.(conv1|conv2|norm2|temb_proj)"
         return Architecture(
             self.name,
-            widths=self.widths(state, [rf"(down|up)\.{i}\.{inside}" for i in levels], first),
-            layers=self.layers(state, blocks, first),
+            widths=self.read_widths(state, [rf"(down|up)\.{i}\.{inside}" for i in levels], first),
+            layers=self.read_layers(state, blocks, first),
             attention=tuple(has(state, rf"(down|up)\.{i}\.attn\.") for i in levels),
             scale_shift=False,
             learned_variance=6 in first_sizes(state, "conv_out"),

@@ -65,7 +65,7 @@ class OpenAI(UNet2DFamily):
         middle = majority(first_sizes(state, rf"middle_block\.[02]\.{changing}"))
         return Architecture(
             self.name,
-            widths=self.widths(state, [rf"{blocks}\.0\.{changing}" for blocks in inside], "input_blocks.1.0"),
+            widths=self.read_widths(state, [rf"{blocks}\.0\.{changing}" for blocks in inside], "input_blocks.1.0"),
             layers=layers,
             attention=tuple(has(state, rf"{blocks}\.1\.(norm|qkv|proj_out)\.") for blocks in inside),
             scale_shift=majority(first_sizes(state, r"middle_block\.[02]\.emb_layers\.1")) == 2 * (middle or 0),

@@ -37,12 +37,14 @@ class Unet2D(UNet2DFamily):
         levels = max(count(state, r"down_blocks\.(\d+)\."), count(state, r"up_blocks\.(\d+)\."))
         sides = [(rf"down_blocks\.{i}", rf"up_blocks\.{levels - 1 - i}") for i in range(levels)]
         both, first = [f"({down}|{up})" for down, up in sides], "down_blocks.{}.resnets.0"
-        widths = self.widths(state, [rf"{level}\.resnets\.\d+\.(conv1|conv2|norm2)" for level in both], first)
+        widths = self.read_widths(state, [rf"{level}\.resnets\.\d+\.(conv1|conv2|norm2)" for level in both], first)
         middle = majority(first_sizes(state, r"mid_block\.resnets\.\d\.(conv1|conv2|norm2)")) or widths[-1]
         return Architecture(
             self.name,
             widths=widths,
-            layers=self.layers(state, [(rf"{d}\.resnets\.(\d+)", rf"{u}\.resnets\.(\d+)") for d, u in sides], first),
+            layers=self.read_layers(
+                state, [(rf"{d}\.resnets\.(\d+)", rf"{u}\.resnets\.(\d+)") for d, u in sides], first
+            ),
             attention=tuple(has(state, rf"{level}\.attentions\.") for level in both),
             scale_shift=majority(first_sizes(state, r"mid_block\.resnets\.\d\.time_emb_proj")) == 2 * middle,
             classes=max(first_sizes(state, "class_embedding"), default=None),

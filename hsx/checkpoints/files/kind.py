@@ -11,6 +11,7 @@ from typing import Literal
 from hsx.errors import BackboneError
 
 FILES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")  # what checkpoints are usually named
+LFS_POINTER = b"version https://git-lfs"  # the note that Git LFS leaves in a file's place begins so
 MAGIC = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"  # with which torch.save began its files before 1.6
 CONVERT = "save its network's state_dict with safetensors or torch.save"
 AGAIN = "fetch it again"
@@ -18,11 +19,7 @@ UNPACK = "unpack it, and give the file inside"
 
 # The first bytes, what they are the beginning of, and what to do.
 BEGINNINGS: tuple[tuple[bytes, str, str], ...] = (
-    (
-        rb"version https://git-lfs",
-        "a Git LFS pointer, which stands for the real file",
-        "fetch that with git lfs pull, or by its download link",
-    ),
+    (LFS_POINTER, "a Git LFS pointer", "fetch the file that it stands for with git lfs pull, or by its download link"),
     (rb"\s*<(!doctype html|html|head)", "a web page", "the link asked for a login or a click: fetch the file itself"),
     (rb"\s*<", "an XML or HTML text, as servers answer with an error", AGAIN),
     (rb"\x93NUMPY", "a NumPy array (.npy)", CONVERT),
@@ -40,16 +37,8 @@ BEGINNINGS: tuple[tuple[bytes, str, str], ...] = (
     (rb"7z\xbc\xaf|Rar!", "a 7z or RAR archive", UNPACK),
     (rb"\x89PNG|\xff\xd8\xff|GIF8|BM....\0\0\0\0|II\*\0|MM\0\*|RIFF....WEBP", "a picture", "give the checkpoint"),
     (rb"%PDF", "a PDF", "give the checkpoint"),
-    (
-        rb"[\x81-\x8f][\xa0-\xbf\xd9]|[\xde\xdf]\0",
-        "a msgpack file (Flax, JAX)",
-        "convert it to PyTorch, with diffusers' from_flax=True for instance, " + CONVERT,
-    ),
-    (
-        rb"\s*[\[{]",
-        "a JSON text",
-        "a config, a Lightning log or an index of shards holds no weights: give the weights, or the folder",
-    ),
+    (rb"[\x81-\x8f][\xa0-\xbf\xd9]|[\xde\xdf]\0", "a msgpack file (Flax, JAX)", "convert it to PyTorch, " + CONVERT),
+    (rb"\s*[\[{]", "a JSON text", "a config or an index of shards holds no weights: give the weights, or the folder"),
 )
 
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hsx.checkpoints.files.kind import LFS_POINTER
 from hsx.errors import BackboneError, first_line
 
 NOTHING: tuple[Any, ...] = (None, False, [], {}, "")  # with these a field that hsx does not know asks for nothing
-LFS_POINTER = b"version https://git-lfs"  # how the note begins that Git LFS leaves in a file's place
 
 
 class Rule(NamedTuple):

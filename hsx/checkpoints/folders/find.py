@@ -56,10 +56,6 @@ def find(path: Path) -> Place:
     """
     index = _index(path)
     nets = _nets(path, index)
-    beside = [p for p in _folders(path) if SAVED.fullmatch(p.name)]
-    if not nets and beside:
-        newest = max(beside, key=lambda p: int(re.sub(r"\D", "", p.name)))
-        raise BackboneError(f"{path}: {EXPECTED}, got {len(beside)} checkpoints of a training; name one: {newest}")
     if not nets:
         raise BackboneError(f"{path}: {EXPECTED}, got {_instead(path)}")
     unet = _choose(path, nets)
@@ -81,10 +77,8 @@ def _choose(path: Path, nets: list[Path]) -> Path:
     if len(best) > 1 and path in best and path / "unet" in best:
         return path / "unet"  # diffusers looks there first
     if len(best) > 1:
-        raise BackboneError(
-            f"{path}: expected one U-Net, got {', '.join(_short(net, path) for net in best)}; name the "
-            f"folder that is meant, such as {best[-1]}"
-        )
+        names = ", ".join(_short(net, path) for net in best)
+        raise BackboneError(f"{path}: expected one U-Net, got {names}; name the folder, such as {best[-1]}")
     return best[0]
 
 
@@ -178,10 +172,14 @@ def _instead(path: Path) -> str:
     """What a folder holds that is no model, and what to do."""
     files = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
     folders = _folders(path)
+    saved = [folder for folder in folders if SAVED.fullmatch(folder.name)]
     weights = [file for file in files if _is_weights(file)]
     configs = ("model_index.json", "config.json", "unet/config.json")
     models = [folder for folder in folders if any((folder / config).is_file() for config in configs)]
     snapshots = _folders(path / "snapshots") if (path / "snapshots").is_dir() else []
+    if saved:
+        newest = max(saved, key=lambda folder: int(re.sub(r"\D", "", folder.name)))
+        return f"{len(saved)} checkpoints of a training; name one: {newest}"
     if snapshots:
         return f"a model in the Hub's cache; name the snapshot: {snapshots[-1]}"
     if weights:

@@ -20,7 +20,7 @@ from hsx.checkpoints.families.unet2d import OLD
 from hsx.checkpoints.files.tensors import read_tensors
 from hsx.checkpoints.folders.fields import Rule, check, number, one_of, or_null, read_json, several, whole
 from hsx.checkpoints.folders.find import find
-from hsx.checkpoints.folders.scheduler import read_scheduler
+from hsx.checkpoints.folders.scheduler import COUNT_ALONE, read_scheduler
 from hsx.checkpoints.folders.unet import SHAPELESS, checked, read_unet_config
 from hsx.checkpoints.folders.weights import choose, read
 from hsx.checkpoints.options import MissingOptions, Options, log_facts, make_schedule
@@ -131,9 +131,7 @@ def _read_hsx(path: Path, options: Options) -> Backbone:
         length = len(options.schedule) if isinstance(options.schedule, list) else count
         schedule = make_schedule(given["schedule"], options.num_train_timesteps or length)
     elif options.num_train_timesteps not in (None, count):
-        raise BackboneError(
-            f"{file}: num_train_timesteps: expected it with the option schedule, got it alone; give both"
-        )
+        raise BackboneError(f"{file}: {COUNT_ALONE}")
     if scale != 1 and options.rescale_timesteps is None and len(schedule) != count:
         raise BackboneError(
             f"{file}: timestep_scale: expected the {count} timesteps that it belongs to, got "

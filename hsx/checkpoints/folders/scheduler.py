@@ -78,6 +78,7 @@ IGNORED = field.by_name(
         "numpy or torch, in diffusers before 0.3": "tensor_format",
     }
 )
+COUNT_ALONE = "num_train_timesteps: expected it with the option schedule, got it alone; give both"
 FLOW = "use a model with a schedule of betas"
 RULES: dict[str, field.Rule] = {
     "num_train_timesteps": field.whole(1, HIGHEST["num_train_timesteps"]),
@@ -88,11 +89,7 @@ RULES: dict[str, field.Rule] = {
     ),
     "trained_betas": field.or_null(field.several(field.number(0, 1))),
     "prediction_type": field.one_of(*PREDICTIONS, remedy="use a model that predicts one of them"),
-    "rescale_betas_zero_snr": field.only(
-        False,
-        remedy="at its last timestep alpha-bar is 0, where x_0 = (x - sqrt(1 - a) eps) / sqrt(a) has no value: "
-        "use a model without, or give betas below 1 as the option schedule",
-    ),
+    "rescale_betas_zero_snr": field.only(False, remedy="with alpha-bar 0 eps has no x_0: give the option schedule"),
     "use_flow_sigmas": field.only(False, remedy=FLOW),
     "use_dynamic_shifting": field.only(False, remedy=FLOW),
     "shift_terminal": field.only(None, remedy=FLOW),
@@ -137,9 +134,7 @@ def read_scheduler(file: Path | None, options: Options, out_channels: int) -> Sc
         _check_consistent(file, kept, out_channels)
     count = options.num_train_timesteps
     if file and "schedule" not in given and count not in (None, config.get("num_train_timesteps")):
-        raise BackboneError(
-            f"{file}: num_train_timesteps: expected it with the option schedule, got it alone; give both"
-        )
+        raise BackboneError(f"{file}: {COUNT_ALONE}")
     fields: dict[str, Any] = DEFAULTS | UNDERSTOOD.get(config.get("_class_name", ""), {})
     fields |= {name: value for name, value in (kept | given).items() if name in DEFAULTS}
     if "schedule" in given:

@@ -65,8 +65,7 @@ def choose(folder: Path, named: Path | None = None) -> tuple[Candidate, list[str
             raise BackboneError(f"{folder}: expected one file of weights, got {first.name} and {second.name}; name one")
     if not candidates:
         raise BackboneError(
-            f"{folder}: expected {USUAL}.safetensors or .bin beside config.json, got "
-            f"{_instead(files)}; fetch or save the model again"
+            f"{folder}: expected {USUAL}.safetensors or .bin, got {_instead(files)}; fetch the model again"
         )
     used = {file.name for c in candidates for file in c.files}
     lora = [file.name for file in files if file.name.lower().startswith("pytorch_lora")]
