@@ -78,19 +78,12 @@ def _zip(path: Path) -> Literal["torch"]:
         raise _not(path, "a zip archive that is cut short or damaged", AGAIN) from None
     insides = [name.split("/", 1)[-1] for name in names]
     if "constants.pkl" in insides or any(name.startswith("code/") for name in insides):
-        raise _not(
-            path,
-            "a TorchScript archive (torch.jit.save)",
-            "save its weights alone: torch.save(torch.jit.load(FILE).state_dict(), NEW)",
-        )
+        remedy = "save its weights alone: torch.save(torch.jit.load(FILE).state_dict(), NEW)"
+        raise _not(path, "a TorchScript archive (torch.jit.save)", remedy)
     if "data.pkl" in insides:
         return "torch"
     if names and all(name.endswith(".npy") for name in names):
-        raise _not(
-            path,
-            "NumPy arrays (.npz)",
-            "save them as tensors: torch.save({k: torch.from_numpy(v) for k, v in numpy.load(FILE).items()}, NEW)",
-        )
+        raise _not(path, "NumPy arrays (.npz)", "save them as tensors: a dict of torch.from_numpy, with torch.save")
     if any(name.endswith((".h5", "keras_metadata.pb")) for name in names):
         raise _not(path, "a Keras archive", CONVERT)
     inside = f" of {len(names)} files, such as {names[0]}" if names else " without files"
