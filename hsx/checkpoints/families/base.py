@@ -167,7 +167,7 @@ class UNet2DFamily(Family):
 
 
 def _known(architecture: Architecture, path: Path) -> dict[str, Fact]:
-    """The settings of the published model that this file is, or is built like, and how surely."""
+    """The settings of the published model that this file is, or is built like, with their origin."""
     card, origin = card_of_name(path.name), ""
     if card and card.architecture == architecture:
         origin = f"known ({published_name(path.name)}, {card.source})"

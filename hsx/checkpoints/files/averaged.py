@@ -44,7 +44,7 @@ def from_list(found: Found, raw: list[Network], files: list[Found]) -> Network:
     if not fitting:
         raise BackboneError(
             f"expected averaged weights in {label} that fit the network's parameters, got "
-            f"{reasons[0]}: whose is whose cannot be told; {REMEDY}"
+            f"{reasons[0]}: they cannot be matched; {REMEDY}"
         )
     if len(fitting) > 1:
         names = " and ".join(network.label for network in raw)

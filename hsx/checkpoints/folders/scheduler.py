@@ -89,7 +89,9 @@ RULES: dict[str, field.Rule] = {
     ),
     "trained_betas": field.or_null(field.several(field.number(0, 1))),
     "prediction_type": field.one_of(*PREDICTIONS, remedy="use a model that predicts one of them"),
-    "rescale_betas_zero_snr": field.only(False, remedy="with alpha-bar 0 eps has no x_0: give the option schedule"),
+    "rescale_betas_zero_snr": field.only(
+        False, remedy="at alpha-bar 0 no x_0 follows from eps: give the option schedule"
+    ),
     "use_flow_sigmas": field.only(False, remedy=FLOW),
     "use_dynamic_shifting": field.only(False, remedy=FLOW),
     "shift_terminal": field.only(None, remedy=FLOW),
