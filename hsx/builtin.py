@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hsx import metrics, strategies
 from hsx.backbones.family import Family
-from hsx.checkpoints.ddpm import DDPM
-from hsx.checkpoints.diffusers_names import Unet2D
-from hsx.checkpoints.openai import ADM, IDDPM
+from hsx.checkpoints.families.ddpm import DDPM
+from hsx.checkpoints.families.openai import ADM, IDDPM
+from hsx.checkpoints.families.unet2d import Unet2D
 from hsx.plugins.hookspecs import hookimpl
 
 

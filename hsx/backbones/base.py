@@ -99,7 +99,7 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def decode(self, b: Bottleneck) -> Tensor:
-        """D(h, skips, emb): the predicted noise eps, (B, 3, R, R); a learned variance is left away."""
+        """D(h, skips, emb): the predicted noise eps, (B, 3, R, R), without a learned variance."""
 
     def encode_cost(self) -> float:
         """What ``encode`` costs a picture, in evaluations of the whole network: E is counted as half of it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import is_
@@ -54,7 +53,7 @@ class HookedBackbone(Backbone):
         bottleneck: the name of that module, as ``module.named_modules()`` has it.
         schedule: with which it was trained; DDPM's linear one by default.
         sample_size: R.
-        prediction: what the network predicts: epsilon, v_prediction or sample (x_0).
+        prediction: what the network predicts, one of ``hsx.backbones.prediction.PREDICTIONS``.
 
     Raises:
         BackboneError: for an argument of another type, if there is no module of that name, or if a pass does not run
@@ -102,9 +101,8 @@ class HookedBackbone(Backbone):
 
     def encode(self, x: Tensor, t: Tensor) -> HookedBottleneck:
         """One whole pass, of which h is kept."""
-        seen: list[Tensor] = []
-        eps = self._run(x, t, lambda output: seen.append(_first(output)) or output)  # type: ignore[func-returns-value]
-        return HookedBottleneck(seen[0], (), torch.empty(0), x, t, eps, (x, t, seen[0]))
+        eps, h = self._run(x, t)
+        return HookedBottleneck(h, (), torch.empty(0), x, t, eps, (x, t, h))
 
     def decode(self, b: Bottleneck) -> Tensor:
         """What the pass gave; for a changed h one more whole pass."""
@@ -112,7 +110,7 @@ class HookedBackbone(Backbone):
             return b.known
         if b.x is None or b.t is None:
             raise ValueError("expected a Bottleneck from this backbone's encode, which carries x and t, got another")
-        return self._run(b.x, b.t, lambda output: (b.h, *output[1:]) if isinstance(output, tuple) else b.h)
+        return self._run(b.x, b.t, b.h)[0]
 
     def encode_cost(self) -> float:
         """A whole evaluation."""
@@ -122,29 +120,37 @@ class HookedBackbone(Backbone):
         """Nothing where the pass is known, else a whole evaluation."""
         return 0.0 if isinstance(b, HookedBottleneck) and b.known is not None else 1.0
 
-    def _run(self, x: Tensor, t: Tensor, at_bottleneck: Callable[[Any], Any]) -> Tensor:
-        """A pass with the hook, which is taken off again whatever happens."""
-        calls = []
+    def _run(self, x: Tensor, t: Tensor, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """A pass with the hook, which is removed whatever happens: eps, and the h that the bottleneck put out.
+
+        Args:
+            h: what the bottleneck puts out in place of its own.
+        """
+        seen = []
 
         def hook(module: nn.Module, inputs: Any, output: Any) -> Any:
-            calls.append(module)
-            return at_bottleneck(output)
+            seen.append(_first(output))
+            if h is None:
+                return output
+            return (h, *output[1:]) if isinstance(output, tuple) else h
 
         handle = self.module.get_submodule(self.bottleneck).register_forward_hook(hook)
         try:
             output = self.module(x.to(self._dtype(x)), t.to(x.device))
         finally:
             handle.remove()
-        if len(calls) != 1:
+        if len(seen) != 1:
             raise BackboneError(
                 f"bottleneck: expected a module that runs once a pass, got {self.bottleneck}, which "
-                f"ran {len(calls)} times; name another"
+                f"ran {len(seen)} times; name another"
             )
-        predicted = _first(getattr(output, "sample", output))[:, : x.shape[1]].to(x.dtype)
-        return predicted if self.prediction == "epsilon" else to_eps(predicted, x, self.schedule.at(t), self.prediction)
+        eps = _first(getattr(output, "sample", output))[:, : x.shape[1]].to(x.dtype)
+        if self.prediction != "epsilon":
+            eps = to_eps(eps, x, self.schedule.at(t), self.prediction)
+        return eps, seen[0]
 
     def _dtype(self, x: Tensor) -> torch.dtype:
-        """In which the network takes its pictures: its weights', if it has any."""
+        """The dtype of the network's weights, if it has any."""
         return next((p.dtype for p in self.module.parameters() if p.is_floating_point()), x.dtype)
 
 
@@ -154,4 +160,5 @@ def _check(name: str, value: Any, kinds: Any, what: str, *but: type) -> None:
 
 
 def _first(output: Any) -> Tensor:
-    return output[0] if isinstance(output, tuple) else output
+    first: Tensor = output[0] if isinstance(output, tuple) else output
+    return first

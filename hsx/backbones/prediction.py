@@ -1,19 +1,32 @@
-"""What a network predicts, and the eps and the clean picture that follow from it."""
+"""What a network may predict: the names of it, and the eps that follows.  Another prediction is added here alone."""
 
 from __future__ import annotations
+
+from typing import Literal, get_args
 
 from torch import Tensor
 
 from hsx.errors import BackboneError
 
-PREDICTIONS = ("epsilon", "v_prediction", "sample")
+Prediction = Literal["epsilon", "v_prediction", "sample"]  # diffusers' names
+PREDICTIONS: tuple[str, ...] = get_args(Prediction)
+ELSEWHERE = {  # the names in the settings of other training code
+    "eps": "epsilon",
+    "noise": "epsilon",
+    "pred_noise": "epsilon",
+    "v": "v_prediction",
+    "pred_v": "v_prediction",
+    "x0": "sample",
+    "pred_x0": "sample",
+}
 
 
 def check_prediction(option: str, value: object) -> str:
     """One of PREDICTIONS as it is.  Raises BackboneError, naming ``option``, for another."""
     if not isinstance(value, str) or value not in PREDICTIONS:
+        *first, last = PREDICTIONS
         raise BackboneError(
-            f"{option}: expected epsilon, v_prediction or sample, got {value}; use a model that predicts one of them"
+            f"{option}: expected {', '.join(first)} or {last}, got {value}; use a model that predicts one of them"
         )
     return value
 

@@ -46,8 +46,8 @@ class UNet2DBackbone(Backbone):
     ) -> None:
         super().__init__()
         config = unet.config
-        foreign = [b for b in (*unet.down_blocks, *unet.up_blocks) if hasattr(b, "skip_conv")]
-        if foreign or config.time_embedding_type != "positional" or unet.mid_block is None:
+        skip_convs = any(hasattr(block, "skip_conv") for block in (*unet.down_blocks, *unet.up_blocks))
+        if skip_convs or config.time_embedding_type != "positional" or unet.mid_block is None:
             raise BackboneError(
                 "expected a U-Net with a middle block, plain skips and positional timesteps, got "
                 f"{config.down_block_types} with {config.time_embedding_type} timesteps; use a DDPM network"
@@ -60,17 +60,14 @@ class UNet2DBackbone(Backbone):
             )
         if config.in_channels != 3:
             raise BackboneError(
-                f"expected a network for pictures of 3 channels, got {config.in_channels}; use a pixel-space RGB model"
+                f"expected a network of 3 channels, got {config.in_channels}; use a pixel-space RGB model"
             )
         if unet.class_embedding is None and class_label is not None:
             raise BackboneError(
                 f"class_label: expected none for an unconditional network, got {class_label}; leave it out"
             )
         if unet.class_embedding is not None and class_label is None:
-            raise BackboneError(
-                f"expected an unconditional network, got one of {classes} classes; choose one with the "
-                "option class_label, or use an unconditional network"
-            )
+            raise BackboneError(conditional(classes))
         if class_label is not None and not 0 <= class_label < classes:
             raise BackboneError(f"class_label: expected 0 to {classes - 1}, got {class_label}; take one of the classes")
         self.unet = unet.eval().requires_grad_(False)
@@ -83,10 +80,7 @@ class UNet2DBackbone(Backbone):
         self.sample_size = size if isinstance(size, int) else size[0]
         halvings = 2 ** (len(unet.down_blocks) - 1)
         if self.sample_size % halvings:
-            raise BackboneError(
-                f"image_size: expected a multiple of {halvings}, which the network's "
-                f"{len(unet.down_blocks)} levels ask for, got {self.sample_size}; correct it"
-            )
+            raise BackboneError(f"image_size: expected a multiple of {halvings}, got {self.sample_size}; correct it")
         side = self.sample_size // halvings
         if side == 1 and min(config.block_out_channels[-2:]) == config.norm_num_groups:
             raise BackboneError(
@@ -123,16 +117,25 @@ class UNet2DBackbone(Backbone):
         return to_eps(predicted, b.x, self.schedule.at(b.t), self.prediction_type)
 
 
+def conditional(classes: int | None) -> str:
+    """What is wrong with a network of classes whose class nobody has chosen."""
+    return (
+        f"expected an unconditional network, got one of {classes} classes; choose one with the option class_label, "
+        "or use an unconditional network"
+    )
+
+
 def make_unet(config: dict[str, Any], weights: dict[str, Tensor], num_heads: int | None = None) -> UNet2DModel:
-    """A ``UNet2DModel`` with these weights, and two things that its config cannot say.
+    """A ``UNet2DModel`` with these weights, and two things that its config cannot hold.
+
+    One is ``num_heads``.  The other is the number of sinusoids of the time embedding where it is not the first level's
+    width (ADM 512): the shape of the weights shows it.
 
     Args:
-        num_heads: so many heads in every attention layer, whatever its width (iDDPM).
-
-    The other, which the weights tell, is the time embedding's width where it is not the first level's (ADM 512).
+        num_heads: heads in every attention layer, whatever its width (iDDPM).
 
     Raises:
-        BackboneError: for weights that are missing, too many or of another shape, which it names.
+        BackboneError: for weights that are missing, in excess or of another shape, the first of them named.
     """
     unet = _skeleton(config, time_width(weights.get("time_embedding.linear_1.weight"), config))
     expected = {name: (tuple(value.shape),) for name, value in unet.state_dict().items()}
@@ -146,26 +149,26 @@ def make_unet(config: dict[str, Any], weights: dict[str, Tensor], num_heads: int
 
 
 def shapes(config: dict[str, Any], width: int | None = None) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor of this ``UNet2DModel``, whose time embedding has so many sinusoids."""
+    """Name and shape of every tensor of this ``UNet2DModel``; ``width``: the sinusoids of its time embedding."""
     return {name: tuple(value.shape) for name, value in _skeleton(config, width).state_dict().items()}
 
 
 def time_width(linear: Tensor | None, config: dict[str, Any]) -> int:
-    """How many sinusoids the time embedding takes: its first layer's width, where that is there and whole."""
+    """The sinusoids of the time embedding: the width of its first layer, where that has its weights."""
     return linear.shape[1] if linear is not None and linear.ndim == 2 else config["block_out_channels"][0]
 
 
 def _skeleton(config: dict[str, Any], width: int | None) -> UNet2DModel:
-    """The network without memory and random numbers: every weight is assigned later.
+    """The network on the meta device, without memory or random numbers: every weight is assigned later.
 
     Raises:
         BackboneError: for channels that its group norms cannot divide.
     """
     channels, groups = config["block_out_channels"], config.get("norm_num_groups") or 32
-    odd = [c for c in channels if c % groups]
-    if odd:
+    uneven = [c for c in channels if c % groups]
+    if uneven:
         raise BackboneError(
-            f"expected channels in multiples of {groups}, the groups of its norms, got {odd[0]} among "
+            f"expected channels in multiples of {groups}, the groups of its norms, got {uneven[0]} among "
             f"{', '.join(map(str, channels))}; give a diffusers folder, whose config says the groups"
         )
     with torch.device("meta"):
@@ -199,4 +202,5 @@ def decode(unet: UNet2DModel, b: Bottleneck) -> Tensor:
         n = len(block.resnets)
         x = block(x, skips[-n:], b.emb)
         skips = skips[:-n]
-    return unet.conv_out(unet.conv_act(unet.conv_norm_out(x)))
+    out: Tensor = unet.conv_out(unet.conv_act(unet.conv_norm_out(x)))
+    return out

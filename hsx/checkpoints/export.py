@@ -16,9 +16,9 @@ from safetensors.torch import save_file
 
 from hsx.backbones.base import Backbone
 from hsx.backbones.unet2d import UNet2DBackbone
-from hsx.checkpoints.folder import HSX_FILE, HSX_WEIGHTS, NOTES
+from hsx.checkpoints.folders.read import HSX_FILE, HSX_WEIGHTS, NOTES
+from hsx.checkpoints.folders.scheduler import BETAS, DEFAULTS, UNDERSTOOD, read_scheduler, schedule_of
 from hsx.checkpoints.options import Options
-from hsx.checkpoints.scheduler import BETAS, DEFAULTS, UNDERSTOOD, read_scheduler, schedule_of
 from hsx.errors import BackboneError, HsxError
 from hsx.schedule import NoiseSchedule
 
@@ -35,17 +35,15 @@ def export(backbone: Backbone, folder: Path, hsx_only: bool = False) -> None:
         HsxError: for a folder that is not empty, or cannot be written.
     """
     if not isinstance(backbone, UNet2DBackbone):
-        raise BackboneError(
-            f"expected a network that is a UNet2DModel, got family {backbone.family}; it cannot be converted"
-        )
-    reasons = unsayable(backbone)
+        raise BackboneError(f"expected a UNet2DModel, got family {backbone.family}; it cannot be converted")
+    reasons = beyond_diffusers(backbone)
     if reasons and not hsx_only:
         raise BackboneError(
             f"expected a network that diffusers' configs can describe, got one with {reasons[0]}: the "
             "folder would give wrong images; write one for hsx alone with --hsx_only"
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise HsxError(f"{folder}: expected an empty folder or none, got one that is taken; name another")
+        raise HsxError(f"{folder}: expected an empty folder or none, got one with files; name another")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
@@ -56,13 +54,11 @@ def export(backbone: Backbone, folder: Path, hsx_only: bool = False) -> None:
         finally:
             shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
-        raise HsxError(
-            f"{folder}: expected a folder that can be written, got an error ({error.strerror}); name another"
-        ) from None
+        raise HsxError(f"{folder}: expected a writable folder, got an error ({error.strerror}); name another") from None
 
 
-def unsayable(backbone: UNet2DBackbone) -> list[str]:
-    """What diffusers' configs cannot say of this network."""
+def beyond_diffusers(backbone: UNet2DBackbone) -> list[str]:
+    """What diffusers' configs cannot express of this network."""
     with torch.device("meta"):
         plain = UNet2DModel(**dict(backbone.unet.config))
     heads = {name: m.heads for name, m in plain.named_modules() if isinstance(m, Attention)}
@@ -81,35 +77,35 @@ def unsayable(backbone: UNet2DBackbone) -> list[str]:
 
 def _write_diffusers(backbone: UNet2DBackbone, folder: Path) -> None:
     read = getattr(backbone, "scheduler", {})
-    own = inspect.signature(DDPMScheduler.__init__).parameters
-    kept = {name: value for name, value in read.items() if name in own and name not in BETAS and value is not None}
     learned = backbone.unet.config.out_channels == 2 * backbone.unet.config.in_channels
-    kept = {"variance_type": "learned_range" if learned else "fixed_small"} | kept
-    told = {"num_train_timesteps": len(backbone.schedule), "prediction_type": backbone.prediction_type}
-    scheduler = DDPMScheduler(**kept | (_same(read, backbone.schedule) or _betas(backbone.schedule)) | told)
-    DDPMPipeline(backbone.unet, scheduler).save_pretrained(folder)
+    fields: dict[str, Any] = {"variance_type": "learned_range" if learned else "fixed_small"}
+    own = inspect.signature(DDPMScheduler.__init__).parameters
+    fields |= {name: value for name, value in read.items() if name in own and name not in BETAS and value is not None}
+    fields |= _betas_read(read, backbone.schedule) or _betas(backbone.schedule)
+    fields |= {"num_train_timesteps": len(backbone.schedule), "prediction_type": backbone.prediction_type}
+    DDPMPipeline(backbone.unet, DDPMScheduler(**fields)).save_pretrained(folder)
     file = folder / "scheduler" / "scheduler_config.json"
-    called = read_scheduler(file, Options(), backbone.unet.config.out_channels).facts["schedule"].value
-    file.write_text(json.dumps(json.loads(file.read_text()) | _notes(backbone, called), indent=2) + "\n")
+    schedule = read_scheduler(file, Options(), backbone.unet.config.out_channels).facts["schedule"].value
+    file.write_text(json.dumps(json.loads(file.read_text()) | _notes(backbone, schedule), indent=2) + "\n")
 
 
 def _notes(backbone: UNet2DBackbone, schedule: str) -> dict[str, Any]:
-    """The facts that a folder, whose schedule is called so, would make look read, though they were assumed or known."""
-    unread = {
+    """The facts that were assumed or known, and that a folder of this schedule would make look read."""
+    notes = {
         name: [schedule if name == "schedule" else fact.value, fact.origin]
         for name, fact in getattr(backbone, "facts", {}).items()
         if fact.origin.startswith(("assumed", "known"))
     }
-    return {NOTES: unread} if unread else {}
+    return {NOTES: notes} if notes else {}
 
 
-def _same(read: dict[str, Any], schedule: NoiseSchedule) -> dict[str, Any]:
+def _betas_read(read: dict[str, Any], schedule: NoiseSchedule) -> dict[str, Any]:
     """The fields of the scheduler that was read, where they still make the schedule; else nothing."""
-    told = DEFAULTS | UNDERSTOOD.get(read.get("_class_name", ""), {}) | read
-    again = schedule_of(told) if read else None
-    fits = again and len(again) == len(schedule) and torch.equal(again.alphas_cumprod, schedule.alphas_cumprod)
-    fits = fits and (told["beta_schedule"] != "exp" or told["trained_betas"] is not None)  # DDPMScheduler has none
-    return {name: told[name] for name in BETAS} if fits else {}
+    fields = DEFAULTS | UNDERSTOOD.get(read.get("_class_name", ""), {}) | read
+    if not read or (fields["beta_schedule"] == "exp" and fields["trained_betas"] is None):  # DDPMScheduler has no exp
+        return {}
+    again = schedule_of(fields).alphas_cumprod
+    return {name: fields[name] for name in BETAS} if torch.equal(again, schedule.alphas_cumprod) else {}
 
 
 def _betas(schedule: NoiseSchedule) -> dict[str, Any]:
@@ -123,9 +119,8 @@ def _betas(schedule: NoiseSchedule) -> dict[str, Any]:
 
 
 def _write_hsx(backbone: UNet2DBackbone, folder: Path) -> None:
-    config = {k: v for k, v in backbone.unet.config.items() if not k.startswith("_")}
-    told: dict[str, Any] = {
-        "unet": config,
+    fields: dict[str, Any] = {
+        "unet": {k: v for k, v in backbone.unet.config.items() if not k.startswith("_")},
         "num_heads": _fixed_heads(backbone.unet),
         "alphas_cumprod": backbone.schedule.alphas_cumprod.tolist(),
         "timestep_scale": backbone.timestep_scale,
@@ -134,7 +129,7 @@ def _write_hsx(backbone: UNet2DBackbone, folder: Path) -> None:
         **_notes(backbone, "alphas_cumprod"),
     }
     save_file(backbone.unet.state_dict(), folder / HSX_WEIGHTS)
-    (folder / HSX_FILE).write_text(json.dumps(told, indent=1))
+    (folder / HSX_FILE).write_text(json.dumps(fields, indent=1))
 
 
 def _fixed_heads(unet: UNet2DModel) -> int | None:

@@ -18,21 +18,19 @@ from huggingface_hub import snapshot_download
 from rich.markup import escape
 from rich.progress import Progress
 
+from hsx.checkpoints.files.kind import FILES
 from hsx.errors import BackboneError, first_line
 from hsx.io.files import atomic
-from hsx.io.urls import identity, is_url, public_url, request_of, without_secrets
+from hsx.io.urls import identity, public_url, request_of, without_secrets
 
-__all__ = ["cache_folder", "check_hash", "from_hub", "from_url", "is_hub_id", "is_url", "public_url"]
 CHUNK = 1 << 20
-MOST = 50 << 30  # bytes; no model that hsx reads has half as many
+LARGEST = 50 << 30  # bytes; no model that hsx reads has half as many
 PATTERNS = ["*.json", "*.safetensors", "*.bin", "*/*.json", "*/*.safetensors", "*/*.bin"]
 
 
 def is_hub_id(source: str) -> bool:
     """Whether this may be a model of the Hub, such as google/ddpm-celebahq-256."""
-    return bool(re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", source)) and not source.endswith(
-        (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
-    )
+    return bool(re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", source)) and not source.endswith(FILES)
 
 
 def cache_folder() -> Path:
@@ -61,8 +59,7 @@ def from_hub(name: str) -> Path:
     except Exception as error:  # the Hub's client raises its own, requests' and httpx's
         raise BackboneError(
             f"{name}: expected a folder here or a model of the Hub, could not get one "
-            f"({without_secrets(first_line(error))}); check the name and the network, or fetch it by "
-            "hand"
+            f"({without_secrets(first_line(error))}); check the name and the network"
         ) from None
 
 
@@ -93,10 +90,9 @@ def from_url(url: str, sha256: str | None = None) -> Path:
             _download(url, part)
             _check(url, part, sha256, "correct the address")
     except (OSError, http.client.HTTPException, ValueError) as error:
-        said = first_line(error)  # of a redirect in circles there are more
         raise BackboneError(
             f"{public_url(url)}: expected a file that can be fetched, got an error "
-            f"({without_secrets(said)}); check the address and the network, or fetch it by hand"
+            f"({without_secrets(first_line(error))}); check the address and the network, or fetch it by hand"
         ) from None
     return path
 
@@ -113,7 +109,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """One that knows http and https, and nothing else, such as file or ftp."""
+    """An opener for http and https, and for nothing else, such as file or ftp."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler,
@@ -137,7 +133,7 @@ def _download(url: str, part: Path) -> None:
         if response.status != 200:
             raise OSError(f"it answers with HTTP {response.status}, not with a whole file")
         length = response.headers.get("Content-Length")
-        room = min(MOST, shutil.disk_usage(part.parent).free)
+        room = min(LARGEST, shutil.disk_usage(part.parent).free)
         if length and int(length) > room:
             raise OSError(f"it has {length} bytes, more than the {room} that may be kept in {part.parent}")
         task = bar.add_task(escape(f"fetching {public_url(url)}"), total=int(length) if length else None)
@@ -152,16 +148,14 @@ def _download(url: str, part: Path) -> None:
 
 
 def _check(url: str, path: Path, sha256: str | None, remedy: str) -> None:
-    """That a file is no page of a website, no archive without its end, and has the hash that was given."""
+    """Raise BackboneError for a page of a website, an archive without its end, or a file of another hash."""
     with path.open("rb") as file:
         head = file.read(512)
         found = _kind(head)
         if head.startswith(b"PK") and not zipfile.is_zipfile(path):
             found = "an archive that is cut short"
         if found:
-            raise BackboneError(
-                f"{public_url(url)}: expected a checkpoint, got {found}; {remedy}, or fetch the file by hand"
-            )
+            raise BackboneError(f"{public_url(url)}: expected a checkpoint, got {found}; {remedy}, or fetch it by hand")
     if sha256 is not None:
         check_hash(public_url(url), path, sha256, remedy)
 
@@ -184,7 +178,7 @@ def check_hash(name: str, path: Path, sha256: str, remedy: str) -> None:
 
 
 def _kind(head: bytes) -> str | None:
-    """What a file is that starts so; None for an archive, a pickle or safetensors, as checkpoints are."""
+    """What a file that starts so is, unless it may be a checkpoint: an archive, a pickle or safetensors."""
     if head.startswith((b"PK\x03\x04", b"\x80")) or head[8:9] == b"{" or head[257:262] == b"ustar":
         return None
     text = head.strip().lower()

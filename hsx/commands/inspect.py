@@ -12,7 +12,7 @@ from rich.table import Table
 
 from hsx.backbones.base import Backbone, Fact
 from hsx.checkpoints.load import load_backbone
-from hsx.checkpoints.options import Options, Unsaid
+from hsx.checkpoints.options import MissingOptions, Options
 from hsx.io.urls import public_url
 
 
@@ -30,7 +30,7 @@ def inspect(source: str, *, json: bool = False, **options: Any) -> int:
     log.disabled = json  # its answer holds what is assumed
     try:
         found, unsaid = describe(load_backbone(source, **Options(**options).given())), None
-    except Unsaid as error:
+    except MissingOptions as error:
         found, unsaid = {"family": error.family, "facts": _plain(error.facts), "missing": error.missing}, error
     finally:
         log.disabled = False

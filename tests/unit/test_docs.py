@@ -9,9 +9,9 @@ import torch
 import yaml
 
 import hsx
+from hsx.checkpoints.cards import CARDS
 from hsx.checkpoints.load import FILES
 from hsx.checkpoints.options import Options
-from hsx.checkpoints.published import PUBLISHED
 from hsx.plugins import registry as plugins
 
 from .test_unet2d import tiny
@@ -25,7 +25,7 @@ PAGES = sorted(page for place in PLACES for page in ROOT.glob(place))
 def test_every_option_family_and_kind_of_file_is_named():
     names = [field.name for field in fields(Options)] + list(plugins.load().of("backbone")) + list(FILES)
     assert [name for name in names if name not in PAGE] == []
-    assert [row.files[0] for row in PUBLISHED if row.files[0].split("_")[0] not in PAGE] == []
+    assert [card.files[0] for card in CARDS if card.files[0].split("_")[0] not in PAGE] == []
 
 
 def test_the_code_runs_as_it_stands():

@@ -8,7 +8,7 @@ from diffusers import DDPMPipeline, UNet2DModel
 
 import hsx
 from hsx.checkpoints.export import export
-from hsx.checkpoints.folder import HSX_FILE
+from hsx.checkpoints.folders.read import HSX_FILE
 
 from ..golden import FOLDER
 from .test_families import options

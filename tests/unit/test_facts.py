@@ -11,10 +11,10 @@ import torch
 from diffusers import DDPMScheduler
 
 import hsx
+from hsx.checkpoints.cards import card_of_name
 from hsx.checkpoints.export import export
-from hsx.checkpoints.openai import ADM
+from hsx.checkpoints.families.openai import ADM
 from hsx.checkpoints.options import Options
-from hsx.checkpoints.published import called
 from hsx.cli import main
 
 from ..folders import FILE, edit, net, refused
@@ -25,11 +25,11 @@ from ..golden import FOLDER
 
 def facts_of(name, architecture, **options):
     """What is held of a file of this name with this architecture."""
-    return ADM().settle(architecture, Options(**options), Path("checkpoints") / name)
+    return ADM().facts(architecture, Options(**options), Path("checkpoints") / name)
 
 
 def test_known_is_only_what_the_published_file_is_called(tmp_path, caplog):
-    dogs, heads = called("afhq_dog_4m.pt").architecture(), "num_head_channels"
+    dogs, heads = card_of_name("afhq_dog_4m.pt").architecture, "num_head_channels"
     facts = facts_of("my_own.pt", dogs)
     assert facts[heads] == (64, "assumed (the architecture of afhq_dog_4m.pt)")
     assert "num_head_channels 64" in caplog.text

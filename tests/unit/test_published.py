@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import hsx
-from hsx.checkpoints.ddpm import DDPM
-from hsx.checkpoints.openai import ADM, IDDPM
-from hsx.checkpoints.published import PUBLISHED, recognise
+from hsx.checkpoints.cards import CARDS, card_of_architecture
+from hsx.checkpoints.families.ddpm import DDPM
+from hsx.checkpoints.families.openai import ADM, IDDPM
 
 from .. import original_names
 from ..golden import FOLDER
@@ -46,27 +46,29 @@ def test_the_generator_of_original_names_is_right(name):
     assert made == {k: tuple(v.shape) for k, v in state.items()}
 
 
-def shapes_of(row):
-    if row.family == "ddpm":
-        return original_names.ddpm(row.channels, row.multipliers, row.layers, row.facts["image_size"], row.attention)
+def shapes_of(card):
+    if card.family == "ddpm":
+        return original_names.ddpm(
+            card.channels, card.multipliers, card.layers, card.settings["image_size"], card.attention
+        )
     return original_names.openai(
-        row.channels,
-        row.multipliers,
-        row.layers,
-        row.facts["image_size"],
-        row.attention,
-        row.scale_shift,
-        row.family == "adm",
-        num_classes=row.classes,
+        card.channels,
+        card.multipliers,
+        card.layers,
+        card.settings["image_size"],
+        card.attention,
+        card.scale_shift,
+        card.family == "adm",
+        num_classes=card.classes,
     )
 
 
-@pytest.mark.parametrize("row", PUBLISHED, ids=lambda row: row.files[0])
-def test_every_published_architecture_is_recognised(row):
-    state = {name: torch.empty(shape, device="meta") for name, shape in shapes_of(row).items()}
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.files[0])
+def test_every_published_architecture_is_recognised(card):
+    state = {name: torch.empty(shape, device="meta") for name, shape in shapes_of(card).items()}
     family = next(f for f in (DDPM(), ADM(), IDDPM()) if f.recognises(state))
-    found = recognise(family.read(state))
-    assert found is not None and found.facts == row.facts and family.name == row.family
+    found = card_of_architecture(family.read(state))
+    assert found is not None and found.settings == card.settings and family.name == card.family
 
 
 def test_what_is_assumed_is_a_warning_and_what_is_given_is_not(caplog):
@@ -91,8 +93,8 @@ SLOW = {
 def test_full_size_checkpoints_load_and_are_inspected_below_12_gib(name, tmp_path):
     """Random weights under the original names and shapes; ``hsx inspect`` in a process of its own, its memory read."""
     file, parameters, h, family = SLOW[name]
-    row = next(row for row in PUBLISHED if file in row.files)
-    state = {name: torch.randn(shape).mul_(0.02).half() for name, shape in shapes_of(row).items()}
+    card = next(card for card in CARDS if file in card.files)
+    state = {name: torch.randn(shape).mul_(0.02).half() for name, shape in shapes_of(card).items()}
     torch.save(state, tmp_path / file)
     total = sum(value.numel() for value in state.values())
     del state
@@ -100,7 +102,7 @@ def test_full_size_checkpoints_load_and_are_inspected_below_12_gib(name, tmp_pat
         "import resource, sys; from hsx.cli import main; rc = main(sys.argv[1:]);"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(rc)"
     )
-    options = ["--class_label", "3"] if row.classes else []
+    options = ["--class_label", "3"] if card.classes else []
     done = subprocess.run(
         [sys.executable, "-c", code, "inspect", str(tmp_path / file), "--json", *options],
         capture_output=True,
@@ -110,7 +112,7 @@ def test_full_size_checkpoints_load_and_are_inspected_below_12_gib(name, tmp_pat
     assert int(done.stderr.strip().splitlines()[-1]) < 12 * 2**20  # KiB
     found = json.loads(done.stdout)
     assert found["parameters"] == total and parameters in (None, total)
-    assert tuple(found["h"]) == h and found["family"] == family and found["image_size"] == row.facts["image_size"]
-    for fact, value in row.facts.items():
+    assert tuple(found["h"]) == h and found["family"] == family and found["image_size"] == card.settings["image_size"]
+    for fact, value in card.settings.items():
         assert found["facts"][fact]["value"] == value and found["facts"][fact]["origin"].startswith("known")
-    assert found["timesteps"] == row.facts["num_train_timesteps"] and found["encode_macs"] > 10**9
+    assert found["timesteps"] == card.settings["num_train_timesteps"] and found["encode_macs"] > 10**9

@@ -12,9 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 import hsx
-from hsx.checkpoints.fetch import from_url, public_url
+from hsx.checkpoints.fetch import from_url
 from hsx.cli import main
-from hsx.io.urls import identity, without_secrets
+from hsx.io.urls import identity, public_url, without_secrets
 
 from ..golden import FOLDER
 

@@ -11,8 +11,8 @@ from diffusers import UNet2DModel
 from diffusers.training_utils import EMAModel
 
 import hsx
-from hsx.checkpoints import scheduler as schedulers
-from hsx.checkpoints import unet_config
+from hsx.checkpoints.folders import scheduler as schedulers
+from hsx.checkpoints.folders import unet as unet_config
 
 from ..folders import FILE, edit, net, off, refused
 
@@ -51,7 +51,7 @@ def test_every_scheduler_of_diffusers_is_judged():
 
 def test_every_field_of_unet2dmodel_is_in_a_list():
     fields = set(inspect.signature(UNet2DModel.__init__).parameters) - {"self"}
-    assert fields == set(unet_config.RULES) and set(unet_config.TACIT) < fields
+    assert fields == set(unet_config.RULES) and set(unet_config.SHAPELESS) < fields
     ema = EMAModel(net().parameters()).state_dict()
     assert set(ema) - {"shadow_params"} <= set(unet_config.IGNORED)
 

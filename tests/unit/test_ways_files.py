@@ -17,10 +17,10 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, StochasticWeightAver
 from safetensors.torch import save_file
 
 import hsx
-from hsx.checkpoints import tensors as reader
-from hsx.checkpoints.ddpm import DDPM
-from hsx.checkpoints.diffusers_names import Unet2D
-from hsx.checkpoints.openai import ADM, IDDPM
+from hsx.checkpoints.families.ddpm import DDPM
+from hsx.checkpoints.families.openai import ADM, IDDPM
+from hsx.checkpoints.families.unet2d import Unet2D
+from hsx.checkpoints.files import tensors as reader
 from hsx.checkpoints.options import Options
 
 from ..golden import FOLDER
@@ -176,7 +176,7 @@ def test_torch_load_is_called_in_one_place_and_only_for_weights():
     assert [name for name, _ in calls] == ["tensors.py"]
     (call,) = [
         n
-        for n in ast.walk(ast.parse((HSX / "backbones" / "tensors.py").read_text()))
+        for n in ast.walk(ast.parse((HSX / "checkpoints" / "files" / "tensors.py").read_text()))
         if isinstance(n, ast.Call) and ast.unparse(n.func) == "torch.load"
     ]
     assert {k.arg: ast.unparse(k.value) for k in call.keywords} == {"weights_only": "True"}

@@ -9,15 +9,16 @@ from __future__ import annotations
 import math
 import re
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
-from hsx.backbones.fit import Shape, Source, agreed, count, first_sizes, pulled, some
+from hsx.backbones.family import State
+from hsx.backbones.fit import Shape
 from hsx.backbones.unet2d import shapes, time_width
-from hsx.checkpoints.family import State, UNet2DFamily
-from hsx.checkpoints.published import Architecture
-from hsx.errors import BackboneError
+from hsx.checkpoints.cards import Architecture
+from hsx.checkpoints.families.base import UNet2DFamily
+from hsx.checkpoints.families.names import Source, count, first_sizes, has, majority, take_weights
 
 RESNET = {
     "norm1": "in_layers.0",
@@ -42,35 +43,32 @@ OUTSIDE = {
 
 
 class OpenAI(UNet2DFamily):
-    """Channels, depth, attention levels, the kind of resampling, learned variance and the number of classes are read
-    off names and shapes; the image size, the heads (so many, or so many channels each), the order of q, k, v and the
-    schedule cannot be.
-    """  # noqa: D205
+    """What iDDPM and ADM share.
 
+    Channels, depth, attention levels, the kind of resampling, learned variance and the number of classes are read off
+    names and shapes; the image size, the heads, the order of q, k, v and the schedule cannot be.
+    """
+
+    convolves: ClassVar[bool]  # whether it resamples with plain convolutions
+    blocks = (r"input_blocks\.\d+\.", r"middle_block\.\d+\.", r"output_blocks\.\d+\.")
     asks = ("num_heads", "num_head_channels", "attention_order")
 
     def recognises(self, state: State) -> bool:
         """See Family."""
-        return all(some(state, rf"{part}\.\d+\.") for part in ("input_blocks", "middle_block", "output_blocks"))
+        return super().recognises(state) and _convolves(state) == self.convolves
 
     def read(self, state: State) -> Architecture:
         """See UNet2DFamily."""
-        levels, layers = _levels(state, self.name)
+        levels, layers = self._levels(state)
         inside = [_blocks(level, levels, layers) for level in range(levels)]
-        outs = r"0\.(in_layers\.2|out_layers\.0|out_layers\.3)"
-        widths = [agreed(first_sizes(state, rf"{blocks}\.{outs}")) for blocks in inside]
-        middle = agreed(first_sizes(state, r"middle_block\.[02]\.(in_layers\.2|out_layers\.0|out_layers\.3)"))
-        if not all(widths):
-            raise BackboneError(
-                f"expected the whole of a U-Net of family {self.name}, got one without blocks such as "
-                f"input_blocks.{1 + widths.index(None) * (layers + 1)}.0; check the file"
-            )
+        changing = r"(in_layers\.2|out_layers\.0|out_layers\.3)"  # layers whose first dimension is the block's width
+        middle = majority(first_sizes(state, rf"middle_block\.[02]\.{changing}"))
         return Architecture(
             self.name,
-            widths=tuple(width for width in widths if width),
+            widths=self.read_widths(state, [rf"{blocks}\.0\.{changing}" for blocks in inside], "input_blocks.1.0"),
             layers=layers,
-            attention=tuple(some(state, rf"{blocks}\.1\.(norm|qkv|proj_out)\.") for blocks in inside),
-            scale_shift=agreed(first_sizes(state, r"middle_block\.[02]\.emb_layers\.1")) == 2 * (middle or 0),
+            attention=tuple(has(state, rf"{blocks}\.1\.(norm|qkv|proj_out)\.") for blocks in inside),
+            scale_shift=majority(first_sizes(state, r"middle_block\.[02]\.emb_layers\.1")) == 2 * (middle or 0),
             classes=max(first_sizes(state, "label_emb"), default=None),
             learned_variance=6 in first_sizes(state, r"out\.2"),
             resblock_updown=not _convolves(state),
@@ -79,61 +77,46 @@ class OpenAI(UNet2DFamily):
     def convert(self, state: State, architecture: Architecture, facts: dict[str, Any]) -> tuple[dict[str, Any], State]:
         """See UNet2DFamily."""
         heads, channels = facts.get("num_heads"), facts.get("num_head_channels")
-        config = self.config(architecture, facts) | dict(
-            time_embedding_dim=agreed(first_sizes(state, r"time_embed\.[02]")),
-            norm_eps=1e-5,
-            downsample_padding=1,
-            flip_sin_to_cos=True,
-            freq_shift=0,
-        )
+        config = self.config(architecture, facts)
+        config |= {"norm_eps": 1e-5, "downsample_padding": 1, "flip_sin_to_cos": True, "freq_shift": 0}
+        config["time_embedding_dim"] = majority(first_sizes(state, r"time_embed\.[02]"))
         prefixes = _prefixes(architecture)
         expected = shapes(config, time_width(state.get("time_embed.0.weight"), config))
         sources = {
             name: _source(name, shape, prefixes, channels, heads, facts["attention_order"])
             for name, shape in expected.items()
         }
-        return config, pulled(state, sources, f"a U-Net of family {self.name}")
+        return config, take_weights(state, sources, f"a U-Net of family {self.name}")
+
+    def _levels(self, state: State) -> tuple[int, int]:
+        """The number of levels, and of layers in each: a level ends where it upsamples."""
+        blocks = max(count(state, r"input_blocks\.(\d+)\."), count(state, r"output_blocks\.(\d+)\."))
+        if not blocks:
+            raise self.incomplete("input_blocks.1.0")
+        up = r"output_blocks\.(\d+)\.[12]\.(?:conv|in_layers|out_layers|emb_layers)\."
+        ends = {1 + int(found[1]) for found in (re.match(up, name) for name in state) if found}
+        ends = {end for end in ends if end <= blocks}
+        ends |= {int(found[1]) for found in (re.match(r"input_blocks\.(\d+)\.0\.op\.", n) for n in state) if found}
+        length = min(ends, default=blocks)  # of a level: its layers and one more
+        if blocks % length:
+            length = math.gcd(blocks, *ends)
+        return blocks // length, max(1, length - 1)
 
 
 class ADM(OpenAI):
     """openai/guided-diffusion and P2: resampling by ResNet blocks."""
 
-    name = "adm"
-
-    def recognises(self, state: State) -> bool:
-        """See Family."""
-        return super().recognises(state) and not _convolves(state)
+    name, convolves = "adm", False
 
 
 class IDDPM(OpenAI):
-    """openai/improved-diffusion: resampling by convolutions.  An ADM network without resblock_updown is no other."""
+    """openai/improved-diffusion: resampling by convolutions, as in an ADM network without resblock_updown."""
 
-    name = "iddpm"
-
-    def recognises(self, state: State) -> bool:
-        """See Family."""
-        return super().recognises(state) and _convolves(state)
+    name, convolves = "iddpm", True
 
 
 def _convolves(state: State) -> bool:
     return any(re.match(r"(input_blocks\.\d+\.0\.op|output_blocks\.\d+\.[12]\.conv)\.", name) for name in state)
-
-
-def _levels(state: State, family: str) -> tuple[int, int]:
-    """How many levels there are, and how many layers each has: a level ends where it upsamples."""
-    blocks = max(count(state, r"input_blocks\.(\d+)\."), count(state, r"output_blocks\.(\d+)\."))
-    if not blocks:
-        raise BackboneError(
-            f"expected the whole of a U-Net of family {family}, got one without input_blocks and "
-            "output_blocks; check the option family and the file"
-        )
-    upsamplers = (re.match(r"output_blocks\.(\d+)\.[12]\.(?:conv|in_layers|out_layers|emb_layers)\.", n) for n in state)
-    ends = {1 + int(found[1]) for found in upsamplers if found and int(found[1]) < blocks}
-    ends |= {int(found[1]) for found in (re.match(r"input_blocks\.(\d+)\.0\.op\.", n) for n in state) if found}
-    length = min(ends, default=blocks)  # of a level: its layers and one more
-    if blocks % length:
-        length = math.gcd(blocks, *ends)
-    return blocks // length, max(1, length - 1)
 
 
 def _blocks(level: int, levels: int, layers: int) -> str:

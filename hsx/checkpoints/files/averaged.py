@@ -1,11 +1,11 @@
-"""Averaged weights without names of their own: they get those of the raw weights beside them, or are refused."""
+"""Averaged weights without the network's names: they get those of the raw weights beside them, or are refused."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from hsx.checkpoints.buffers import is_buffer
-from hsx.checkpoints.contents import Found, Network, State, by_first, doubt_of, is_averaged
+from hsx.checkpoints.files.beside import is_buffer
+from hsx.checkpoints.files.contents import Found, Network, State, by_first, doubt_of, is_averaged
 from hsx.errors import BackboneError
 
 REMEDY = "copy them into the network and save its state_dict"
@@ -44,7 +44,7 @@ def from_list(found: Found, raw: list[Network], files: list[Found]) -> Network:
     if not fitting:
         raise BackboneError(
             f"expected averaged weights in {label} that fit the network's parameters, got "
-            f"{reasons[0]}: whose is whose cannot be told; {REMEDY}"
+            f"{reasons[0]}: they cannot be matched; {REMEDY}"
         )
     if len(fitting) > 1:
         names = " and ".join(network.label for network in raw)
@@ -89,7 +89,7 @@ def from_lit_ema(found: Found, rest: State, raw: list[Network]) -> tuple[list[Ne
     Raises:
         BackboneError: where a tensor of the network has no average.
     """
-    made: list[Network] = []
+    averages: list[Network] = []
     for first in [first for first in by_first(rest) if is_averaged((first,))]:
         group = {n.removeprefix(f"{first}."): v for n, v in rest.items() if n.startswith(f"{first}.")}
         own = {n: v for n, v in group.items() if n not in ("decay", "num_updates")}
@@ -109,7 +109,7 @@ def from_lit_ema(found: Found, rest: State, raw: list[Network]) -> tuple[list[Ne
                         f"got none for {absent}; save the one that is meant alone"
                     )
                 state = {name: own[value] for name, value in flat.items()}
-                made.append(Network((*found.path, first), state, True, doubt_of(group), ", names without dots"))
+                averages.append(Network((*found.path, first), state, True, doubt_of(group), ", names without dots"))
                 rest = {n: v for n, v in rest.items() if not n.startswith(f"{first}.")}
                 break
-    return made, rest
+    return averages, rest

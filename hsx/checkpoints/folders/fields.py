@@ -8,9 +8,10 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hsx.checkpoints.files.kind import LFS_POINTER
 from hsx.errors import BackboneError, first_line
 
-NOTHING: tuple[Any, ...] = (None, False, [], {}, "")  # a field that hsx does not know asks for nothing with these
+NOTHING: tuple[Any, ...] = (None, False, [], {}, "")  # with these a field that hsx does not know asks for nothing
 
 
 class Rule(NamedTuple):
@@ -22,12 +23,12 @@ class Rule(NamedTuple):
 
 
 def whole(low: int, high: int) -> Rule:
-    """A whole number in a range, both ends with it."""
+    """A whole number from ``low`` to ``high``."""
     return Rule(f"a whole number from {low} to {high}", lambda v: type(v) is int and low <= v <= high)
 
 
 def number(low: float, high: float) -> Rule:
-    """A finite number between two, the ends left out."""
+    """A finite number above ``low`` and below ``high``."""
     return Rule(f"a number between {low:g} and {high:g}", lambda v: is_number(v) and low < v < high)
 
 
@@ -39,9 +40,7 @@ def flag() -> Rule:
 def one_of(*values: str, remedy: str = Rule._field_defaults["remedy"]) -> Rule:
     """One of some words."""
     *first, last = values
-    return Rule(
-        f"{', '.join(first)} or {last}" if first else last, lambda v: isinstance(v, str) and v in values, remedy
-    )
+    return Rule(f"{', '.join(first)} or {last}", lambda v: isinstance(v, str) and v in values, remedy)
 
 
 def several(rule: Rule, low: int = 1, high: int = 100_000) -> Rule:
@@ -59,8 +58,13 @@ def or_null(rule: Rule) -> Rule:
 
 
 def only(*values: Any, remedy: str) -> Rule:
-    """Values that leave all as it is: another would make a network or a schedule that hsx does not compute."""
+    """The values with which hsx computes the same: another would make a network or a schedule that it does not."""
     return Rule(" or ".join(shown(v) for v in values), lambda v: any(same(v, value) for value in values), remedy)
+
+
+def by_name(table: Mapping[str, str]) -> dict[str, str]:
+    """A table of ``{what: "name name"}``, turned round: ``{name: what}``."""
+    return {name: what for what, names in table.items() for name in names.split()}
 
 
 def check(file: Path, config: Mapping[str, Any], rules: Mapping[str, Rule], ignored: Collection[str]) -> None:
@@ -70,28 +74,24 @@ def check(file: Path, config: Mapping[str, Any], rules: Mapping[str, Rule], igno
         BackboneError: for the first field that breaks its rule, or that is in no list and asks for something.
     """
     for name, value in config.items():
-        if name in rules:
-            if not rules[name].fits(value):
-                raise BackboneError(
-                    f"{file}: {name}: expected {rules[name].expected}, got {shown(value)}; {rules[name].remedy}"
-                )
-        elif name not in ignored and not name.startswith("_") and not any(same(value, n) for n in NOTHING):
+        rule = rules.get(name)
+        if rule:
+            if not rule.fits(value):
+                raise BackboneError(f"{file}: {name}: expected {rule.expected}, got {shown(value)}; {rule.remedy}")
+        elif name not in ignored and not name.startswith("_") and not is_nothing(value):
             raise BackboneError(
-                f"{file}: expected fields that hsx understands, got {name} {shown(value)}; "
-                "take it out if it does not matter to the network's output"
+                f"{file}: expected known fields, got {name} {shown(value)}; take it out if it does not matter"
             )
 
 
 def read_json(file: Path, remedy: str = "fetch the model again") -> dict[str, Any]:
     """The object in a JSON file.  Raises BackboneError, in a line, for anything else."""
     try:
-        found = json.loads(file.read_bytes().decode("utf-8-sig"), object_pairs_hook=_without_doubles)
+        found = json.loads(file.read_bytes().decode("utf-8-sig"), object_pairs_hook=_without_repeats)
     except OSError as error:
-        raise BackboneError(
-            f"{file}: expected a file that can be read, got an error ({error.strerror}); {remedy}"
-        ) from None
+        raise BackboneError(f"{file}: expected a readable file, got an error ({error.strerror}); {remedy}") from None
     except (ValueError, RecursionError) as error:
-        if is_lfs_pointer(file):
+        if file.read_bytes().startswith(LFS_POINTER):
             raise BackboneError(f"{file}: expected JSON, got a Git LFS pointer; run git lfs pull") from None
         raise BackboneError(f"{file}: expected JSON, could not read it ({first_line(error)}); {remedy}") from None
     if not isinstance(found, dict):
@@ -99,14 +99,13 @@ def read_json(file: Path, remedy: str = "fetch the model again") -> dict[str, An
     return found
 
 
-def is_lfs_pointer(file: Path) -> bool:
-    """Whether Git LFS left a note in the file's place."""
-    with file.open("rb") as opened:
-        return opened.read(24).startswith(b"version https://git-lfs")
+def is_nothing(value: Any) -> bool:
+    """Whether a field with this value asks for nothing, whatever it means."""
+    return any(same(value, nothing) for nothing in NOTHING)
 
 
 def is_number(value: Any) -> bool:
-    """A finite number; true and false are none."""
+    """A finite number; true and false are not."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -121,7 +120,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]

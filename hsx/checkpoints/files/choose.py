@@ -1,4 +1,4 @@
-"""Which weights of a checkpoint file are taken: averaged ones where there are any, and it is told.
+"""Which weights of a checkpoint file are taken: averaged ones where there are any.  The fact ``weights`` says which.
 
 A file may be the state dict alone, or hold it under keys (``ema``, ``state_dict``, ...), in lists, under prefixes of
 wrappers (``module.``, ``model.``, ``_orig_mod.``), several times (raw and averaged), or beside other networks.
@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import torch
 
-from hsx.checkpoints.averaged import from_list, from_lit_ema
-from hsx.checkpoints.buffers import is_buffer
-from hsx.checkpoints.contents import Found, Network, Recognises, State, by_first, is_averaged, networks
+from hsx.checkpoints.files.averaged import from_list, from_lit_ema
+from hsx.checkpoints.files.beside import is_buffer
+from hsx.checkpoints.files.contents import Found, Network, Recognises, State, by_first, is_averaged, networks
 from hsx.errors import BackboneError
 
 ALL = "the only ones in the file"
@@ -21,16 +21,23 @@ SAVE = "save the weights that are meant alone, as one state dict"
 FEW = 100  # numbers beside a network, such as rates and losses
 
 
-class Taken(NamedTuple):
-    """The network that is taken: its tensors, in words which they are, where they lie, and the names of all others."""
+class Chosen(NamedTuple):
+    """The network that is taken.
+
+    Attributes:
+        state: its tensors.
+        label: in words, which of the file's weights they are.
+        path: the keys and the prefix under which they lie.
+        beside: the names of the file's other tensors.
+    """
 
     state: State
-    told: str
+    label: str
     path: tuple[str, ...]
     beside: tuple[str, ...] = ()
 
 
-def choose(found: list[Found], recognises: Recognises | None) -> Taken:
+def choose(found: list[Found], recognises: Recognises | None) -> Chosen:
     """Which network of a file is taken.
 
     Args:
@@ -41,33 +48,31 @@ def choose(found: list[Found], recognises: Recognises | None) -> Taken:
         BackboneError: where there is none, or several of equal rank, or averaged weights that fit no network.
     """
     named = [f for f in found if isinstance(f.tensors, dict) and f.tensors]
-    lists = [f for f in found if isinstance(f.tensors, list) and f.averaged]
+    lists = [f for f in found if isinstance(f.tensors, list)]
     nets: list[Network] = []
     rests: list[tuple[Found, State]] = []
     for one in named:
         inside, rest = networks(one, recognises)
-        made, rest = from_lit_ema(one, rest, inside)
-        nets += inside + made
+        averages, rest = from_lit_ema(one, rest, inside)
+        nets += inside + averages
         rests.append((one, rest))
     if not nets:
-        return _unknown(named, [f for f in found if isinstance(f.tensors, list)])
+        return _largest(named, lists)
     raw = [net for net in nets if not net.averaged]
-    nets += [from_list(one, raw or nets, named) for one in lists]
+    nets += [from_list(one, raw or nets, named) for one in lists if one.averaged]
     taken = _best(nets)
     for net in nets:
         if taken.averaged and not net.averaged:
             _check_names(taken, net)
     others = [str(net) for net in nets if net is not taken]
-    for one, rest in rests:
-        others += _rest(one, rest, taken)
-    if any(f.averaged and not f.tensors for f in found):
-        others += [f"{'.'.join(f.path)} (empty)" for f in found if f.averaged and not f.tensors]
+    others += [text for one, rest in rests for text in _rest(one, rest, taken)]
+    others += [f"{'.'.join(f.path)} (empty)" for f in found if f.averaged and not f.tensors]
     beside = tuple(".".join((*one.path, name)) for one, rest in rests for name in rest)
-    return Taken(_weights(taken.state), _told(taken, others), taken.path, beside)
+    return Chosen(_weights(taken.state), _label(taken, others), taken.path, beside)
 
 
 def _weights(state: State) -> State:
-    """What is no buffer and no number beside the network."""
+    """The state without buffers and without numbers beside the network."""
     return {name: value for name, value in state.items() if not is_buffer(name) and (value.ndim or "." in name)}
 
 
@@ -115,13 +120,9 @@ def _check_names(averaged: Network, raw: Network) -> None:
 def _rest(found: Found, rest: State, taken: Network) -> list[str]:
     """What else a state dict holds, named; averaged weights that are no network must not be passed over."""
     rest = {n: v for n, v in rest.items() if not is_buffer(n) and v.ndim}
-    if found.averaged and rest and not taken.averaged:
-        raise BackboneError(
-            f"expected averaged weights that fit the network {taken.label}, got "
-            f"{'.'.join((*found.path, next(iter(rest))))}, which does not; {SAVE}"
-        )
     groups = by_first(rest)
-    averaged = [f"{first}.{next(iter(group))}" for first, group in groups.items() if is_averaged((first,))]
+    averaged = list(rest)[:1] if found.averaged else []
+    averaged += [f"{first}.{next(iter(group))}" for first, group in groups.items() if is_averaged((first,))]
     averaged += [n for n, v in rest.items() if "." not in n and is_averaged((n,)) and v.numel() > FEW]
     if averaged and not taken.averaged:
         raise BackboneError(
@@ -131,12 +132,12 @@ def _rest(found: Found, rest: State, taken: Network) -> list[str]:
     names = [*groups, *(name for name in rest if "." not in name)]
     if not names:
         return []
-    where = ".".join(found.path)
-    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    return [f"{where}: {shown} (no such network)" if where else f"{shown} (no such network)"]
+    where = f"{'.'.join(found.path)}: " if found.path else ""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return [f"{where}{', '.join(names[:3])}{more} (no such network)"]
 
 
-def _told(taken: Network, others: list[str]) -> str:
+def _label(taken: Network, others: list[str]) -> str:
     doubt = f" with {taken.doubt}" if taken.doubt else ""
     also = f"; also there: {'; '.join(others)}" if others else ""
     if not also and not taken.averaged:
@@ -144,8 +145,8 @@ def _told(taken: Network, others: list[str]) -> str:
     return f"{taken}{doubt}{also}"
 
 
-def _unknown(named: list[Found], lists: list[Found]) -> Taken:
-    """No network was recognised: the largest state dict, for what it is to be said, or for the option family."""
+def _largest(named: list[Found], lists: list[Found]) -> Chosen:
+    """Where no network was recognised: the largest state dict, to say what it is, or for the option family."""
     whole = max(named, key=lambda f: (len(f.tensors) > 4, f.averaged, len(f.tensors)), default=None)
     if lists and (whole is None or len(whole.tensors) < len(lists[0].tensors) / 2):
         raise BackboneError(
@@ -161,4 +162,4 @@ def _unknown(named: list[Found], lists: list[Found]) -> Taken:
         if first not in PREFIXES:
             break
         state, path = groups[first], (*path, first)
-    return Taken(_weights(state), f"the largest state dict, under {'.'.join(path)}" if path else ALL, path)
+    return Chosen(_weights(state), f"the largest state dict, under {'.'.join(path)}" if path else ALL, path)

@@ -9,24 +9,17 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from hsx.checkpoints.config_fields import read_json, shown
-from hsx.checkpoints.tensors import read_tensors
+from hsx.checkpoints.files.choose import ALL
+from hsx.checkpoints.files.tensors import read_tensors
+from hsx.checkpoints.folders.fields import read_json, shown
 from hsx.errors import BackboneError
 
 NAME = re.compile(r"(?P<base>.+?)(?:-(?P<part>\d{5})-of-(?P<parts>\d{5}))?\.(?P<kind>safetensors|bin|pt|pth|ckpt)$")
 INDEX = re.compile(r"(?P<base>.+)\.(?P<kind>safetensors|bin)\.index(?:\.(?P<variant>[\w-]+))?\.json$")
 USUAL = "diffusion_pytorch_model"
 BESIDE = re.compile(r"(optimizer|scheduler|random_states|scaler|sampler|training_args|rng_state|pytorch_lora)", re.I)
-OTHER = {
-    ".msgpack": "Flax",
-    ".onnx": "ONNX",
-    ".xml": "OpenVINO",
-    ".h5": "TensorFlow",
-    ".tflite": "TensorFlow",
-    ".ckpt.index": "TensorFlow",
-    ".gguf": "GGUF",
-    ".mlmodel": "Core ML",
-}
+OTHER = {".msgpack": "Flax", ".onnx": "ONNX", ".xml": "OpenVINO", ".h5": "TensorFlow", ".tflite": "TensorFlow"}
+OTHER |= {".ckpt.index": "TensorFlow", ".gguf": "GGUF", ".mlmodel": "Core ML"}
 
 
 class Candidate(NamedTuple):
@@ -41,17 +34,12 @@ class Candidate(NamedTuple):
         """The lower, the better: averaged, of the usual name, full precision, safetensors, listed shards."""
         tokens = re.split(r"[._-]", self.name.lower())
         half = bool({"fp16", "bf16", "half", "float16", "bfloat16", "fp8", "int8"} & set(tokens))
-        kind = ("safetensors", "bin").index(self.kind) if self.kind in ("safetensors", "bin") else 2
+        kind = {".safetensors": 0, ".bin": 1}.get(self.files[0].suffix, 2)
         return 1 - averaged(self.name), not self.usual, half, kind, self.listing is None
-
-    @property
-    def kind(self) -> str:
-        """The suffix of its files."""
-        return self.files[0].suffix.removeprefix(".") if self.files else "safetensors"
 
 
 def averaged(name: str) -> int:
-    """Whether a file's or a folder's name says averaged weights: 1, the opposite (non_ema): -1, nothing: 0."""
+    """1 if the name of a file or folder says averaged weights, -1 if it says the opposite (non_ema), else 0."""
     tokens = re.split(r"[._-]", name.lower())
     if not {"ema", "averaged", "average", "avg", "swa"} & set(tokens):
         return 0
@@ -65,31 +53,23 @@ def choose(folder: Path, named: Path | None = None) -> tuple[Candidate, list[str
         BackboneError: for a folder without weights, or with several between which no rule chooses.
     """
     files = sorted(file for file in folder.iterdir() if file.is_file())
-    candidates = [*_indexed(files), *_unlisted(files)]
+    candidates = _candidates(files)
     if named is not None:
         found = [c for c in candidates if named.name in (c.name, *(f.name for f in c.files))]
-        candidates = (
-            found[:1] + [c for c in candidates if c not in found[:1]]
-            if found
-            else [Candidate(named.name, (named,), False), *candidates]
-        )
+        found = found[:1] or [Candidate(named.name, (named,), False)]
+        candidates = found + [c for c in candidates if c not in found]
     else:
         candidates.sort(key=Candidate.rank)
-        if len(candidates) > 1 and candidates[0].rank() == candidates[1].rank():
-            raise BackboneError(
-                f"{folder}: expected one file of weights, got {candidates[0].name} and "
-                f"{candidates[1].name}; name the one that is meant"
-            )
+        first, second = (*candidates, None, None)[:2]
+        if first and second and first.rank() == second.rank():
+            raise BackboneError(f"{folder}: expected one file of weights, got {first.name} and {second.name}; name one")
     if not candidates:
         raise BackboneError(
-            f"{folder}: expected {USUAL}.safetensors or .bin beside config.json, got "
-            f"{_instead(files)}; fetch or save the model again"
+            f"{folder}: expected {USUAL}.safetensors or .bin, got {_instead(files)}; fetch the model again"
         )
     used = {file.name for c in candidates for file in c.files}
     lora = [file.name for file in files if file.name.lower().startswith("pytorch_lora")]
-    stray = [
-        file.name for file in files if NAME.match(file.name) and file.name not in used and not BESIDE.match(file.name)
-    ]
+    stray = [name for f in files if NAME.match(name := f.name) and name not in used and not BESIDE.match(name)]
     return candidates[0], [c.name for c in candidates[1:]] + stray + lora
 
 
@@ -101,27 +81,20 @@ def read(candidate: Candidate) -> tuple[dict[str, Tensor], str]:
     """
     listed = _listed(candidate.listing) if candidate.listing else None
     state: dict[str, Tensor] = {}
-    said = []
+    which = []
     for file in candidate.files:
         if not file.is_file():
-            raise BackboneError(
-                f"{candidate.listing}: expected the shards that it lists, {file.name} is missing; fetch it too"
-            )
+            raise BackboneError(f"{candidate.listing}: expected its shards, {file.name} is missing; fetch it too")
         inside, taken, *_ = read_tensors(file, None if len(candidate.files) > 1 else _is_unet)
-        said += [taken.value] * (taken.value != "the only ones in the file")
+        which += [taken.value] * (taken.value != ALL)
         twice = next((name for name in inside if name in state), None)
         if twice:
-            raise BackboneError(
-                f"{file}: expected tensors that no other shard has, got {twice} again; save the model again"
-            )
+            raise BackboneError(f"{file}: expected tensors of its own, got {twice} again; save the model again")
         state |= inside
     lost = next((name for name in listed or () if name not in state), None)
     if lost:
-        raise BackboneError(
-            f"{candidate.listing}: expected the tensor {lost} in one of its shards, got none of that "
-            "name; save the model again"
-        )
-    return state, "; ".join(said)
+        raise BackboneError(f"{candidate.listing}: expected the tensor {lost}, got no such; save the model again")
+    return state, "; ".join(which)
 
 
 def _is_unet(state: dict[str, Tensor]) -> bool:
@@ -131,35 +104,18 @@ def _is_unet(state: dict[str, Tensor]) -> bool:
 
 def other_formats(files: Iterable[Path]) -> str | None:
     """Weights of other libraries among some files, named."""
-    return next(
-        (
-            f"{name} weights ({file.name})"
-            for file in files
-            for suffix, name in OTHER.items()
-            if file.name.endswith(suffix)
-        ),
-        None,
-    )
-
-
-def _indexed(files: list[Path]) -> list[Candidate]:
-    found = []
     for file in files:
-        if INDEX.match(file.name):
-            shards = sorted(set(_listed(file).values()))
-            found.append(
-                Candidate(file.name, tuple(file.parent / name for name in shards), file.name.startswith(USUAL), file)
-            )
-    return found
+        for suffix, name in OTHER.items():
+            if file.name.endswith(suffix):
+                return f"{name} weights ({file.name})"
+    return None
 
 
 def _listed(index: Path) -> dict[str, str]:
     """Which shard holds which tensor; names of shards are plain names beside the index."""
     weights = read_json(index).get("weight_map")
     if not isinstance(weights, dict) or not weights:
-        raise BackboneError(
-            f"{index}: expected a weight_map of tensors and shards, got {shown(weights)}; save the model again"
-        )
+        raise BackboneError(f"{index}: expected a weight_map of shards, got {shown(weights)}; save the model again")
     for tensor, shard in weights.items():
         matched = NAME.match(shard) if isinstance(shard, str) and Path(shard).name == shard else None
         if not matched or not matched["part"]:
@@ -170,11 +126,16 @@ def _listed(index: Path) -> dict[str, str]:
     return weights
 
 
-def _unlisted(files: list[Path]) -> list[Candidate]:
-    """Single files, and whole sets of shards without an index."""
-    listed = {shard for file in files if INDEX.match(file.name) for shard in _listed(file).values()}
+def _candidates(files: list[Path]) -> list[Candidate]:
+    """Shards with their index, single files, and whole sets of shards without an index."""
+    found: list[Candidate] = []
+    for index in (file for file in files if INDEX.match(file.name)):
+        shards = sorted(set(_listed(index).values()))
+        found.append(
+            Candidate(index.name, tuple(index.parent / name for name in shards), index.name.startswith(USUAL), index)
+        )
+    listed = {shard.name for candidate in found for shard in candidate.files}
     sets: dict[tuple[str, str, str], list[Path]] = {}
-    found = []
     for file in files:
         name = NAME.match(file.name)
         if not name or file.name in listed or BESIDE.match(file.name):
@@ -183,9 +144,9 @@ def _unlisted(files: list[Path]) -> list[Candidate]:
             sets.setdefault((name["base"], name["parts"], name["kind"]), []).append(file)
         else:
             found.append(Candidate(file.name, (file,), file.name.startswith(f"{USUAL}.")))
-    for (base, parts, _), shards in sets.items():
-        if len(shards) == int(parts):
-            found.append(Candidate(shards[0].name, tuple(shards), base.startswith(USUAL)))
+    for (base, parts, _), whole in sets.items():
+        if len(whole) == int(parts):
+            found.append(Candidate(whole[0].name, tuple(whole), base.startswith(USUAL)))
     return found
 
 

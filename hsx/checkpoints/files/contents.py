@@ -12,6 +12,7 @@ from hsx.errors import BackboneError
 
 State = dict[str, Tensor]
 Recognises = Callable[[State], bool]
+Prefixed = list[tuple[tuple[str, ...], State]]
 
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")  # what wrappers put anywhere into names
 AVERAGED = re.compile(
@@ -27,7 +28,7 @@ NOTHING = {"n_averaged": 0, "initted": False, "num_updates": 0}  # before the fi
 
 
 class Setting:
-    """Stands for something in a file that is no tensor: nothing is called; ``held`` is what its attributes were."""
+    """Stands for an object in a file that is no tensor; its class is not called, its attributes are in ``held``."""
 
     held: dict[str, Any]
 
@@ -46,7 +47,7 @@ class Found(NamedTuple):
     Attributes:
         path: the keys that lead there.
         averaged: whether a key, or the code that writes such files, says that they are averaged.
-        doubt: why averaged ones are no averages yet, or nothing.
+        doubt: why averaged ones may be no averages yet, or nothing.
     """
 
     path: tuple[str, ...]
@@ -56,7 +57,14 @@ class Found(NamedTuple):
 
 
 class Network(NamedTuple):
-    """One network of a file: its tensors under its own names; ``path`` is the keys, then the prefix of its names."""
+    """One network of a file.
+
+    Attributes:
+        path: the keys, then the prefix of its names, that lead to it.
+        state: its tensors under its own names.
+        averaged, doubt: as in ``Found``.
+        how: in words, how tensors without names got theirs.
+    """
 
     path: tuple[str, ...]
     state: State
@@ -74,7 +82,7 @@ class Network(NamedTuple):
 
 
 def walk(node: Any) -> list[Found]:
-    """Every dict and list of tensors in a loaded file, wherever it lies; an optimizer's state is none.
+    """Every dict and list of tensors in a loaded file, wherever it lies, but those of an optimizer.
 
     Raises:
         BackboneError: for averaged weights that are no tensors.
@@ -89,9 +97,9 @@ def _walk(node: Any, path: tuple[str, ...], averaged: bool, doubt: str, seen: se
     if averaged and isinstance(node, (dict, list, tuple)):
         inside = list(node.values() if isinstance(node, dict) else node)
         if sum(isinstance(value, Setting) for value in inside) > len(inside) / 2:
+            where = ".".join(path)
             raise BackboneError(
-                f"expected averaged weights as tensors, got NumPy arrays or the like in "
-                f"{'.'.join(path)}; save them as tensors"
+                f"expected averaged weights as tensors, got NumPy arrays or the like in {where}; save tensors"
             )
     if isinstance(node, dict) and node and list(node) == list(range(len(node))):
         node = list(node.values())
@@ -99,25 +107,20 @@ def _walk(node: Any, path: tuple[str, ...], averaged: bool, doubt: str, seen: se
         node = dict(node)
     if isinstance(node, dict):
         keys = set(map(str, node))
-        tensors = {
-            str(k): v
-            for k, v in node.items()
-            if isinstance(v, Tensor) and (averaged or isinstance(k, str)) and not OPTIMIZER.fullmatch(str(k))
-        }
+        own = {k: v for k, v in node.items() if not OPTIMIZER.fullmatch(str(k))}
+        if {"state", "param_groups"} <= keys:
+            own = {k: v for k, v in own.items() if k not in ("state", "param_groups")}
+        tensors = {str(k): v for k, v in own.items() if isinstance(v, Tensor) and (averaged or isinstance(k, str))}
         averaged, doubt = averaged or "n_averaged" in tensors, doubt or doubt_of(node)
         if tensors or (averaged and not node):
             yield Found(path, tensors, averaged, doubt)
-        for key, value in node.items():
-            if {"state", "param_groups"} <= keys and key in ("state", "param_groups"):
-                continue
-            if OPTIMIZER.fullmatch(str(key)):
-                continue
-            said = is_averaged((str(key),))
+        for key, value in own.items():
+            says = is_averaged((str(key),))
             if key == "state_dict" and "current_model_state" in keys:  # Lightning's WeightAveraging exchanges the two
-                said = True
+                says = True
             if key in ("state_dict", "ema_state_dict") and "ema_state_dict" in keys and _is_mmengine(node):
-                said = key == "state_dict"  # as its EMAHook does
-            yield from _walk(value, (*path, str(key)), averaged if said is None else said, doubt, seen)
+                says = key == "state_dict"  # as its EMAHook does
+            yield from _walk(value, (*path, str(key)), averaged if says is None else says, doubt, seen)
     elif isinstance(node, (list, tuple)):
         if len(node) > 1 and all(isinstance(value, Tensor) for value in node):
             if any(value.ndim for value in node):  # not a list of losses
@@ -151,13 +154,12 @@ def _is_mmengine(node: dict[Any, Any]) -> bool:
 
 
 def doubt_of(node: dict[Any, Any]) -> str:
-    """What says that nothing was averaged yet, so that such weights are those of before the training."""
+    """What shows that nothing was averaged yet, so that averaged weights are those of before the training."""
     inside = node.get("averaging_state")
     for place in (node, inside if isinstance(inside, dict) else {}):
         for key, nothing in NOTHING.items():
             value = place.get(key)
-            if isinstance(value, Tensor) and value.numel() == 1:
-                value = value.item()
+            value = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
             if isinstance(value, (int, float)) and value == nothing:
                 return f"{key} {nothing}: nothing averaged yet"
     return ""
@@ -167,7 +169,7 @@ def networks(found: Found, recognises: Recognises | None) -> tuple[list[Network]
     """The networks in a state dict, each with its prefix taken off, and the tensors that belong to none.
 
     Args:
-        recognises: whether names are those of a network that is looked for; without it the state dict is one.
+        recognises: whether names are those of the network that is looked for; without it the state dict is one.
     """
     assert isinstance(found.tensors, dict)
     state = _cleaned(found.tensors)
@@ -175,8 +177,9 @@ def networks(found: Found, recognises: Recognises | None) -> tuple[list[Network]
     result = []
     for prefix, own in inside:
         around = [_beside(state, prefix[:n]) for n in range(1, len(prefix) + 1)]
-        said = is_averaged(prefix)
-        averaged = found.averaged or any("n_averaged" in counters for counters in around) if said is None else said
+        averaged = is_averaged(prefix)
+        if averaged is None:
+            averaged = found.averaged or any("n_averaged" in counters for counters in around)
         doubt = found.doubt or "".join(map(doubt_of, around))
         result.append(Network((*found.path, *prefix), own, averaged, doubt if averaged else ""))
     return result, rest
@@ -194,12 +197,10 @@ def _cleaned(tensors: State) -> State:
     return dict(zip(names, tensors.values(), strict=True)) if len(set(names)) == len(names) else tensors
 
 
-def _split(
-    state: State, recognises: Recognises, prefix: tuple[str, ...]
-) -> tuple[list[tuple[tuple[str, ...], State]], State]:
-    """The networks under a prefix, and what belongs to none, under its names in full."""
+def _split(state: State, recognises: Recognises, prefix: tuple[str, ...]) -> tuple[Prefixed, State]:
+    """The networks under a prefix, and the tensors that belong to none, under their full names."""
     here = recognises(state)
-    found: list[tuple[tuple[str, ...], State]] = []
+    found: Prefixed = []
     own = {name: value for name, value in state.items() if "." not in name}
     for first, group in by_first(state).items():
         if not here:
@@ -215,7 +216,7 @@ def _split(
 
 
 def by_first(state: State) -> dict[str, State]:
-    """Names with a dot, by what stands before the first."""
+    """Names with a dot, grouped by what stands before the first dot."""
     groups: dict[str, State] = {}
     for name, value in state.items():
         first, dot, rest = name.partition(".")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from hsx.backbones.fit import Shape, Source, agreed, count, first_sizes, pulled, some
+from hsx.backbones.family import State
+from hsx.backbones.fit import Shape
 from hsx.backbones.unet2d import shapes
-from hsx.checkpoints.family import State, UNet2DFamily
-from hsx.checkpoints.published import Architecture
-from hsx.errors import BackboneError
+from hsx.checkpoints.cards import Architecture
+from hsx.checkpoints.families.base import UNet2DFamily
+from hsx.checkpoints.families.names import Source, count, first_sizes, has, take_weights
 
 # diffusers' name: the original's.  {u} is the up level's number, which diffusers counts from the bottleneck on.
 NAMES = [
@@ -26,15 +27,8 @@ NAMES = [
     (r"up_blocks\.(\d+)\.attentions\.(\d+)", r"up.{u}.attn.\2"),
     (r"up_blocks\.(\d+)\.upsamplers\.0", r"up.{u}.upsample"),
 ]
-PARTS = {
-    "time_emb_proj": "temb_proj",
-    "conv_shortcut": "nin_shortcut",
-    "group_norm": "norm",
-    "to_q": "q",
-    "to_k": "k",
-    "to_v": "v",
-    "to_out.0": "proj_out",
-}
+PARTS = {"time_emb_proj": "temb_proj", "conv_shortcut": "nin_shortcut"}
+PARTS |= {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
 
 
 class DDPM(UNet2DFamily):
@@ -44,52 +38,29 @@ class DDPM(UNet2DFamily):
     """
 
     name, heads = "ddpm", 1
-
-    def recognises(self, state: State) -> bool:
-        """See Family."""
-        return (
-            some(state, r"down\.\d+\.block\.")
-            and some(state, r"up\.\d+\.block\.")
-            and some(state, r"mid\.(block_[12]|attn_1)\.")
-        )
+    blocks = (r"down\.\d+\.block\.", r"up\.\d+\.block\.", r"mid\.(block_[12]|attn_1)\.")
 
     def read(self, state: State) -> Architecture:
         """See UNet2DFamily."""
-        levels = count(state, r"(?:down|up)\.(\d+)\.")
+        levels, first = range(count(state, r"(?:down|up)\.(\d+)\.")), "down.{}.block.0"
+        blocks = [(rf"down\.{i}\.block\.(\d+)", rf"up\.{i}\.block\.(\d+)") for i in levels]
         inside = r"block\.\d+\.(conv1|conv2|norm2|temb_proj)"
-        widths = [agreed(first_sizes(state, rf"(down|up)\.{i}\.{inside}")) for i in range(levels)]
-        layers = agreed(
-            number
-            for i in range(levels)
-            for number in (count(state, rf"down\.{i}\.block\.(\d+)"), count(state, rf"up\.{i}\.block\.(\d+)") - 1)
-            if number > 0
-        )
-        if not levels or not layers or not all(widths):
-            raise BackboneError(
-                "expected the whole of a U-Net of family ddpm, got one without blocks such as "
-                f"down.{widths.index(None) if None in widths else 0}.block.0; check the option family "
-                "and the file"
-            )
         return Architecture(
             self.name,
-            widths=tuple(width for width in widths if width),
-            layers=layers,
-            attention=tuple(some(state, rf"(down|up)\.{i}\.attn\.") for i in range(levels)),
+            widths=self.read_widths(state, [rf"(down|up)\.{i}\.{inside}" for i in levels], first),
+            layers=self.read_layers(state, blocks, first),
+            attention=tuple(has(state, rf"(down|up)\.{i}\.attn\.") for i in levels),
             scale_shift=False,
             learned_variance=6 in first_sizes(state, "conv_out"),
         )
 
     def convert(self, state: State, architecture: Architecture, facts: dict[str, Any]) -> tuple[dict[str, Any], State]:
         """See UNet2DFamily."""
-        config = self.config(architecture, facts) | dict(
-            norm_eps=1e-6,
-            downsample_padding=0,
-            flip_sin_to_cos=False,
-            freq_shift=1,
-        )
+        config = self.config(architecture, facts)
+        config |= {"norm_eps": 1e-6, "downsample_padding": 0, "flip_sin_to_cos": False, "freq_shift": 1}
         levels = len(architecture.widths)
         sources = {name: _source(name, shape, levels) for name, shape in shapes(config).items()}
-        return config, pulled(state, sources, "a U-Net of family ddpm")
+        return config, take_weights(state, sources, "a U-Net of family ddpm")
 
 
 def _source(name: str, shape: Shape, levels: int) -> Source:
