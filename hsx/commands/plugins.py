@@ -14,9 +14,7 @@ from rich.table import Table
 
 from hsx.cli import closest
 from hsx.errors import HsxError
-from hsx.plugins.registry import DISABLED, Item, Registry, load
-
-KINDS = ("schedule", "blend", "normalizer", "calibrator", "backbone", "metric")
+from hsx.plugins.registry import DISABLED, KINDS, Item, Registry, load
 
 
 def plugins(argv: list[str]) -> int:

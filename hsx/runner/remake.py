@@ -28,8 +28,8 @@ from hsx.runner.trainer import make_trainer
 from hsx.store.records import made_from
 from hsx.store.trajectories import Store
 from hsx.strategies import Strategy
+from hsx.strategies.base import KINDS
 
-KINDS = ("schedule", "blend", "normalizer", "calibrator")
 T = TypeVar("T")
 
 

@@ -87,7 +87,7 @@ def rows(tiny_model, pictures):
         ["--data.batch_size", "3"],
         ["--data.batch_size", "8", "--store.dtype", "float32"],
         ["--data.batch_size", "4", "--trainer.precision", "bf16-mixed", "--data.fit", "pad"],
-        ["--data.batch_size", "2", "--trainer.precision", "64-true", "--model.normalizer", "ChannelMoments"],
+        ["--data.batch_size", "2", "--trainer.precision", "64-true", "--model.normalizer", "AdaIN"],
         ["--data.batch_size", "5", "--model.calibrator", "IteratedLatent", "--seed_everything", "3"],
     ],
 )
