@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hsx import metrics, strategies
+from hsx import metrics
+from hsx import strategies as s
 from hsx.backbones.family import Family
 from hsx.checkpoints.families.ddpm import DDPM
 from hsx.checkpoints.families.openai import ADM, IDDPM
@@ -11,27 +12,13 @@ from hsx.plugins.hookspecs import hookimpl
 
 
 @hookimpl
-def hsx_strategies() -> list[type[strategies.Strategy]]:
+def hsx_strategies() -> list[type[s.Strategy]]:
     """The catalogue, see docs/strategies.md."""
-    return [
-        strategies.Constant,
-        strategies.Linear,
-        strategies.Cosine,
-        strategies.Interval,
-        strategies.Table,
-        strategies.SignalToNoise,
-        strategies.Slerp,
-        strategies.AuthorsMask,
-        strategies.Lerp,
-        strategies.Masked,
-        strategies.SphericalMean,
-        strategies.Frobenius,
-        strategies.ChannelMoments,
-        strategies.Unchanged,
-        strategies.Latent,
-        strategies.IteratedLatent,
-        strategies.Uncalibrated,
-    ]
+    schedules: list[type[s.Strategy]] = [s.Constant, s.Linear, s.Cosine, s.Interval, s.Table, s.SignalToNoise]
+    blends: list[type[s.Strategy]] = [s.Slerp, s.PaperFaceMask, s.Lerp, s.Masked, s.SphericalMean]
+    normalizers: list[type[s.Strategy]] = [s.Frobenius, s.AdaIN, s.Identity]
+    calibrators: list[type[s.Strategy]] = [s.Latent, s.IteratedLatent, s.NoCalibration]
+    return [*schedules, *blends, *normalizers, *calibrators]
 
 
 @hookimpl
@@ -43,4 +30,4 @@ def hsx_backbones() -> list[type[Family]]:
 @hookimpl
 def hsx_metrics() -> list[type[metrics.Metric]]:
     """One for the content, one for the style."""
-    return [metrics.Structure, metrics.Palette]
+    return [metrics.SSIM, metrics.Palette]

@@ -22,7 +22,7 @@ class ImageError(HsxError):
     """A picture that cannot be read.  It fails only the pairs it belongs to."""
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of an exception's message, short."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 

@@ -5,8 +5,8 @@
     def test_contract():
         check_strategy(MyBlend())
 
-It holds what Transfer relies on: shapes, dtypes, devices, rows that do not depend on their company, arguments left as
-they were, finite numbers at gamma 0 and 1, and what each kind promises (see ``hsx.strategies.base``).
+It checks what Transfer relies on: shapes, dtypes, devices, rows that do not depend on others, arguments left as they
+were, finite numbers at gamma 0 and 1, and what each kind promises (see ``hsx.strategies.base``).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from copy import copy
+from copy import copy, deepcopy
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
@@ -23,13 +23,13 @@ import torch
 from diffusers import UNet2DModel
 from torch import Tensor
 
-from hsx.backbones.base import Bottleneck
 from hsx.backbones.unet2d import UNet2DBackbone
+from hsx.io.images import read_image, read_mask
 from hsx.method.inversion import Trajectory, invert
 from hsx.method.transfer import Transfer
 from hsx.schedule import NoiseSchedule
 from hsx.strategies import Blend, BlendingSchedule, Calibrator, Constant, Normalizer, Strategy
-from hsx.strategies.base import StepState
+from hsx.strategies.base import KINDS, StepState
 
 DTYPES = {torch.float32: 1e-4, torch.float64: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}  # and their tolerance
 ROWS, SIDE, STEPS = 3, 16, 5
@@ -41,23 +41,19 @@ def check_strategy(strategy: Strategy | type[Strategy]) -> None:
     Raises:
         AssertionError: with the class and what it does wrong, in one line.
     """
-    strategy = strategy() if isinstance(strategy, type) else strategy
-    kinds: dict[type[Any], Callable[..., None]] = {
-        BlendingSchedule: _schedule,
-        Blend: _blend,
-        Normalizer: _normalizer,
-        Calibrator: _calibrator,
-    }
-    checks = [check for kind, check in kinds.items() if isinstance(strategy, kind)]
-    _say(strategy, len(checks) == 1, "is of no kind; derive it from BlendingSchedule, Blend, Normalizer or Calibrator")
-    for told in ("record", "config"):
+    strategy = strategy() if isinstance(strategy, type) else deepcopy(strategy)
+    wanted = ", ".join(kind.__name__ for kind in KINDS.values())
+    _expect(strategy, isinstance(strategy, tuple(KINDS.values())), f"is of no kind; derive it from one of {wanted}")
+    for method in (strategy.record, strategy.config):
         try:
-            json.dumps(getattr(strategy, told)())
+            json.dumps(method())
         except TypeError as error:
-            _say(strategy, False, f"{told}() is not plain data ({error}); return what json can write")
+            _expect(strategy, False, f"{method.__name__}() is not plain data ({error}); return what json can write")
+    strategy.read_pictures(partial(read_image, size=SIDE), read_mask)
     for device in ["cpu", *["cuda"] * torch.cuda.is_available()]:
         with torch.inference_mode():
-            checks[0](strategy, device)
+            if type(strategy).kind in CHECKS:
+                CHECKS[type(strategy).kind](strategy, device)
             _transfers(strategy, device)
 
 
@@ -71,14 +67,11 @@ def _schedule(schedule: BlendingSchedule, device: str) -> None:
         mine.prepare(given, noise)
         asked = times or [99, 0]
         gammas = [mine.gamma(t) for t in asked]
-        _say(schedule, given == times, "changes the timesteps that prepare is given; copy them")
-        _say(
-            schedule,
-            all(isinstance(g, (int, float)) and 0 <= g <= 1 for g in gammas),
-            f"gives a gamma that is not a number from 0 to 1: {gammas} at {asked}",
-        )
+        _expect(schedule, given == times, "changes the timesteps that prepare is given; copy them")
+        numbers = all(isinstance(g, (int, float)) and 0 <= g <= 1 for g in gammas)
+        _expect(schedule, numbers, f"gives a gamma that is not a number from 0 to 1: {gammas} at {asked}")
         again = [mine.gamma(t) for t in reversed(asked)][::-1]
-        _say(schedule, gammas == again, "gives another gamma when a timestep is asked for again, or in another order")
+        _expect(schedule, gammas == again, "gives another gamma when asked again, or in another order")
 
 
 def _normalizer(normalizer: Normalizer, device: str) -> None:
@@ -89,14 +82,11 @@ def _normalizer(normalizer: Normalizer, device: str) -> None:
         for size in ((8, 8), (5, 7), (1, 1)):
             h, content_h = (v.to(device, dtype) for v in _features(size))
             _rows(normalizer, call, (content_h, h), h, tolerance)
-            _say(
-                normalizer,
-                _near(call(slice(None), h, h.clone()), h, 4 * tolerance),
-                "does not give h back where content_h is h",
-            )
+            same = _near(call(slice(None), h, h.clone()), h, 4 * tolerance)
+            _expect(normalizer, same, "does not give h back where content_h is h")
     h, content_h = (v.to(device) for v in _features((8, 8)))
     for what, c, s in _extremes(content_h, h):
-        _say(normalizer, _finite(normalizer(c, s)), f"is not finite with {what}")
+        _expect(normalizer, _finite(normalizer(c, s)), f"is not finite with {what}")
 
 
 def _blend(blend: Blend, device: str) -> None:
@@ -112,20 +102,14 @@ def _blend(blend: Blend, device: str) -> None:
         mine, before = copy(blend), replace(content, x_T=content.x_T[rows], h=content.h[rows])
         kept = before.x_T.clone(), before.h.clone()
         prepared = mine.prepare(before, inverts)
-        _say(
-            blend,
-            isinstance(prepared, Trajectory) and prepared.h.shape == before.h.shape,
-            "prepare does not return a Trajectory of the same shape",
-        )
-        _say(
-            blend,
-            torch.equal(kept[0], before.x_T) and torch.equal(kept[1], before.h),
-            "changes the trajectory that prepare is given; use dataclasses.replace",
-        )
+        alike = isinstance(prepared, Trajectory) and prepared.h.shape == before.h.shape
+        _expect(blend, alike, "prepare does not return a Trajectory of the same shape")
+        intact = torch.equal(kept[0], before.x_T) and torch.equal(kept[1], before.h)
+        _expect(blend, intact, "changes the trajectory that prepare is given; use dataclasses.replace")
         content_h = prepared.h_at(500).to(h.dtype)
         was = content_h.clone()
         out = mine(h[rows], content_h, gamma[rows], None if mask is None else mask[rows])
-        _say(blend, torch.equal(was, content_h), "changes content_h in place; work on a copy")
+        _expect(blend, torch.equal(was, content_h), "changes content_h in place; work on a copy")
         return out
 
     everything = slice(None)
@@ -133,20 +117,16 @@ def _blend(blend: Blend, device: str) -> None:
         like, gamma, mask = h.to(dtype), gammas.to(dtype), masks.to(dtype)
         _rows(blend, call, (like, gamma), like, tolerance)
         _rows(blend, call, (like, gamma, mask), like, tolerance)
-        zero, half, one = (torch.full_like(gamma, value) for value in (0, 0.5, 1))
-        _say(blend, _near(call(everything, like, zero), like, tolerance), "does not give h back at gamma 0")
-        _say(blend, _near(call(everything, like, one, 0 * mask), like, tolerance), "changes h where the mask is 0")
-        one_for_all = call(everything, like, half, mask[:1])
-        _say(
-            blend,
-            _near(one_for_all, call(everything, like, half, mask[:1].expand_as(mask)), tolerance),
-            "does not take one mask for all rows",
-        )
+        zero, half, full = (torch.full_like(gamma, value) for value in (0, 0.5, 1))
+        _expect(blend, _near(call(everything, like, zero), like, tolerance), "does not give h back at gamma 0")
+        _expect(blend, _near(call(everything, like, full, 0 * mask), like, tolerance), "changes h where the mask is 0")
+        one, each = call(everything, like, half, mask[:1]), call(everything, like, half, mask[:1].expand_as(mask))
+        _expect(blend, _near(one, each, tolerance), "does not take one mask for all rows")
     mine = copy(blend)
     own = mine.prepare(content, inverts).h_at(500)
     for what, c, s in _extremes(own, h):
         for gamma in (0 * gammas, gammas, 0 * gammas + 1):
-            _say(blend, _finite(mine(s, c, gamma)), f"is not finite with {what}")
+            _expect(blend, _finite(mine(s, c, gamma)), f"is not finite with {what}")
 
 
 def _calibrator(calibrator: Calibrator, device: str) -> None:
@@ -159,19 +139,12 @@ def _calibrator(calibrator: Calibrator, device: str) -> None:
         def call(rows: slice, x: Tensor, h_other: Tensor, backbone: Any = backbone, t: Tensor = t) -> Tensor | None:
             b = backbone.encode(x[rows], t[rows])
             h = 0.5 * (b.h + h_other[rows])
-            state = StepState(
-                backbone,
-                x[rows],
-                t[rows],
-                backbone.schedule.at(t[rows]),
-                backbone.decode(b),
-                backbone.decode(b.with_h(h)),
-                b,
-                h,
-            )
+            eps, eps_injected = backbone.decode(b), backbone.decode(b.with_h(h))
+            state = StepState(backbone, x[rows], t[rows], backbone.schedule.at(t[rows]), eps, eps_injected, b, h)
             kept = [v.clone() for v in _tensors(state)]
             out = copy(calibrator)(state)
-            _say(calibrator, all(map(torch.equal, kept, _tensors(state))), "changes the state in place; work on copies")
+            intact = all(map(torch.equal, kept, _tensors(state)))
+            _expect(calibrator, intact, "changes the state in place; work on copies")
             return out
 
         if call(slice(None), x, h_other) is not None:
@@ -179,63 +152,53 @@ def _calibrator(calibrator: Calibrator, device: str) -> None:
 
 
 def _tensors(state: StepState) -> list[Tensor]:
-    """All tensors that a calibrator is shown."""
-    b: Bottleneck = state.b
-    return [state.x, state.t, state.a, state.eps, state.eps_injected, state.h, b.h, *b.skips]
+    """All tensors that a calibrator sees."""
+    return [state.x, state.t, state.a, state.eps, state.eps_injected, state.h, state.b.h, *state.b.skips]
 
 
 def _transfers(strategy: Strategy, device: str) -> None:
-    """In a whole transfer: finite at gamma 0 and 1, and at 0 the style alone, whatever else is chosen."""
-    kind = next(
-        name
-        for name, base in (
-            ("schedule", BlendingSchedule),
-            ("blend", Blend),
-            ("normalizer", Normalizer),
-            ("calibrator", Calibrator),
-        )
-        if isinstance(strategy, base)
-    )
-    images, backbone = _images(device), _backbone(device)
-    results = []
+    """Check a whole transfer: finite at gamma 0 and 1, and at 0 the style alone."""
+    kind = type(strategy).kind
+    backbone, images = _backbone(device), _images(device)
+    few: dict[str, Any] = {"inversion_steps": STEPS, "generation_steps": STEPS, "t_boost": 0}
+    plain = Transfer(backbone, Constant(0.0), **few)
+    contents, styles = plain.invert(images), plain.invert(images.flip(0))
     for gamma in (0.0, 1.0):
         chosen: dict[str, Any] = {"schedule": Constant(gamma), kind: strategy}
-        transfer = Transfer(backbone, **chosen, inversion_steps=STEPS, generation_steps=STEPS, t_boost=0)
-        contents, styles = transfer.invert(images), transfer.invert(images.flip(0))
-        results.append(transfer.inject(contents, styles))
-        _say(strategy, _finite(results[-1]), f"gives pictures that are not finite at gamma {gamma:g}")
+        transfer = Transfer(backbone, **chosen, **few)
+        result = transfer.inject(contents, styles)
+        _expect(strategy, _finite(result), f"gives pictures that are not finite at gamma {gamma:g}")
         again = transfer.inject(contents, styles)
-        _say(strategy, _near(again, results[-1], 1e-5), "keeps something from one batch to the next; set it in prepare")
-    if kind != "schedule":
-        plain = Transfer(backbone, Constant(0.0), inversion_steps=STEPS, generation_steps=STEPS, t_boost=0)
-        style = plain.inject(contents, styles)
-        _say(strategy, torch.equal(style, results[0]), "changes pictures although gamma is 0")
+        _expect(strategy, _near(again, result, 1e-5), "keeps something from one batch to the next; set it in prepare")
+        if gamma == 0 and kind != "schedule":
+            style = plain.inject(contents, styles)
+            _expect(strategy, torch.equal(style, result), "changes pictures although gamma is 0")
 
 
 def _rows(
     strategy: Strategy, call: Callable[..., Any], arguments: Sequence[Tensor], like: Tensor, tolerance: float
 ) -> None:
-    """Shape, dtype and device of ``like``, finite, arguments as they were, each row as if it were alone."""
+    """Check that a result is like ``like`` and finite, arguments are unchanged, and each row is as if it were alone."""
     kept = [v.clone() for v in arguments]
     out = call(slice(None), *arguments)
-    _say(strategy, all(map(torch.equal, kept, arguments)), "changes its arguments in place; work on a copy")
-    _say(
+    _expect(strategy, all(map(torch.equal, kept, arguments)), "changes its arguments in place; work on a copy")
+    _expect(
         strategy,
         isinstance(out, Tensor) and out.shape == like.shape,
         f"returns {tuple(getattr(out, 'shape', ()))}; expected a tensor of shape {tuple(like.shape)}",
     )
-    _say(strategy, out.dtype == like.dtype, f"returns {out.dtype} for {like.dtype}; end with .to(h.dtype)")
-    _say(strategy, out.device == like.device, f"returns a tensor on {out.device} for one on {like.device}")
-    _say(strategy, _finite(out), f"is not finite for ordinary {like.dtype} features at gamma 0, 0.5 and 1")
-    _say(strategy, _near(call(slice(None), *arguments), out, 1e-5), "gives another result for the same arguments")
+    _expect(strategy, out.dtype == like.dtype, f"returns {out.dtype} for {like.dtype}; end with .to(h.dtype)")
+    _expect(strategy, out.device == like.device, f"returns a tensor on {out.device} for one on {like.device}")
+    _expect(strategy, _finite(out), f"is not finite for ordinary {like.dtype} features at gamma 0, 0.5 and 1")
+    _expect(strategy, _near(call(slice(None), *arguments), out, 1e-5), "gives another result for the same arguments")
     for i in range(len(like)):
         alone = call(slice(i, i + 1), *arguments)
         same = isinstance(alone, Tensor) and _near(alone, out[i : i + 1], tolerance)
-        _say(strategy, same, f"gives row {i} another result when it is alone; work on each sample by itself")
+        _expect(strategy, same, f"gives row {i} another result when it is alone; work on each sample by itself")
 
 
 def _extremes(content_h: Tensor, h: Tensor) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """Pairs that formulas break on, in words and as (content_h, h)."""
+    """Pairs (content_h, h) on which formulas break, each with what it is."""
     yield from (
         ("a content_h of zeros", 0 * content_h, h),
         ("an h of zeros", content_h, 0 * h),
@@ -284,11 +247,20 @@ def _finite(value: Tensor) -> bool:
 
 
 def _near(a: Tensor, b: Tensor, tolerance: float) -> bool:
-    """Equal to a part of b's size."""
+    """Whether they are equal up to ``tolerance`` times the largest value of b."""
     scale = max(float(b.abs().max()), 1e-3)
     return a.shape == b.shape and float((a.double() - b.double()).abs().max()) <= tolerance * scale * math.sqrt(2)
 
 
-def _say(strategy: Strategy, holds: bool, otherwise: str) -> None:
+def _expect(strategy: Strategy, holds: bool, otherwise: str) -> None:
+    """Raises AssertionError, with what the strategy does ``otherwise``, unless something holds."""
     if not holds:
         raise AssertionError(f"{type(strategy).__name__} {otherwise}")
+
+
+CHECKS: dict[str, Callable[[Any, str], None]] = {  # of one kind, beside the whole transfer
+    "schedule": _schedule,
+    "blend": _blend,
+    "normalizer": _normalizer,
+    "calibrator": _calibrator,
+}

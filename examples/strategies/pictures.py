@@ -80,13 +80,13 @@ def catalogue(folder: Path) -> dict[str, list[Row]]:
             *plugin("hsx_masks", "ObjectMask", "ObjectMask\n(hsx-masks)"),
         ],
         "normalizer": [
-            ("Unchanged", strategies.Unchanged(), None),
-            ("ChannelMoments", strategies.ChannelMoments(), None),
+            ("Identity", strategies.Identity(), None),
+            ("AdaIN", strategies.AdaIN(), None),
             ("Frobenius", strategies.Frobenius(), None),
             *plugin("hsx_wct", "WhiteningColouring", "WhiteningColouring\ngroup 4 (hsx-wct)", group=4),
         ],
         "calibrator": [
-            ("Uncalibrated,\nLatent omega 0", strategies.Latent(0.0), None),
+            ("NoCalibration,\nLatent omega 0", strategies.Latent(0.0), None),
             ("Latent\nomega 0.3", strategies.Latent(0.3), None),
             ("Latent\nomega 1", strategies.Latent(1.0), None),
             ("IteratedLatent\nomega 0.3", strategies.IteratedLatent(0.3), None),

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 
 from hsx.errors import HsxError
 
-KINDS = ("schedule", "blend", "normalizer", "calibrator")
 LACKING = "the following arguments are required: "  # as argparse says it
 OWN = "a class of your own: install it as a plugin, or name its module with --trust"
 KEY = re.compile(r"(?:Parser key \"|--)(?P<key>[\w.]+)\"?: *")
@@ -60,7 +59,7 @@ def one_line(error: Exception, program: str, options: Collection[str]) -> str:
     option, page = places[0] if places else "", f"{program} --help"
     path = next((place[6:] for place in reversed(places) if place.startswith("class ")), "")
     name, key = path.rpartition(".")[2], "" if places[-1:] in ([], [f"class {path}"]) else places[-1]
-    if name and option.removeprefix("model.") in KINDS:
+    if name and option.removeprefix("model.") in _kinds():
         page = f"hsx plugins {name}"
     lacking = text.removeprefix(LACKING)
     if no_class := NO_CLASS.search(text):
@@ -106,7 +105,7 @@ def _innermost(message: str) -> tuple[list[str], str]:
 
 def _wrong_class(kind: str, name: str, page: str) -> tuple[str, str]:
     """What is said of a name that is no class's: what may be named, and where to look."""
-    if kind in KINDS:
+    if kind in _kinds():
         from hsx.plugins import registry as plugins
 
         own = "." in name and all(part.isidentifier() for part in name.split("."))
@@ -115,6 +114,13 @@ def _wrong_class(kind: str, name: str, page: str) -> tuple[str, str]:
     callbacks = "callbacks of Lightning, such as DeviceStatsMonitor"
     expected = callbacks if kind == "callbacks" else "a class that is registered"
     return f"expected {expected}, got {name}; {OWN}", page
+
+
+def _kinds() -> Collection[str]:
+    """The kinds of strategy, which cost the import of torch."""
+    from hsx.strategies.base import KINDS
+
+    return KINDS
 
 
 def _nearest(name: str, known: Iterable[str], dashes: str = "") -> str:

@@ -13,9 +13,7 @@ from rich.table import Table
 
 from hsx.commands.messages import closest
 from hsx.errors import HsxError
-from hsx.plugins.registry import DISABLED, Item, Registry, load
-
-KINDS = ("schedule", "blend", "normalizer", "calibrator", "backbone", "metric")
+from hsx.plugins.registry import DISABLED, KINDS, Item, Registry, load
 
 
 def plugins(name: str | None = None, *, json: bool = False) -> int:

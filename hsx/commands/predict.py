@@ -22,6 +22,7 @@ from hsx.runner.model import TransferModel
 from hsx.runner.run import run
 from hsx.runner.trainer import make_trainer, quiet
 from hsx.store.trajectories import Store
+from hsx.strategies.base import KINDS
 
 PROGRAM = "hsx predict"
 ELSEWHERE = {  # the fields that another option sets for the whole run
@@ -92,7 +93,7 @@ def options(argv: Sequence[str]) -> tuple[Parser, Namespace]:
             f"model.backbone: expected a source with its options, got {', '.join(backbone)} alone, in place of any "
             "path given before; add --model.backbone.source SOURCE"
         )
-    parser = parser_of({kind: first.model[kind].class_path for kind in TransferConfig.KINDS if first.model[kind]})
+    parser = parser_of({kind: first.model[kind].class_path for kind in KINDS if first.model[kind]})
     return parser, parser.parse(argv)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import yaml
 from PIL import Image
 
-from hsx.commands.messages import KINDS
 from hsx.errors import HsxError, expanded
 from hsx.io.formats import likely
 from hsx.io.reading import FITS, reason
@@ -34,7 +33,7 @@ def _text(value: Any) -> bool:
 
 LIMIT = 2**16  # rows and threads
 FULL: dict[str, Callable[[Any], bool]] = {  # what a record must hold, in which the rest can be looked up
-    "model": lambda value: isinstance(value, dict) and set(KINDS) <= value.keys(),
+    "model": lambda value: isinstance(value, dict) and "backbone" in value,
     "data": lambda value: isinstance(value, dict) and value.get("fit") in FITS,
     "store": lambda value: isinstance(value, dict) and value.get("dtype") in ("float16", "float32"),
     "trainer": lambda value: isinstance(value, dict) and _text(value.get("precision")),

@@ -20,10 +20,11 @@ import yaml
 from lightning.pytorch import callbacks
 from omegaconf import OmegaConf
 
-from hsx.commands.messages import KINDS
+from hsx._renamed import ALIASES
 from hsx.errors import HsxError, first_line
 from hsx.plugins import registry as plugins
 from hsx.strategies import Strategy
+from hsx.strategies.base import KINDS
 
 FLAG = "--trust"
 MODE = "omegaconf+"  # how jsonargparse reads a config
@@ -76,7 +77,7 @@ def only_known_classes(trusted: Sequence[str]) -> Iterator[None]:
     """Within it nothing can be imported from a config or a command line but what is registered or ``trusted``."""
     allowed = [*trusted]
     known: list[type] = [getattr(callbacks, name) for name in callbacks.__all__]
-    for cls in [*plugins.load().of(*KINDS).values(), *known]:
+    for cls in [*plugins.load().of(*KINDS).values(), *ALIASES.values(), *known]:
         parts = cls.__module__.split(".")
         homes = [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
         allowed += [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageFilter
 from torch import Tensor
 
 from hsx.assets import resolve
@@ -36,12 +36,15 @@ def read_image(path: str | os.PathLike | Image.Image, size: int, fit: str = "cro
     return torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1).float() / 127.5 - 1  # (3, R, R)
 
 
-def read_mask(path: str | os.PathLike, size: int, fit: str = "crop") -> Tensor:
+def read_mask(path: str | os.PathLike, size: int, fit: str = "crop", blur: float = 0.0) -> Tensor:
     """A picture's luminance, (1, size, size) in [0, 1], white is 1; otherwise as ``read_image``.
 
     Its values are numbers, not colours: a profile is not applied.
+
+    Args:
+        blur: the deviation of a Gaussian, in pixels, that makes it soft.
     """
-    grey = square(read_picture(_path(path), mask=True), size, fit).convert("L")
+    grey = square(read_picture(_path(path), mask=True), size, fit).convert("L").filter(ImageFilter.GaussianBlur(blur))
     return torch.from_numpy(np.asarray(grey).copy())[None].float() / 255  # (1, R, R)
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 
 from hsx.checks import got, in_range, whole
 from hsx.errors import HsxError
@@ -21,9 +21,8 @@ from hsx.strategies import (
     Latent,
     Normalizer,
     Slerp,
-    Strategy,
 )
-from hsx.strategies.base import check_strategy
+from hsx.strategies.base import KINDS, check_strategy
 
 Fit = Literal["crop", "pad", "stretch"]
 
@@ -84,17 +83,10 @@ class TransferConfig:
     fit: Fit = field(default="crop", metadata={"said_by": "data.fit"})
     """How pictures become square, also those that a strategy reads: crop (the middle), pad (white) or stretch."""
 
-    KINDS: ClassVar[dict[str, type[Strategy]]] = {
-        "schedule": BlendingSchedule,
-        "blend": Blend,
-        "normalizer": Normalizer,
-        "calibrator": Calibrator,
-    }
-
     def __post_init__(self) -> None:
         for option in fields(self):
-            if option.name in self.KINDS:
-                check_strategy(option.name, self.KINDS[option.name], getattr(self, option.name))
+            if option.name in KINDS:
+                check_strategy(option.name, KINDS[option.name], getattr(self, option.name))
                 if getattr(self, option.name) is None and callable(option.default_factory):
                     object.__setattr__(self, option.name, option.default_factory())
 
@@ -138,12 +130,12 @@ class TransferConfig:
     @property
     def strategies(self) -> dict[str, Any]:
         """The strategies by their kinds."""
-        return {kind: getattr(self, kind) for kind in self.KINDS}
+        return {kind: getattr(self, kind) for kind in KINDS}
 
     @property
     def options(self) -> dict[str, Any]:
         """All settings but the strategies, by name."""
-        return {option.name: getattr(self, option.name) for option in fields(self) if option.name not in self.KINDS}
+        return {option.name: getattr(self, option.name) for option in fields(self) if option.name not in KINDS}
 
     def as_model(self) -> dict[str, Any]:
         """What the section ``model`` of a config takes to make these settings again, as plain data."""

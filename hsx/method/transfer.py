@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from hsx.backbones.base import Backbone
 from hsx.checks import got, in_range
 from hsx.errors import HsxError
+from hsx.io.images import read_image, read_mask
 from hsx.method.config import TransferConfig
 from hsx.method.injections import injections, warn_of_few_injections
 from hsx.method.inputs import Images, as_images, check_backbone, check_gammas, check_mask, check_noise, check_rows
@@ -20,7 +22,7 @@ from hsx.method.inversion import Trajectory, invert
 from hsx.method.noise import SampleNoise
 from hsx.method.step import transfer_step
 from hsx.schedule import timesteps
-from hsx.strategies import AuthorsMask, Constant, Frobenius, Latent, Slerp, Unchanged
+from hsx.strategies import Constant, Frobenius, Identity, Latent, PaperFaceMask, Slerp
 
 Noise = Callable[[Tensor], Tensor]
 
@@ -49,8 +51,9 @@ class Transfer:
         self.timesteps = timesteps(self.config.generation_steps, self.config.t_start)
         steps = self.config.injection_steps
         self.injection_timesteps = frozenset(steps) if isinstance(steps, list) else injections(self.timesteps, steps)
+        size, fit = backbone.sample_size, self.config.fit
         for strategy in self.config.strategies.values():
-            strategy.take_fit(self.config.fit)
+            strategy.read_pictures(partial(read_image, size=size, fit=fit), partial(read_mask, fit=fit))
         self._prepare_schedule()
         warn_of_few_injections(self)
 
@@ -81,14 +84,14 @@ class Transfer:
         Args:
             gamma, omega, dt_lambda, t_boost: their ``hs_coeff``, ``omega``, ``dt_lambda``, ``t_noise``.
             content_replace_step: inject at the timesteps of this many evenly spaced ones; -1: at every step.
-            use_mask: their mask (see ``hsx.strategies.AuthorsMask`` for where it is), without normalisation.
+            use_mask: their mask (see ``hsx.strategies.PaperFaceMask`` for where it is), without normalisation.
         """
         every = timesteps(generation_steps)
         return cls(
             backbone,
             Constant(gamma),
-            AuthorsMask() if use_mask else Slerp(),
-            Unchanged() if use_mask else Frobenius(),
+            PaperFaceMask() if use_mask else Slerp(),
+            Identity() if use_mask else Frobenius(),
             Latent(omega),
             inversion_steps,
             generation_steps,

@@ -2,6 +2,7 @@
 
 from hsx.metrics.base import Metric
 from hsx.metrics.palette import Palette
-from hsx.metrics.structure import Structure
+from hsx.metrics.ssim import SSIM
+from hsx.metrics.ssim import Structure as Structure
 
-__all__ = ["Metric", "Palette", "Structure"]
+__all__ = ["SSIM", "Metric", "Palette"]

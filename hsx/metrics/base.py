@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any
 
+import torch
 import torchmetrics
 from torch import Tensor
 
@@ -22,3 +23,28 @@ class Metric(torchmetrics.Metric):
     @abstractmethod
     def compute(self) -> Any:
         """The measure of all that was taken in, a scalar tensor."""
+
+
+class MeanMetric(Metric):
+    """The mean of a number that each picture has."""
+
+    total: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
+
+    @abstractmethod
+    def each(self, result: Tensor, content: Tensor, style: Tensor) -> Tensor:
+        """The number of each picture of a batch, (B,)."""
+
+    def update(self, result: Tensor, content: Tensor, style: Tensor) -> None:
+        """See ``Metric``."""
+        self.total += self.each(result, content, style).double().sum()
+        self.count += len(result)
+
+    def compute(self) -> Tensor:
+        """The mean of all pictures."""
+        return self.total / self.count

@@ -1,6 +1,6 @@
 """What a plugin may supply: a module named by an entry point of the group ``hsx``, whose hooks return classes.
 
-In it: ``from hsx.plugins.hookspecs import hookimpl``, and functions of these names marked with ``@hookimpl``.
+In it: ``from hsx import hookimpl``, and functions of these names marked with ``@hookimpl``.
 """
 
 from __future__ import annotations

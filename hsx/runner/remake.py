@@ -20,7 +20,6 @@ from torch.utils.data import DataLoader, Dataset
 from hsx.assets import resolve
 from hsx.errors import HsxError, first_line
 from hsx.io.images import pixels_digest, read_image, read_mask
-from hsx.method.config import TransferConfig
 from hsx.plugins import registry as plugins
 from hsx.runner.batches import Batch, Item, PairItem, PictureBatch, collate
 from hsx.runner.model import TransferModel
@@ -204,7 +203,7 @@ def _model(record: dict[str, Any], backbone: str | None) -> TransferModel:
     options = given if isinstance(given, dict) else {"source": given}
     options = {**options, **({"source": backbone} if backbone else {})}
     try:
-        for kind in TransferConfig.KINDS:
+        for kind in KINDS.keys() & model.keys():
             model[kind] = _strategy(model[kind])
         found = TransferModel(options, **model, seed=record["seed_everything"], fit=record["data"]["fit"])
     except (TypeError, ValueError, KeyError, AttributeError) as error:

@@ -1,4 +1,4 @@
-"""What a strategy's constructor was given, as plain data: what a config takes to make the strategy again."""
+"""The arguments of a strategy's constructor as plain data, from which a config makes the strategy again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hsx.io.digests import file_digest
 VARIABLE = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 
 
-def given(cls: type, args: tuple[Any, ...], options: Mapping[str, Any]) -> dict[str, Any]:
+def arguments_of(cls: type, args: tuple[Any, ...], options: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of ``cls(*args, **options)`` by the constructor's own names, defaults filled in.
 
     What a constructor hands on as ``*args`` and ``**kwargs`` is named as the next class's constructor names it, and of
@@ -45,11 +45,11 @@ def given(cls: type, args: tuple[Any, ...], options: Mapping[str, Any]) -> dict[
 
 
 class ConstructorSignature:
-    """``inspect.signature`` of a class with a ``__new__`` of its own: that of its constructor."""
+    """``inspect.signature`` of a strategy, which has a ``__new__``: that of its constructor, without old names."""
 
-    def __get__(self, instance: object, cls: type) -> inspect.Signature:
-        signature = inspect.signature(cls.__init__)  # type: ignore[misc]
-        return signature.replace(parameters=[*signature.parameters.values()][1:])
+    def __get__(self, instance: object, cls: type[Any]) -> inspect.Signature:
+        own, *parameters = inspect.signature(cls.__init__).parameters.values()
+        return inspect.Signature([one for one in parameters if not (cls.renamed and one.name == "renamed")])
 
 
 def plain(value: Any) -> Any:

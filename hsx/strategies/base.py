@@ -1,4 +1,4 @@
-"""The kinds of strategy: the three moves of the method, each a small class that anyone can replace.
+"""The kinds of strategy: the moves of the method, each a small class that anyone can replace.
 
 Every strategy works row by row, for any batch size, device and dtype, and never changes its arguments.  What one keeps
 between calls is set in ``prepare``, before each batch; a Transfer works with copies of its own.
@@ -13,52 +13,55 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 
+from hsx._renamed import warn
 from hsx.backbones.base import Backbone, Bottleneck
 from hsx.checks import got, number
 from hsx.errors import HsxError
 from hsx.schedule import NoiseSchedule
-from hsx.strategies.arguments import ConstructorSignature, absolute, files_of, given, hashed, plain
+from hsx.strategies.arguments import ConstructorSignature, absolute, arguments_of, files_of, hashed, plain
 
 if TYPE_CHECKING:
     from hsx.method.inversion import Trajectory
-
-USUAL = {
-    "BlendingSchedule": "Constant(0.3)",
-    "Blend": "Slerp()",
-    "Normalizer": "Frobenius()",
-    "Calibrator": "Latent(0.3)",
-}  # an object of each kind
 
 
 class Strategy(ABC):  # noqa: B024  (the common name of the kinds; each kind adds its own abstract method)
     """One interchangeable part of the method.
 
     Attributes:
+        kind: the field of ``TransferConfig`` that takes it, set by the abstract class of each kind.
+        usual: an object of that kind as Python code, for errors.
         listed: the class that each short name stands for, filled by ``hsx.plugins.registry.load``.
         paths: those of the constructor's arguments that are paths, or lists of them.  A config holds them absolute, and
-            how they were spelt has no part in the record, which holds a digest of the files.
+            how they are spelt has no part in the record, which holds digests of the files.
+        renamed: old names of the constructor's arguments, taken as ``**renamed``, and what they are called now.
     """
 
+    kind: ClassVar[str]
+    usual: ClassVar[str]
     listed: ClassVar[dict[str, type[Strategy]]] = {}
     paths: ClassVar[tuple[str, ...]] = ()
-    _given: dict[str, Any]
+    renamed: ClassVar[dict[str, str]] = {}
+    _arguments: dict[str, Any]
     __signature__ = ConstructorSignature()
 
     @classmethod
-    def __subclasses__(cls) -> list[Any]:  # type: ignore[override]
+    def __subclasses__(cls) -> list[Any]:
         """Those that are listed and what they derive from: jsonargparse looks short names up here."""
         listed = Strategy.listed.values()
         return [c for c in type.__subclasses__(cls) if not listed or any(issubclass(known, c) for known in listed)]
 
     def __new__(cls, *args: Any, **options: Any) -> Any:
-        """Notes what the constructor is given, for ``config``; copies call this without and take their note over."""
-        made = super().__new__(cls)
+        """Keeps the constructor's arguments for ``config``; a copy is made without any, and is given those kept."""
+        for old in options.keys() & cls.renamed.keys():
+            warn(f"{cls.__name__}'s {old}", cls.renamed[old])
+            options[cls.renamed[old]] = options.pop(old)
+        strategy = super().__new__(cls)
         noted = {
-            name: absolute(value) if name in cls.paths else _noted(value)
-            for name, value in given(cls, args, options).items()
+            name: absolute(value) if name in cls.paths else _mapped(value, lambda strategy: strategy)
+            for name, value in arguments_of(cls, args, options).items()
         }
-        object.__setattr__(made, "_given", noted)
-        return made
+        object.__setattr__(strategy, "_arguments", noted)
+        return strategy
 
     def __init__(self) -> None:  # noqa: B027
         """No options, where a class has no constructor of its own."""
@@ -67,51 +70,52 @@ class Strategy(ABC):  # noqa: B024  (the common name of the kinds; each kind add
         """What a config takes to make this strategy again, from anywhere.
 
         Returns:
-            ``class_path``, the short name of a class that is listed, else its module and name; and ``init_args``, the
-            constructor's arguments by their own names, defaults filled in, strategies among them likewise.
+            ``class_path``, the short name of a class that is hsx's or listed, else its module and name; and
+            ``init_args``, the constructor's arguments by their own names, defaults filled in, strategies among them
+            likewise.
         """
-        from hsx.plugins import registry as plugins
-
-        plugins.load()
-        kind = type(self)
-        name = kind.__name__ if Strategy.listed.get(kind.__name__) is kind else _full_name(self)
-        return {"class_path": name, "init_args": _configs(self._given)}
+        cls = type(self)
+        known = cls.__module__.startswith("hsx.") or Strategy.listed.get(cls.__name__) is cls
+        arguments = _mapped(self._arguments, lambda strategy: strategy.config())
+        return {"class_path": cls.__name__ if known else _full_name(self), "init_args": arguments}
 
     def record(self) -> dict[str, Any]:
         """What tells its results from those of others, as plain data.
 
-        The class, with its code where that is not hsx's own; the constructor's arguments, of ``paths`` a digest of the
-        files alone, of other texts that name a file one beside; and the attributes, of private ones plain data alone.
+        The class, with its code where that is not hsx's own; the constructor's arguments, of ``paths`` digests of the
+        files only, of other texts that name a file a digest as well; and the attributes, private ones only if plain.
         """
         from hsx.io.fingerprint import fingerprint
 
         code = {} if type(self).__module__.startswith("hsx.") else {"code": fingerprint(type(self))}
-        found = {name: value for name, value in self._given.items() if name not in self.paths}
-        files = {name: digests for name, value in self._given.items() if (digests := files_of(value))}
-        spelt = [value for name, value in self._given.items() if name in self.paths]
+        found = {name: value for name, value in self._arguments.items() if name not in self.paths}
+        files = {name: digests for name, value in self._arguments.items() if (digests := files_of(value))}
+        spelt = [value for name, value in self._arguments.items() if name in self.paths]
         for name, value in vars(self).items():
-            if (
-                name != "_given"
-                and (name[0] != "_" or isinstance(value, PLAIN))
-                and (absolute(_records(value)) not in spelt)
-            ):
+            counts = name[0] != "_" or (name != "_arguments" and isinstance(value, PLAIN))
+            if counts and absolute(_records(value)) not in spelt:
                 found[name] = value
         return {"class_path": _full_name(self), **code, "files": files, **_records(found)}
 
-    def take_fit(self, fit: str) -> None:
-        """Told once, by its Transfer, how pictures are made square (crop, pad or stretch), as are strategies inside it.
+    def read_pictures(self, image: Callable[[str], Tensor], mask: Callable[..., Tensor]) -> None:
+        """Called once by its Transfer, for a strategy that needs pictures of its own, and for those inside it.
 
-        For those that read pictures of their own.
+        Args:
+            image: reads the picture at a path, made square as the transfer's are: (3, R, R) in [-1, 1].
+            mask: reads the mask at a path likewise: ``mask(path, side, blur=0.0)`` is (1, side, side) in [0, 1], made
+                soft by a Gaussian with a deviation of ``blur`` pixels.
         """
-        held = {name: value for name, value in vars(self).items() if name != "_given"}
-        _mapped(held, lambda strategy: strategy.take_fit(fit), lambda value: None)
+        held = {name: value for name, value in vars(self).items() if name != "_arguments"}
+        _mapped(held, lambda strategy: strategy.read_pictures(image, mask), lambda value: None)
 
 
 class BlendingSchedule(Strategy):
     """How much of the content's h is blended in at each timestep."""
 
+    kind, usual = "schedule", "Constant(0.3)"
+
     def prepare(self, timesteps: Sequence[int], noise: NoiseSchedule) -> None:  # noqa: B027
-        """Told before each batch at which timesteps it injects, descending, and the model's schedule; for free use."""
+        """Called before each batch with the timesteps at which it injects, descending, and the model's schedule."""
 
     @abstractmethod
     def gamma(self, t: int) -> float:
@@ -121,8 +125,10 @@ class BlendingSchedule(Strategy):
 class Blend(Strategy):
     """How two bottlenecks become one."""
 
+    kind, usual = "blend", "Slerp()"
+
     def prepare(self, content: Trajectory, invert: Callable[[Tensor], Trajectory]) -> Trajectory:
-        """Told before each batch the inverted contents; those whose h is to be injected, by default the same.
+        """Called before each batch with the inverted contents; gives those whose h is injected, by default the same.
 
         Args:
             content: the batch's contents, ``content.h`` (B, S, C, H, W) for S timesteps.
@@ -142,6 +148,8 @@ class Blend(Strategy):
 
 class Normalizer(Strategy):
     """How the content's h is fitted to the style's statistics before it is blended."""
+
+    kind, usual = "normalizer", "Frobenius()"
 
     @abstractmethod
     def __call__(self, content_h: Tensor, h: Tensor) -> Tensor:
@@ -168,36 +176,37 @@ class StepState:
 class Calibrator(Strategy):
     """How x is moved so that its skip connections agree with the injected h."""
 
+    kind, usual = "calibrator", "Latent(0.3)"
+
     @abstractmethod
     def __call__(self, state: StepState) -> Tensor | None:
         """The moved x, (B, 3, R, R), from which a plain DDIM step is then taken; None for the asymmetric step."""
+
+
+KINDS: dict[str, type[Strategy]] = {cls.kind: cls for cls in type.__subclasses__(Strategy)}
 
 
 def check_strategy(name: str, kind: type[Strategy], given: Any) -> None:
     """Raises HsxError for what is neither None nor a strategy of this kind."""
     if given is None or isinstance(given, kind):
         return
-    usual = USUAL[kind.__name__]
     if isinstance(given, type) and issubclass(given, kind):
         remedy = f"give an object, {given.__name__}(…)"
     elif isinstance(given, str):
-        remedy = f"give an object of hsx.strategies, such as {usual}, not a name"
+        remedy = f"give an object of hsx.strategies, such as {kind.usual}, not a name"
     else:
-        remedy = f"give one of hsx.strategies, such as {f'Constant({given})' if number(given, 0, 1) else usual}"
+        remedy = f"give one of hsx.strategies, such as {f'Constant({given})' if number(given, 0, 1) else kind.usual}"
     raise HsxError(f"{name}: expected a {kind.__name__}, got {got(given)}; {remedy}")
+
+
+def without_pictures(strategy: Strategy) -> HsxError:
+    """What a strategy raises that is used before its pictures were read."""
+    name = type(strategy).__name__
+    return HsxError(f"{name}: expected its pictures, which a Transfer reads, got none; use it in a Transfer")
 
 
 def _full_name(strategy: Strategy) -> str:
     return f"{type(strategy).__module__}.{type(strategy).__qualname__}"
-
-
-def _noted(value: Any) -> Any:
-    """A strategy itself, or others inside lists and mappings; the rest copied as plain data."""
-    return _mapped(value, lambda strategy: strategy)
-
-
-def _configs(value: Any) -> Any:
-    return _mapped(value, lambda strategy: strategy.config())
 
 
 def _records(value: Any) -> Any:

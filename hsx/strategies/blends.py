@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hsx._renamed import renamed
 from hsx.errors import HsxError
 from hsx.strategies.base import Blend
 
@@ -36,11 +37,11 @@ class Slerp(Blend):
         return blended if mask is None else m * blended + (1 - m) * h
 
 
-class AuthorsMask(Slerp):
+class PaperFaceMask(Slerp):
     """Slerp inside the authors' hard-coded mask: rows 4 .. H-2, columns 3 and 4 of h (the first of each is 0).
 
     Of an h of 8 x 8 these are the pixels from 128 to 223 downwards and 96 to 159 across of a picture of 256: nose and
-    mouth of an aligned face, from below its eyes to above its chin, as wide as its pupils are apart.  Meant with no
+    mouth of an aligned face, from below the eyes to above the chin, as wide as the pupils are apart.  Meant with no
     normaliser, as in their ``use_mask`` (InjectFusion_official).  A mask given per pair is multiplied.
     Raises HsxError for an h of fewer than 6 x 4 cells, where that mask is empty.
     """
@@ -49,12 +50,15 @@ class AuthorsMask(Slerp):
         """See ``Blend``."""
         if h.shape[2] < 6 or h.shape[3] < 4:
             raise HsxError(
-                f"AuthorsMask: expected an h of at least 6 x 4 cells, got {h.shape[2]} x {h.shape[3]}; "
+                f"PaperFaceMask: expected an h of at least 6 x 4 cells, got {h.shape[2]} x {h.shape[3]}; "
                 "use Masked with a mask of your own"
             )
         face = torch.zeros_like(h[:, :1])
         face[:, :, 4:-1, 3:5] = 1
         return super().__call__(h, content_h, gamma, face if mask is None else face * mask)
+
+
+AuthorsMask = renamed("AuthorsMask", PaperFaceMask)
 
 
 class Lerp(Blend):

@@ -5,18 +5,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hsx._renamed import renamed
 from hsx.backbones.prediction import predict_x0
 from hsx.checks import MOST, got, number, whole
 from hsx.errors import HsxError
 from hsx.strategies.base import Calibrator, StepState
 
 
-class Uncalibrated(Calibrator):
+class NoCalibration(Calibrator):
     """No calibration: the asymmetric step alone (Asyrp: Kwon et al. 2023, arXiv 2210.10960, eq. 6)."""
 
     def __call__(self, state: StepState) -> Tensor | None:
         """None."""
         return None
+
+
+Uncalibrated = renamed("Uncalibrated", NoCalibration)
 
 
 class Latent(Calibrator):
@@ -45,41 +49,45 @@ class Latent(Calibrator):
 class IteratedLatent(Calibrator):
     """Latent calibration applied until the skips no longer change: x <- x + dx, with P and eps computed anew.
 
-    The aim, P~ and eps~ of the paper's eq. 8 and 9, stays; with ``most`` 1 it is ``Latent``.  Each further application
-    costs one evaluation of the network a step (E and D), and the last look at the skips half a one (E).
+    The aim, P~ and eps~ of the paper's eq. 8 and 9, stays; with ``max_iterations`` 1 it is ``Latent``.  Each further
+    application costs one evaluation of the network a step (E and D), and the last check of the skips half of one (E).
 
     Args:
         omega: as in ``Latent``; 0 keeps the first term alone.
         tolerance: a sample is done when its skips changed by less than this part of their norm.
-        most: applications at most.
+        max_iterations: applications at most.
 
     Raises:
         HsxError: for a negative omega or tolerance, or fewer than one application; when called, for a network that does
             not show its skips (HookedBackbone).
     """
 
-    def __init__(self, omega: float = 0.3, tolerance: float = 0.05, most: int = 4) -> None:
+    renamed = {"most": "max_iterations"}
+
+    def __init__(self, omega: float = 0.3, tolerance: float = 0.05, max_iterations: int = 4, **renamed: int) -> None:
+        max_iterations = renamed.pop("most", max_iterations)
+        super().__init__(**renamed)  # which takes none
         if not number(tolerance, 0, MOST):
             raise HsxError(f"tolerance: expected a number of 0 or more, got {got(tolerance)}; 0.05 is five per cent")
-        if not whole(most, 1):
-            raise HsxError(f"most: expected 1 or more applications, got {got(most)}; 1 is Latent")
-        self.omega, self.tolerance, self.most = _strength(omega), tolerance, most
+        if not whole(max_iterations, 1):
+            raise HsxError(f"max_iterations: expected 1 or more applications, got {got(max_iterations)}; 1 is Latent")
+        self.omega, self.tolerance, self.max_iterations = _strength(omega), tolerance, max_iterations
 
     def __call__(self, state: StepState) -> Tensor | None:
-        """x after the last application; each sample stops for itself."""
+        """x after the last application; each sample stops on its own."""
         aim, x, eps, b = target(state), state.x, state.eps, state.b
-        if self.most > 1 and not b.skips:
+        if self.max_iterations > 1 and not b.skips:
             raise HsxError(
                 f"IteratedLatent: expected a network whose skips are known, got a "
-                f"{type(state.backbone).__name__}, which shows none; use Latent, or most 1"
+                f"{type(state.backbone).__name__}, which shows none; use Latent, or max_iterations 1"
             )
-        going = torch.ones_like(x[:, :1, :1, :1], dtype=torch.bool)
-        for further in reversed(range(self.most)):
-            x = torch.where(going, x + shift(state, x, eps, aim, self.omega), x)
+        active = torch.ones_like(x[:, :1, :1, :1], dtype=torch.bool)
+        for further in reversed(range(self.max_iterations)):
+            x = torch.where(active, x + shift(state, x, eps, aim, self.omega), x)
             if further:
                 before, b = b.skips, state.backbone.encode(x, state.t)
-                going = going & (_change(before, b.skips) > self.tolerance)
-                if not bool(going.any()):
+                active = active & (_change(before, b.skips) > self.tolerance)
+                if not bool(active.any()):
                     break
                 eps = state.backbone.decode(b)
         return x

@@ -6,19 +6,15 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
 import torch.nn.functional as F
-from PIL import Image, ImageFilter
 from torch import Tensor
 
 from hsx.assets import resolve
 from hsx.checks import got, number
 from hsx.errors import HsxError
 from hsx.io.digests import file_digest
-from hsx.io.images import read_mask
 from hsx.strategies.arguments import absolute
-from hsx.strategies.base import Blend, check_strategy
+from hsx.strategies.base import Blend, check_strategy, without_pictures
 from hsx.strategies.blends import Slerp
 
 if TYPE_CHECKING:
@@ -46,6 +42,7 @@ class Masked(Blend):
     """
 
     paths = ("mask",)
+    _area: Tensor | None = None
 
     def __init__(self, mask: str, blend: Blend | None = None, feather: float = 0.0, invert: bool = False) -> None:
         if not number(feather, 0, 0.5):
@@ -58,14 +55,11 @@ class Masked(Blend):
         self.blend, self.feather, self.invert = Slerp() if blend is None else blend, feather, invert
         self._path = absolute(mask)
         file_digest(resolve(self._path))  # one that cannot be read is refused at once
-        self.take_fit("crop")
 
-    def take_fit(self, fit: str) -> None:
-        """Reads the mask anew, made square in this way."""
-        super().take_fit(fit)
-        picture = Image.fromarray(read_mask(resolve(self._path), SIDE, fit)[0].mul(255).round().byte().numpy())
-        soft = np.asarray(picture.filter(ImageFilter.GaussianBlur(self.feather * SIDE)), dtype=np.float32) / 255
-        area = torch.from_numpy(soft)[None, None]  # (1, 1, SIDE, SIDE)
+    def read_pictures(self, image: Callable[[str], Tensor], mask: Callable[..., Tensor]) -> None:
+        """Reads the mask."""
+        super().read_pictures(image, mask)
+        area = mask(self._path, SIDE, blur=self.feather * SIDE)[None]  # (1, 1, SIDE, SIDE)
         self._area = 1 - area if self.invert else area
 
     def prepare(self, content: Trajectory, invert: Callable[[Tensor], Trajectory]) -> Trajectory:
@@ -74,5 +68,7 @@ class Masked(Blend):
 
     def __call__(self, h: Tensor, content_h: Tensor, gamma: Tensor, mask: Tensor | None = None) -> Tensor:
         """See ``Blend``."""
-        cells = F.adaptive_avg_pool2d(self._area, (h.shape[2], h.shape[3])).to(h)  # (1, 1, H, W)
-        return self.blend(h, content_h, gamma, cells if mask is None else cells * mask.to(h))
+        if self._area is None:
+            raise without_pictures(self)
+        own = F.adaptive_avg_pool2d(self._area, (h.shape[2], h.shape[3])).to(h)  # (1, 1, H, W)
+        return self.blend(h, content_h, gamma, own if mask is None else own * mask.to(h))

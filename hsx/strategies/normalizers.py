@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from hsx._renamed import renamed
 from hsx.strategies.base import Normalizer
 
 
@@ -13,10 +14,11 @@ class Frobenius(Normalizer):
     def __call__(self, content_h: Tensor, h: Tensor) -> Tensor:
         """content_h * |h| / |content_h|; a content of zeros stays zero."""
         norm, own = (v.flatten(1).float().norm(dim=1).reshape(-1, 1, 1, 1) for v in (h, content_h))
-        return (content_h.float() * (norm / own.clamp_min(1e-12))).to(h.dtype)
+        scaled: Tensor = content_h.float() * (norm / own.clamp_min(1e-12))
+        return scaled.to(h.dtype)
 
 
-class ChannelMoments(Normalizer):
+class AdaIN(Normalizer):
     """Each channel given the mean and deviation of the style's, over H and W (AdaIN: Huang and Belongie 2017, eq. 8).
 
     Keeps more of the style at equal content than the paper's norm, and forgives almost any gamma.
@@ -29,9 +31,12 @@ class ChannelMoments(Normalizer):
         return ((content_h - mean) * (std_h / std.clamp_min(1e-6)) + mean_h).to(h.dtype)
 
 
-class Unchanged(Normalizer):
+class Identity(Normalizer):
     """No normalisation: the content's h as it is (what the authors' code does with their mask)."""
 
     def __call__(self, content_h: Tensor, h: Tensor) -> Tensor:
         """A copy of ``content_h``."""
         return content_h.clone()
+
+
+ChannelMoments, Unchanged = renamed("ChannelMoments", AdaIN), renamed("Unchanged", Identity)

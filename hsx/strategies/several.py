@@ -14,8 +14,8 @@ from hsx.assets import resolve
 from hsx.checks import MOST, got, number
 from hsx.errors import HsxError
 from hsx.io.digests import file_digest
-from hsx.io.images import read_image
 from hsx.strategies.arguments import absolute
+from hsx.strategies.base import without_pictures
 from hsx.strategies.blends import PARALLEL, Slerp
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class SphericalMean(Slerp):
     """
 
     paths = ("contents",)
+    _images: Tensor | None = None
+    _further: Trajectory | None = None
 
     def __init__(self, contents: list[str], weights: list[float] | None = None) -> None:
         if not isinstance(contents, (list, tuple)) or not all(isinstance(c, (str, os.PathLike)) for c in contents):
@@ -58,20 +60,18 @@ class SphericalMean(Slerp):
         self._contents: list[str] = absolute(contents)
         for path in self._contents:
             file_digest(resolve(path))  # one that cannot be read is refused at once
-        self._fit = "crop"
-        self._further: Trajectory | None = None
 
-    def take_fit(self, fit: str) -> None:
-        """How the further contents are made square."""
-        super().take_fit(fit)
-        self._fit, self._further = fit, None
+    def read_pictures(self, image: Callable[[str], Tensor], mask: Callable[..., Tensor]) -> None:
+        """Reads the further contents."""
+        super().read_pictures(image, mask)
+        self._images, self._further = torch.stack([image(path) for path in self._contents]), None  # (K, 3, R, R)
 
     def prepare(self, content: Trajectory, invert: Callable[[Tensor], Trajectory]) -> Trajectory:
         """The contents with the mean's h."""
+        if self._images is None:
+            raise without_pictures(self)
         if self._further is None:
-            size = content.x_T.shape[-1]
-            images = [read_image(resolve(path), size, self._fit) for path in self._contents]
-            self._further = invert(torch.stack(images).to(content.x_T))
+            self._further = invert(self._images.to(content.x_T))
         further = torch.stack([self._further.h_at(t) for t in content.timesteps], 1).to(content.h)  # (K, S, C, H, W)
         features = [content.h, *(h.expand_as(content.h) for h in further)]
         return replace(content, h=spherical_mean(features, self.weights))

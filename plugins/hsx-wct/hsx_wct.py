@@ -17,7 +17,7 @@ class WhiteningColouring(Normalizer):
     """The content's h with the style's means and covariances between channels (WCT, arXiv 1705.08086, eq. 1 and 2).
 
     A small bottleneck has fewer cells than channels, and covariances of all channels at once would be empty in most
-    directions.  Therefore channels are taken in groups (as in GDWCT, arXiv 1812.09912); groups of 1 are ChannelMoments.
+    directions.  Therefore channels are taken in groups (as in GDWCT, arXiv 1812.09912); groups of 1 are AdaIN.
 
     Args:
         group: channels a group; 0 takes all at once, as WCT does.

@@ -16,7 +16,7 @@ from PIL import Image
 
 import hsx
 from hsx.cli import main
-from hsx.strategies import Constant, Interval, Unchanged
+from hsx.strategies import Constant, Identity, Interval
 
 from ..conftest import picture
 
@@ -94,7 +94,7 @@ def test_the_demo_model_against_the_truth():
     pairs = held_out(16, backbone.sample_size)
     contents, styles, truth = pairs.content, pairs.style, pairs.truth
     transfer = shipped(backbone)
-    assert isinstance(transfer.normalizer, Unchanged) and isinstance(transfer.schedule, Interval)
+    assert isinstance(transfer.normalizer, Identity) and isinstance(transfer.schedule, Interval)
     content, style = transfer.invert(contents), transfer.invert(styles)
     ours = psnr(transfer.inject(content, style).clamp(-1, 1), truth).mean()
     assert ours >= 20

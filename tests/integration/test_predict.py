@@ -17,7 +17,7 @@ import hsx
 from hsx.cli import main
 from hsx.io.images import read_image
 from hsx.store.records import record_of
-from hsx.strategies import ChannelMoments, Constant, Latent
+from hsx.strategies import AdaIN, Constant, Latent
 
 from ..conftest import picture
 
@@ -27,7 +27,7 @@ SETTINGS = [
     "--model.inversion_steps",
     "6",
     "--model.normalizer",
-    "ChannelMoments",
+    "AdaIN",
     "--model.schedule.init_args.gamma",
     "0.5",
     "--model.calibrator.init_args.omega",
@@ -84,7 +84,7 @@ def test_every_content_in_every_style(tiny_model, pictures, capsys):
     transfer = hsx.Transfer(
         backbone,
         Constant(0.5),
-        normalizer=ChannelMoments(),
+        normalizer=AdaIN(),
         calibrator=Latent(0.1),
         inversion_steps=6,
         generation_steps=8,
@@ -299,7 +299,7 @@ def test_configs_are_composed_printed_and_read_back(tiny_model, pictures, capsys
         (["--model.schedule", "Cosin"], "model.schedule: expected one of Cosine, Constant, "),
         (
             ["--model.normalizer", "Frobenus"],
-            "expected one of Frobenius, ChannelMoments, Unchanged, got Frobenus; see hsx",
+            "expected one of Frobenius, Identity, AdaIN, got Frobenus; see hsx",
         ),
         (
             ["--model.schedule.init_args.gama", "1"],
@@ -389,7 +389,7 @@ def test_import_is_light():
     [
         ("schedule", "SignalToNoise", {"gamma": 0.6, "k": 1.0}),
         ("schedule", "Interval", {"gamma": 0.3, "t_hi": 900}),
-        ("calibrator", "IteratedLatent", {"omega": 0.3, "most": 4}),
+        ("calibrator", "IteratedLatent", {"omega": 0.3, "max_iterations": 4}),
         ("schedule", "Constant", {"gamma": 0.3}),
     ],
 )

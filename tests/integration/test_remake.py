@@ -18,10 +18,10 @@ from PIL import Image, PngImagePlugin
 import hsx
 from hsx import hookimpl, strategies
 from hsx.cli import main
-from hsx.commands.show import KINDS
 from hsx.io.png import png_text, write_png
 from hsx.plugins import registry as plugins
 from hsx.store.records import RECORD, record_of
+from hsx.strategies.base import KINDS
 
 from ..conftest import picture
 from .test_scale import ENV, TWO, hsx_in_a_process, options
@@ -87,7 +87,7 @@ def rows(tiny_model, pictures):
         ["--data.batch_size", "3"],
         ["--data.batch_size", "8", "--store.dtype", "float32"],
         ["--data.batch_size", "4", "--trainer.precision", "bf16-mixed", "--data.fit", "pad"],
-        ["--data.batch_size", "2", "--trainer.precision", "64-true", "--model.normalizer", "ChannelMoments"],
+        ["--data.batch_size", "2", "--trainer.precision", "64-true", "--model.normalizer", "AdaIN"],
         ["--data.batch_size", "5", "--model.calibrator", "IteratedLatent", "--seed_everything", "3"],
     ],
 )

@@ -95,10 +95,10 @@ def moves(draw: random.Random, home: Path) -> dict:
         "blend": draw.choice(
             [inner, lambda: strategies.Masked(path("masks"), inner(), draw.choice([0.0, 0.1]), draw.random() < 0.5)]
         )(),
-        "normalizer": draw.choice([strategies.Frobenius, strategies.ChannelMoments, strategies.Unchanged])(),
+        "normalizer": draw.choice([strategies.Frobenius, strategies.AdaIN, strategies.Identity])(),
         "calibrator": draw.choice(
             [
-                strategies.Uncalibrated,
+                strategies.NoCalibration,
                 lambda: strategies.Latent(draw.choice([0.0, 0.1, 0.3])),
                 lambda: strategies.IteratedLatent(0.3, 0.05, 2),
             ]

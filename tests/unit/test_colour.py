@@ -230,7 +230,9 @@ def test_masks_are_numbers(tmp_path, said):
     Image.fromarray(PIXELS[..., 0]).save(tmp_path / "m.png", icc_profile=grey(1.0))
     assert (read_mask(tmp_path / "m.png", 24)[0].numpy() * 255).round().astype(int).tolist() == PIXELS[..., 0].tolist()
     assert "m.png: a mask's values are numbers: its colour profile is not applied" in said.text
-    area = Masked(str(tmp_path / "m.png"))._area
+    masked = Masked(str(tmp_path / "m.png"))
+    masked.read_pictures(read_image, read_mask)
+    area = masked._area
     assert abs(area.mean().item() - PIXELS[..., 0].mean() / 255) < 0.01
     said.clear()
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -244,11 +244,11 @@ def test_the_fit_of_pictures_holds_for_masks_and_further_contents(tiny_model, tm
             torch.testing.assert_close(made(make(str(square)), "crop"), result, atol=1e-4, rtol=0)
 
 
-class Remembers(strategies.Unchanged):
+class Remembers(strategies.Identity):
     """A normalizer, with another inside, that keeps something."""
 
     def __init__(self):
-        self.seen, self.inner = [], strategies.Unchanged()
+        self.seen, self.inner = [], strategies.Identity()
 
     def __call__(self, content_h, h):
         self.seen.append(len(h))

@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from hsx.plugins import registry as plugins
-from hsx.strategies import Blend, BlendingSchedule, Calibrator, Lerp, Normalizer, Slerp, Strategy, Unchanged
+from hsx.strategies import Blend, BlendingSchedule, Calibrator, Identity, Lerp, Normalizer, Slerp, Strategy
 from hsx.testing import check_strategy
 
 GIVEN = {  # options of those that cannot do without
@@ -33,7 +33,7 @@ def test_everything_listed_passes(name, tmp_path):
         ("Interval", {"t_hi": 5, "t_lo": 5}),
         ("SignalToNoise", {"k": 1e-6}),
         ("Latent", {"omega": 0.3}),
-        ("IteratedLatent", {"omega": 0.0, "most": 1}),
+        ("IteratedLatent", {"omega": 0.0, "max_iterations": 1}),
         ("Masked", {"invert": True}),
         ("Masked", {"blend": Lerp()}),
     ],
@@ -110,7 +110,7 @@ class PreparesInPlace(Slerp):
         return content
 
 
-class Crops(Unchanged):
+class Crops(Identity):
     def __call__(self, content_h, h):
         return content_h[:, :, 1:, 1:].clone()
 

@@ -70,7 +70,7 @@ def test_programs_are_named_and_not_run_whatever_their_name(tmp_path, case, name
         lambda: read_image(path, 8),
         lambda: read_mask(path, 8),
         lambda: find_images(str(path)),
-        lambda: Masked(str(path)),
+        lambda: Masked(str(path)).read_pictures(read_image, read_mask),
     ):
         with pytest.raises(ImageError, match=rf"{name}: expected a (picture|mask), could not read it \(it is {what}"):
             read()

@@ -8,7 +8,7 @@ import torch
 import hsx
 from hsx.method.inversion import Trajectory
 from hsx.method.step import transfer_step
-from hsx.strategies import AuthorsMask, Frobenius, Latent, Lerp, Slerp, Unchanged
+from hsx.strategies import Frobenius, Identity, Latent, Lerp, PaperFaceMask, Slerp
 
 from ..golden import MODELS, backbone, difference, facts, tensors
 
@@ -24,7 +24,7 @@ def test_single_injections(model, name):
     case = facts(model, "unit")["injection"][name]
     b = net.encode(golden["injection/x"], golden["injection/t"])
     assert difference(net.decode(b), golden["injection/out_plain"][:, :3]) < OUT
-    normalizer, blend = (Unchanged(), AuthorsMask()) if case["use_mask"] else (Frobenius(), Slerp())
+    normalizer, blend = (Identity(), PaperFaceMask()) if case["use_mask"] else (Frobenius(), Slerp())
     gamma = torch.full((2, 1, 1, 1), case["gamma"])
     h = blend(b.h, normalizer(golden["injection/delta_h"], b.h), gamma)
     assert difference(h, golden[f"{name}/h2"]) < H
@@ -157,7 +157,7 @@ def step_with(change):
 
 WRONG = {
     "lerp for slerp": ("g0.6", lambda tr, mp: setattr(tr, "blend", Lerp())),
-    "no norm matching": ("g0.6", lambda tr, mp: setattr(tr, "normalizer", Unchanged())),
+    "no norm matching": ("g0.6", lambda tr, mp: setattr(tr, "normalizer", Identity())),
     "norm matching inside the mask": ("mask", lambda tr, mp: setattr(tr, "normalizer", Frobenius())),
     "> for >= at t_edit": ("t_edit444_omega", lambda tr, mp: setattr(tr, "t_edit", 445)),
     "injection at every step": ("replace50_gen25", lambda tr, mp: setattr(tr, "injection_timesteps", set(range(1000)))),

@@ -31,7 +31,7 @@ from hsx.io.fingerprint import fingerprint
 from hsx.method.config import TransferConfig
 from hsx.runner.model import TransferModel
 from hsx.schedule import NoiseSchedule
-from hsx.strategies import Constant, Frobenius, Latent, Lerp, Masked, Slerp, SphericalMean, Unchanged
+from hsx.strategies import Constant, Frobenius, Identity, Latent, Lerp, Masked, Slerp, SphericalMean
 
 from ..conftest import picture
 from ..golden import FOLDER
@@ -355,7 +355,7 @@ METHOD = {
     "backbone": lambda folder, model: {"backbone": {"source": str(model), "dtype": "float64"}},
     "schedule": lambda folder, model: {"schedule": Constant(0.4)},
     "blend": lambda folder, model: {"blend": Lerp()},
-    "normalizer": lambda folder, model: {"normalizer": Unchanged()},
+    "normalizer": lambda folder, model: {"normalizer": Identity()},
     "calibrator": lambda folder, model: {"calibrator": Latent(0.1)},
     "inversion_steps": lambda folder, model: {"inversion_steps": 7},
     "generation_steps": lambda folder, model: {"generation_steps": 9},

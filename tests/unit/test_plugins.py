@@ -1,7 +1,10 @@
 """What plugins supply is used like what is built in; what is broken is left out alone, with its cause."""
 
 import json
+import re
 import sys
+from dataclasses import fields
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -13,6 +16,7 @@ from hsx.backbones.family import Family
 from hsx.backbones.hooked import HookedBackbone
 from hsx.cli import main
 from hsx.plugins import registry as plugins
+from hsx.strategies.base import KINDS
 
 
 class Odd(torch.nn.Module):
@@ -116,6 +120,24 @@ def test_the_built_ins_are_registered_as_a_plugin_is(registry):
     assert registry.of("backbone").keys() == {"ddpm", "adm", "iddpm", "unet2d"}
     assert registry.of("metric").keys() == set(metrics.__all__) - {"Metric"}
     assert all(item.line.endswith((".", "?")) or "." in item.line for item in registry.items)
+
+
+def test_a_kind_is_declared_once():
+    """By its abstract class; the option of that name takes it, and all else follows."""
+    assert {"schedule": strategies.BlendingSchedule, "blend": strategies.Blend} | {
+        "normalizer": strategies.Normalizer,
+        "calibrator": strategies.Calibrator,
+    } == KINDS
+    defaults = {option.name: option.default_factory for option in fields(hsx.TransferConfig)}
+    for kind, base in KINDS.items():
+        assert base.kind == kind and issubclass(defaults[kind], base) and base.usual.startswith(defaults[kind].__name__)
+    assert [*KINDS, "backbone", "metric"] == plugins.KINDS
+
+
+def test_strategies_open_no_pictures():
+    """A Transfer gives them what reads theirs."""
+    for path in Path(strategies.__file__).parent.glob("*.py"):
+        assert not re.search(r"PIL|read_image|read_mask", path.read_text()), path
 
 
 def test_a_family_from_a_plugin(installed, tmp_path):

@@ -193,7 +193,7 @@ def test_options_of_a_transfer(net, option, value, said):
         (lambda: Table([0.3, "a"]), "values: .*got a"),
         (lambda: Latent("0.3"), "omega: .*of type str"),
         (lambda: Latent(True), "omega: .*got True"),
-        (lambda: IteratedLatent(most=1.5), "most: .*got 1.5"),
+        (lambda: IteratedLatent(max_iterations=1.5), "max_iterations: .*got 1.5"),
         (lambda: IteratedLatent(tolerance=None), "tolerance: "),
         (lambda: Masked(None), "mask: expected the path"),
         (lambda: Masked(3), "mask: .*got 3"),

@@ -11,7 +11,7 @@ import hsx
 
 HOME = Path(hsx.__file__).parent
 FLOORS = [  # the lowest first; those on one line may not import each other either
-    ("errors", "checks", "schedule", "assets", "_moved"),
+    ("errors", "checks", "schedule", "assets", "_moved", "_renamed"),
     ("io",),
     ("backbones",),
     ("strategies",),

@@ -1,13 +1,15 @@
 """The catalogue beyond the paper: the formulas, and options out of range."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 from PIL import Image
 
 from hsx import strategies
-from hsx.errors import HsxError
+from hsx.errors import HsxError, ImageError
+from hsx.io.images import read_image, read_mask
 from hsx.method.inversion import Trajectory, invert
 from hsx.method.transfer import Transfer
 from hsx.schedule import NoiseSchedule, timesteps
@@ -32,6 +34,12 @@ from hsx.testing import _backbone, _images
 from .test_strategies import column, features
 
 TIMES = [900, 600, 300, 0]
+
+
+def read(strategy, fit="crop"):
+    """A strategy with its pictures, as a Transfer of a 16 x 16 network gives them."""
+    strategy.read_pictures(partial(read_image, size=16, fit=fit), partial(read_mask, fit=fit))
+    return strategy
 
 
 def gammas(schedule, times=TIMES):
@@ -70,7 +78,7 @@ def test_an_interval_and_a_signal_to_noise_ratio():
         ("Table", {"values": []}, "values: expected at least one number from 0 to 1, got an empty list"),
         ("Table", {"values": [0.1, 2]}, "values: expected a number from 0 to 1, got 2"),
         ("SignalToNoise", {"k": 0}, "k: expected a number above 0, got 0"),
-        ("IteratedLatent", {"most": 0}, "most: expected 1 or more applications, got 0"),
+        ("IteratedLatent", {"max_iterations": 0}, "max_iterations: expected 1 or more applications, got 0"),
         ("IteratedLatent", {"tolerance": -1}, "tolerance: expected a number of 0 or more, got -1"),
         ("Masked", {"mask": "nowhere.png"}, "nowhere.png: expected a picture"),
         ("Masked", {"mask": "nowhere.png", "feather": 2}, "feather: expected a number from 0 to 0.5, got 2"),
@@ -99,14 +107,14 @@ def test_a_mask_goes_to_the_grid_of_h_by_area_with_soft_edges(tmp_path):
     gamma = column(1.0, 1.0, 1.0)
 
     def share(**options):
-        out = Masked(str(tmp_path / "half.png"), Lerp(), **options)(h, c, gamma)
+        out = read(Masked(str(tmp_path / "half.png"), Lerp(), **options))(h, c, gamma)
         return ((out - h) / (c - h)).mean((0, 1, 2))
 
     torch.testing.assert_close(share(), torch.tensor([1.0, 1, 0.5, 0, 0, 0, 0, 0]), atol=1e-3, rtol=0)
     torch.testing.assert_close(share(invert=True), torch.tensor([0.0, 0, 0.5, 1, 1, 1, 1, 1]), atol=1e-3, rtol=0)
     soft = share(feather=0.1)
     assert (soft.diff() <= 0).all() and soft[0] < 1 and soft[-1] < 0.01
-    assert torch.equal(Masked(str(tmp_path / "half.png"))(h, c, gamma, torch.zeros(3, 1, 8, 8)), h)
+    assert torch.equal(read(Masked(str(tmp_path / "half.png")))(h, c, gamma, torch.zeros(3, 1, 8, 8)), h)
 
 
 def test_the_spherical_mean_of_two_is_slerp_and_of_three_is_central():
@@ -130,7 +138,7 @@ def test_several_contents_by_weight(tmp_path):
     own: Trajectory = invert(net, images[:2], 5)
     other = invert(net, torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1, 5)
     for weights, expected in (([1.0, 0.0], own.h), ([0.0, 1.0], other.h.expand_as(own.h))):
-        blend = SphericalMean([str(tmp_path / "c.png")], weights)
+        blend = read(SphericalMean([str(tmp_path / "c.png")], weights))
         mean = blend.prepare(own, lambda x: invert(net, x, 5))
         torch.testing.assert_close(mean.h, expected, rtol=1e-3, atol=1e-3)
         assert torch.equal(mean.x_T, own.x_T)
@@ -141,10 +149,24 @@ def test_calibration_once_is_latent_and_more_changes_the_skips_less_each_time():
     b = net.encode(x, t)
     h = 0.5 * (b.h + b.h.flip(0))
     state = StepState(net, x, t, net.schedule.at(t), net.decode(b), net.decode(b.with_h(h)), b, h)
-    assert torch.equal(IteratedLatent(0.3, most=1)(state), Latent(0.3)(state))
+    assert torch.equal(IteratedLatent(0.3, max_iterations=1)(state), Latent(0.3)(state))
     many = [IteratedLatent(0.3, 0.0, n)(state) for n in (1, 2, 3)]
     assert not torch.equal(many[0], many[1]) and not torch.equal(many[1], many[2])
     assert torch.equal(IteratedLatent(0.3, 1e9, 4)(state), many[0])  # any change is small enough
+
+
+@pytest.mark.parametrize("make", [Masked, lambda path: SphericalMean([path])])
+def test_pictures_come_from_a_transfer(make, tmp_path):
+    """Without one there are none; a file that is no picture is refused when the Transfer is made, and named."""
+    (tmp_path / "p.png").write_text("no picture")
+    blend = make(str(tmp_path / "p.png"))
+    with pytest.raises(ImageError, match="p.png: expected a (picture|mask), could not read it"):
+        Transfer(_backbone("cpu"), blend=blend)
+    h, c = features()
+    content = invert(_backbone("cpu"), _images("cpu"), 4)
+    with pytest.raises(HsxError, match=": expected its pictures, which a Transfer reads, got none; use it in a Transf"):
+        blend.prepare(content, None)
+        blend(h, c, column(1.0, 1.0, 1.0))
 
 
 def test_a_blend_inside_another_belongs_to_one_transfer(tmp_path):
@@ -165,14 +187,13 @@ def test_a_blend_inside_another_belongs_to_one_transfer(tmp_path):
     assert shared.record() == record
 
 
-def test_strategies_in_a_list_are_told_how_pictures_become_square(tmp_path):
+def test_strategies_in_a_list_read_their_pictures_made_square_as_all_are(tmp_path):
     class Several(Slerp):
         def __init__(self, blends):
             self.blends = blends
 
     Image.linear_gradient("L").resize((20, 40)).save(tmp_path / "m.png")
     inside = Transfer(_backbone("cpu"), blend=Several([Masked(str(tmp_path / "m.png"))]), fit="pad").blend.blends[0]
-    alone = Masked(str(tmp_path / "m.png"))
+    alone = read(Masked(str(tmp_path / "m.png")))
     assert not torch.equal(inside._area, alone._area)
-    alone.take_fit("pad")
-    assert torch.equal(inside._area, alone._area)
+    assert torch.equal(inside._area, read(alone, "pad")._area)

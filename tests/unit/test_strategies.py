@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from hsx.errors import HsxError
-from hsx.strategies import AuthorsMask, ChannelMoments, Constant, Frobenius, Latent, Slerp, Unchanged
+from hsx.strategies import AdaIN, Constant, Frobenius, Identity, Latent, PaperFaceMask, Slerp
 from hsx.strategies.base import StepState
 
 from ..reference import naive
 
-BLENDS = [Slerp(), AuthorsMask()]
-NORMALIZERS = [Frobenius(), ChannelMoments(), Unchanged()]
+BLENDS = [Slerp(), PaperFaceMask()]
+NORMALIZERS = [Frobenius(), AdaIN(), Identity()]
 
 
 def features(n=3, seed=0):
@@ -75,7 +75,7 @@ def test_masks_keep_h_outside():
     )
     torch.testing.assert_close(Slerp()(h, c, gamma, torch.ones(3, 1, 8, 8)), Slerp()(h, c, gamma))
     assert torch.equal(Slerp()(h, c, gamma, 0 * mask), h)
-    changed = (AuthorsMask()(h, c, gamma) != h).any(1)
+    changed = (PaperFaceMask()(h, c, gamma) != h).any(1)
     assert {tuple(v) for v in changed[0].nonzero().tolist()} == {(y, x) for y in (4, 5, 6) for x in (3, 4)}
 
 
@@ -90,11 +90,11 @@ def test_frobenius_gives_the_norm_of_the_styles():
 
 def test_channel_moments_gives_mean_and_deviation_of_each_channel():
     h, c = features()
-    out = ChannelMoments()(c, h)
+    out = AdaIN()(c, h)
     for moment in (lambda v: v.mean((2, 3)), lambda v: v.std((2, 3))):
         torch.testing.assert_close(moment(out), moment(h), rtol=1e-4, atol=1e-4)
     flat = torch.ones_like(c)
-    torch.testing.assert_close(ChannelMoments()(flat, h), h.mean((2, 3), keepdim=True).expand_as(h))
+    torch.testing.assert_close(AdaIN()(flat, h), h.mean((2, 3), keepdim=True).expand_as(h))
 
 
 @pytest.mark.parametrize("gamma", [-0.1, 1.1, math.nan, math.inf])
@@ -126,5 +126,5 @@ def test_latent_is_the_formula():
 
 def test_the_authors_mask_needs_its_cells():
     h, c = features()
-    with pytest.raises(HsxError, match="AuthorsMask: expected an h of at least 6 x 4 cells, got 4 x 4; use Masked"):
-        AuthorsMask()(h[..., :4, :4], c[..., :4, :4], column(0.5, 0.5, 0.5))
+    with pytest.raises(HsxError, match="PaperFaceMask: expected an h of at least 6 x 4 cells, got 4 x 4; use Masked"):
+        PaperFaceMask()(h[..., :4, :4], c[..., :4, :4], column(0.5, 0.5, 0.5))

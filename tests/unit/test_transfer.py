@@ -11,7 +11,7 @@ from hsx.method.inversion import Trajectory
 from hsx.method.noise import SampleNoise
 from hsx.method.step import transfer_step
 from hsx.pairs.sources import find_images
-from hsx.strategies import ChannelMoments, Constant, Frobenius, Latent, Slerp, Unchanged
+from hsx.strategies import AdaIN, Constant, Frobenius, Identity, Latent, Slerp
 
 from ..golden import FOLDER
 from ..reference import naive
@@ -49,8 +49,8 @@ CASES = {
     "t_edit on a step": (dict(t_edit=428), dict(gamma=0.5, t_edit=428)),
     "t_edit off a step": (dict(t_edit=429), dict(gamma=0.5, t_edit=429)),
     "t_start": (dict(t_start=700, t_edit=0), dict(gamma=0.5, last=700, t_edit=0)),
-    "moments": (dict(normalizer=ChannelMoments()), dict(gamma=0.5, norm=naive.moments)),
-    "no norm": (dict(normalizer=Unchanged()), dict(gamma=0.5, norm=lambda c, h: c)),
+    "moments": (dict(normalizer=AdaIN()), dict(gamma=0.5, norm=naive.moments)),
+    "no norm": (dict(normalizer=Identity()), dict(gamma=0.5, norm=lambda c, h: c)),
     "four injections": (dict(injection_steps=4, t_edit=0), dict(gamma=0.5, t_edit=0, injections=(0, 285, 570, 999))),
     "named injections": (dict(injection_steps=[999, 570]), dict(gamma=0.5, injections=(999, 570))),
     "direction": (dict(dt_lambda=0.9, dt_end=800), dict(gamma=0.5, dt_lambda=0.9, dt_end=800)),
@@ -95,7 +95,7 @@ def test_the_naive_reference_says_the_same(net, images, name):
 
 def everything(net) -> hsx.Transfer:
     return hsx.Transfer(
-        net, Constant(0.5), normalizer=ChannelMoments(), calibrator=Latent(0.3), t_edit=0, **{**BASE, "t_boost": 400}
+        net, Constant(0.5), normalizer=AdaIN(), calibrator=Latent(0.3), t_edit=0, **{**BASE, "t_boost": 400}
     )
 
 
@@ -108,7 +108,7 @@ def test_results_do_not_depend_on_the_batch():
     transfer = hsx.Transfer(
         demo,
         Constant(0.5),
-        normalizer=ChannelMoments(),
+        normalizer=AdaIN(),
         calibrator=Latent(0.3),
         t_start=700,
         t_edit=0,
