@@ -107,6 +107,7 @@ class Endings:
         names *= first.factors[content.numbers]
         names += first.values[content.numbers]
         clashing = second.ended[style.numbers]
+        del first, second
         if outputs is not None:
             own, numbers = outputs
             names = np.where(numbers < 0, names, own.values[numbers])
