@@ -1,81 +1,51 @@
-"""The rows of a CSV, JSONL or Parquet file, walked through once and then read one by one by their places."""
+"""The rows of CSV, JSONL, Parquet or a config as columns of Arrow, some thousand at a time.
+
+Python's own readers split CSV and JSON, where a bad row fails by itself.  Arrow's take a quote left open for a cell of
+many lines, and stop the whole file at a byte that is not UTF-8 and at a line that is no JSON.
+"""
 
 from __future__ import annotations
 
-import codecs
 import csv
 import json
 import os
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
+from operator import methodcaller
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, NamedTuple
 
-from hsx.errors import HsxError, first_line
+import pyarrow as pa
+from pyarrow import parquet
 
-COLUMNS = ("content", "style", "mask", "gamma", "seed", "output")  # that are read; others are ignored
-CHUNK = 8192  # rows that are objects at once
+from hsx.assets import SCHEME, resolve
+from hsx.errors import HsxError, first_line, shown
+from hsx.pairs.names import CHUNK
+
+COLUMNS = ("content", "style", "mask", "gamma", "seed", "output")  # others are ignored
 LINES = 10  # that a row of CSV has at most, within quotes
 MARKS = {",": "commas", ";": "semicolons", "\t": "tabs"}  # between cells
-Cells = dict | HsxError  # a row by column, or why it is none
 
 
-def lines_of(text: str) -> str:
-    """How many lines a text has, in words."""
-    return f"{text.count(chr(10)) + 1} lines"
+class Chunk(NamedTuple):
+    """Some rows of a table."""
+
+    rows: int
+    cells: dict[str, pa.DictionaryArray]  # by column, "" where one is empty
+    errors: dict[int, str]  # why some of the rows are none, by their number in the chunk
 
 
-class Rows(ABC):
-    """A file of rows; a place is what finds a row again, as long as nobody edits the file.
-
-    ``columns`` are those of the header; of a file without one, those of the rows read so far.
-    """
-
-    columns: list[str]
-    quoted = False  # whether a quote left open makes one row of several
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._stamp = self._stamp_now()
-
-    @abstractmethod
-    def scan(self) -> Iterator[tuple[int, Cells]]:
-        """Every row with its place."""
-
-    def at(self, place: int) -> Cells:
-        """The row at a place.  Raises HsxError where the file is not as it was when it was opened first."""
-        try:
-            same = self._stamp_now() == self._stamp
-        except OSError:
-            same = False
-        if not same:
-            raise HsxError(
-                "expected the table as it was when the run began, got one edited since, or none; leave it "
-                "alone during a run, and start again"
-            )
-        return self._at(place)
-
-    @abstractmethod
-    def _at(self, place: int) -> Cells: ...
-
-    def _stamp_now(self) -> tuple[int, int]:
-        found = os.stat(self.path)
-        return found.st_size, found.st_mtime_ns
+Rows = tuple[Collection[str], Iterator[Chunk]]  # the columns' names, of JSON once all is read; and the rows
 
 
 def open_rows(path: Path) -> Rows:
     """The rows of a file, by its suffix.  Raises HsxError for another suffix, or a file that cannot be read."""
-    kinds: dict[str, type[Rows]] = {
-        ".csv": _CSV,
-        ".tsv": _CSV,
-        ".jsonl": _JSONL,
-        ".ndjson": _JSONL,
-        ".parquet": _Parquet,
-    }
+    kinds = {".csv": _csv, ".tsv": _csv, ".jsonl": _jsonl, ".ndjson": _jsonl, ".parquet": _parquet}
     if path.suffix.lower() not in kinds:
         raise HsxError(f"data.pairs: expected a table ending in {', '.join(kinds)}, got {path}; convert it")
     try:
+        path.open("rb").close()
         return kinds[path.suffix.lower()](path)
     except OSError as error:
         raise HsxError(
@@ -83,186 +53,155 @@ def open_rows(path: Path) -> Rows:
         ) from None
 
 
-class _Lines(Rows):
-    """Rows that begin at a byte of the file, opened once in each process."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self._file: IO[bytes] | None = path.open("rb")
-        self._process = os.getpid()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_file": None}
-
-    @property
-    def file(self) -> IO[bytes]:
-        """The file, opened by this very process: a forked one would share its position with its parent."""
-        if self._file is None or self._process != os.getpid():
-            self._file, self._process = self.path.open("rb"), os.getpid()
-        return self._file
-
-    def lines(self) -> Iterator[str]:
-        """Lines from where the file stands; ``self.place`` is behind the last one."""
-        for raw in self.file:
-            self.place += len(raw)
-            yield raw.decode("utf-8", "surrogateescape")
-
-    def from_(self, place: int) -> Iterator[str]:
-        """Lines from a place on."""
-        self.place = place
-        self.file.seek(place)
-        return self.lines()
+def located(path: str, folder: Path) -> Path:
+    """Where a path of a table in ``folder`` is."""
+    return resolve(path) if path.startswith((SCHEME, "~")) else folder / path
 
 
-class _CSV(_Lines):
-    quoted = True
+def mappings(rows: Iterable[Mapping[str, Any] | HsxError]) -> Rows:
+    """Rows that are mappings, or why they are none."""
+    columns: dict[str, None] = {}
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-        self.marks = MARKS[self.delimiter]
-        first = self.file.readline()
-        if b"\0" in first:
-            raise HsxError(f"{path}: expected a table in UTF-8, it is not UTF-8 (perhaps UTF-16); save it as UTF-8")
-        self.begin = len(codecs.BOM_UTF8) if first.startswith(codecs.BOM_UTF8) else 0
-        header = next(self.read(self.from_(self.begin)), [])
-        if isinstance(header, HsxError):
-            raise HsxError(f"{path}: {header}")
-        self.columns = [name.strip() for name in header]
-        others = [MARKS[mark] for mark in MARKS if len(self.columns) == 1 and mark in self.columns[0]]
-        if others:
-            raise HsxError(f"{path}: expected {self.marks} between cells, got {others[0]}; save it with {self.marks}")
+    def chunks() -> Iterator[Chunk]:
+        left = iter(rows)
+        while part := [*islice(left, CHUNK)]:
+            errors = {i: str(row) for i, row in enumerate(part) if isinstance(row, HsxError)}
+            good = [{} if isinstance(row, HsxError) else row for row in part]
+            columns.update(dict.fromkeys(name for row in good for name in row))
+            yield _chunk({name: [row.get(name) for row in good] for name in columns}, len(part), errors)
 
-    def read(self, lines: Iterator[str]) -> Iterator[list[str] | HsxError]:
-        """The cells of the rows in these lines.  Raises HsxError for a quote that takes in the rows behind it."""
-        reader = csv.reader(lines, delimiter=self.delimiter, skipinitialspace=True, strict=True)
-        while True:
-            before, row, reason = reader.line_num, None, ""
-            try:
-                row = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                reason = f" ({error})"
-            n = reader.line_num - before
-            if n > (LINES if row is not None else 1):
-                raise HsxError(
-                    f"{self.path} line {before + 1}: expected quotes that close within a row, got "
-                    f"one that is open over {n} lines{reason}; close it, or double it within a name"
-                )
-            yield HsxError(f"expected cells, got what is none{reason}; close its quotes") if row is None else row
-
-    def scan(self) -> Iterator[tuple[int, Cells]]:
-        rows = self.read(self.from_(self.begin))
-        next(rows, None)  # the header
-        place = self.place
-        for row in rows:
-            if row:
-                yield place, self._cells(row)
-            place = self.place
-
-    def _at(self, place: int) -> Cells:
-        return self._cells(next(self.read(self.from_(place)), []))
-
-    def _cells(self, row: list[str] | HsxError) -> Cells:
-        if isinstance(row, HsxError):
-            return row
-        if len(row) != len(self.columns):
-            mend = "add the others, if empty" if len(row) < len(self.columns) else f"quote cells with {self.marks}"
-            return HsxError(f"expected {len(self.columns)} cells, got {len(row)}; {mend}")
-        cells = {name: cell.strip(" \t") for name, cell in zip(self.columns, row, strict=True)}
-        if "\n" in cells.get("output", ""):
-            return HsxError(
-                f"output: expected a name on one line, got one whose quote spans {lines_of(cells['output'])}; close it"
-            )
-        return cells
+    return columns, chunks()
 
 
-class _JSONL(_Lines):
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.columns = []
-        broken: list[HsxError] = []
-        for _, cells in self.scan():
-            if isinstance(cells, HsxError):
-                broken = broken or [cells]
-            elif {"content", "style"} <= set(self.columns):
-                return
-        if broken and not self.columns:
-            raise HsxError(f"{path}: {broken[0]}")
+def _chunk(columns: Mapping[str, Sequence[Any]], n: int, errors: dict[int, str]) -> Chunk:
+    cells = {name: _texts(name, columns[name], errors).dictionary_encode() for name in COLUMNS if name in columns}
+    return Chunk(n, cells, errors)
 
-    def scan(self) -> Iterator[tuple[int, Cells]]:
-        place = 0
-        for line in self.from_(0):
-            if line.strip("\ufeff \t\r\n"):
-                cells = self._cells(line)
-                if isinstance(cells, dict):
-                    self.columns += [name for name in cells if name not in self.columns]
-                yield place, cells
-            place = self.place
 
-    def _at(self, place: int) -> Cells:
-        return self._cells(next(self.from_(place), ""))
+def _texts(name: str, cells: Sequence[Any], errors: dict[int, str]) -> pa.Array:
+    """Cells as texts, "" for an empty one; a path that is none goes to ``errors``."""
+    with suppress(pa.ArrowException, UnicodeError, TypeError):
+        return pa.array(cells, pa.string()).fill_null("")
+    texts = []  # of numbers, of what is missing in pandas, of bytes that are not UTF-8
+    for i, cell in enumerate(cells):
+        missing = cell is None or cell != cell
+        bad = isinstance(cell, str) and any("\ud800" <= letter <= "\udfff" for letter in cell)
+        if bad or not (missing or isinstance(cell, str) or name in ("gamma", "seed", "output")):
+            errors.setdefault(i, f"{name}: expected a path in UTF-8, got {cell!a:.80}; correct it")
+        texts.append("" if missing or i in errors else str(cell))
+    return pa.array(texts, pa.string())
 
-    def _cells(self, line: str) -> Cells:
+
+def _lines(path: Path) -> Iterator[str]:
+    """The lines of a file; bytes that are not UTF-8 become surrogates."""
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
+        yield from file
+
+
+def _csv(path: Path) -> Rows:
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    marks = MARKS[delimiter]
+    if "\0" in next(_lines(path), ""):
+        raise HsxError(f"{path}: expected a table in UTF-8, it is not UTF-8 (perhaps UTF-16); save it as UTF-8")
+    rows = _split(path, delimiter)
+    header, _, reason = next(rows, ([], 0, ""))
+    if reason:
+        raise HsxError(f"{path}: {reason}")
+    columns = [name.strip() for name in header]
+    n = len(columns)
+    others = [MARKS[mark] for mark in MARKS if n == 1 and mark in columns[0]]
+    if others:
+        raise HsxError(f"{path}: expected {marks} between cells, got {others[0]}; save it with {marks}")
+
+    def error(row: list[str], reason: str) -> str:
+        mend = "add the others, if empty" if len(row) < n else f"quote cells with {marks}"
+        wrong = reason or (f"expected {n} cells, got {len(row)}; {mend}" if len(row) != n else "")
+        return wrong or next(
+            filter(None, (_unclosed(*cell, path.parent) for cell in zip(columns, row, strict=True))), ""
+        )
+
+    def chunks() -> Iterator[Chunk]:
+        while part := [*islice(rows, CHUNK)]:
+            wrong = {i: error(row, reason) for i, (row, lines, reason) in enumerate(part) if lines > 1 or len(row) != n}
+            errors = {i: reason for i, reason in wrong.items() if reason}
+            cells = zip(*([""] * n if i in errors else row for i, (row, _, _) in enumerate(part)), strict=True)
+            stripped = {
+                name: [*map(_strip, column)] for name, column in zip(columns, cells, strict=True) if name in COLUMNS
+            }
+            yield _chunk(stripped, len(part), errors)
+
+    return columns, chunks()
+
+
+_strip = methodcaller("strip", " \t")
+
+
+def _split(path: Path, delimiter: str) -> Iterator[tuple[list[str], int, str]]:
+    """The cells of each row of CSV, how many lines it has, and why it is none.
+
+    Raises:
+        HsxError: for a quote that takes in the rows behind it.
+    """
+    reader = csv.reader(_lines(path), delimiter=delimiter, skipinitialspace=True, strict=True)
+    end = 0
+    while True:
         try:
-            found = json.loads(line.lstrip("\ufeff"))
+            row, reason = next(reader), ""
+        except StopIteration:
+            return
+        except csv.Error as error:
+            row, reason = [], f" ({error})"
+        lines, end = reader.line_num - end, reader.line_num
+        if lines > (1 if reason else LINES):
+            raise HsxError(
+                f"{path} line {end - lines + 1}: expected quotes that close within a row, got "
+                f"one that is open over {lines} lines{reason}; close it, or double it within a name"
+            )
+        if row or reason:
+            yield row, lines, reason and f"expected cells, got what is none{reason}; close its quotes"
+
+
+def _unclosed(name: str, cell: str, folder: Path) -> str:
+    """Why a cell of several lines is probably one whose quote was left open: a file's name may have lines."""
+    lines = f"{cell.count(chr(10)) + 1} lines"
+    if name == "output" and "\n" in cell:
+        return f"output: expected a name on one line, got one whose quote spans {lines}; close it"
+    if name not in ("content", "style", "mask") or "\n" not in cell or os.path.lexists(located(cell, folder)):
+        return ""
+    return (
+        f"expected a path, got one whose quote spans {lines} and that is not there ({shown(cell):.80}); "
+        "close the quote, or check the path"
+    )
+
+
+def _jsonl(path: Path) -> Rows:
+    def row(line: str) -> dict[str, Any] | HsxError:
+        try:
+            found = json.loads(line)
         except (ValueError, RecursionError) as error:
             return HsxError(f"expected a JSON object, got what is none ({error}); correct the line")
-        if isinstance(found, dict):
-            return found
-        return HsxError(f"expected a JSON object, got {line.strip()[:40]}; correct it")
+        return found if isinstance(found, dict) else HsxError(f"expected a JSON object, got {line[:40]}; correct it")
+
+    lines = (line.strip("\ufeff \t\r\n") for line in _lines(path))
+    return mappings(row(line) for line in lines if line)
 
 
-class _Parquet(Rows):
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        path.open("rb").close()  # what cannot be read is said first
-        with self._reading():
-            file = self._file()
-            self.columns = list(file.schema_arrow.names)
-            self.ends = [0]
-            for group in range(file.num_row_groups):
-                self.ends.append(self.ends[-1] + file.metadata.row_group(group).num_rows)
-        self.wanted = [name for name in self.columns if name in COLUMNS]
-        self._group: tuple[int, Any] = (-1, None)  # the last that was read, as Arrow's table
+def _parquet(path: Path) -> Rows:
+    def failed(error: Exception) -> HsxError:
+        return HsxError(
+            f"data.pairs: expected a Parquet table, could not read {path} ({first_line(error)}); write it again"
+        )
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_group": (-1, None)}
-
-    def scan(self) -> Iterator[tuple[int, Cells]]:
-        place = 0
-        with self._reading():
-            for batch in self._file().iter_batches(CHUNK, columns=self.wanted):
-                for row in batch.to_pylist():
-                    yield place, row
-                    place += 1
-
-    def _at(self, place: int) -> Cells:
-        group = next(g for g, end in enumerate(self.ends[1:]) if place < end)
-        with self._reading():
-            if self._group[0] != group:
-                self._group = group, self._file().read_row_group(group, columns=self.wanted)
-            return self._group[1].slice(place - self.ends[group], 1).to_pylist()[0]
-
-    def _file(self) -> Any:
+    def chunks() -> Iterator[Chunk]:
         try:
-            from pyarrow import parquet
-        except ImportError:
-            raise HsxError(
-                f"data.pairs: expected pyarrow to read {self.path}, got none; pip install pyarrow, or "
-                "convert the table to CSV"
-            ) from None
-        return parquet.ParquetFile(self.path)
+            for batch in file.iter_batches(CHUNK, columns=[name for name in columns if name in COLUMNS]):
+                yield _chunk({name: batch[name].to_pylist() for name in batch.schema.names}, len(batch), {})
+        except Exception as error:
+            raise failed(error) from None
 
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        try:
-            yield
-        except HsxError:
-            raise
-        except Exception as error:  # on broken files Arrow raises all sorts
-            raise HsxError(
-                f"data.pairs: expected a Parquet table, could not read {self.path} ({first_line(error)}); "
-                "write it again"
-            ) from None
+    try:
+        file = parquet.ParquetFile(path)
+        columns = file.schema_arrow.names
+    except Exception as error:  # on broken files Arrow raises all sorts
+        raise failed(error) from None
+    return columns, chunks()

@@ -27,10 +27,10 @@ def find_images(source: str, option: str = "pictures") -> list[Path]:
     """The pictures ``source`` names: a picture, a folder, a pattern such as ``data/**/a*.png``, or a list of paths.
 
     Folders are searched with the folders in them, sorted by path.  A list is a ``.txt`` file with a path a line,
-    relative to it; its order is kept, and a path that it names twice.
+    relative to it; its order is kept, and so is a path that occurs twice.
 
     Raises:
-        HsxError: naming ``option``, where there is nothing, or nothing that is a picture.
+        HsxError: naming ``option``, where nothing is found, or nothing that is a picture.
     """
     if not source.strip():
         raise HsxError(f"{option}: expected a picture or a folder of pictures, got an empty name; give a path")
@@ -51,10 +51,10 @@ def find_images(source: str, option: str = "pictures") -> list[Path]:
 
 
 def in_folder(folder: Path, option: str) -> list[Path]:
-    """The pictures in ``folder`` and the folders in it, links followed, hidden ones left out; sorted by path.
+    """The pictures in ``folder`` and the folders in it, following links and skipping hidden files; sorted by path.
 
     Raises:
-        HsxError: naming ``option``, where it cannot be read or holds none.
+        HsxError: naming ``option``, where the folder cannot be read or holds none.
     """
     try:
         os.scandir(folder).close()
@@ -63,18 +63,18 @@ def in_folder(folder: Path, option: str) -> list[Path]:
             f"{option}: expected a folder that can be read, got {shown(folder)} ({error.strerror}); "
             "check its permissions"
         ) from None
-    files, others = _sorted_out(_files([folder], _scan))
+    files, others = _sorted_by_kind(_files([folder], _scan))
     if not files:
         raise HsxError(
             f"{option}: expected pictures (.png, .jpg, .webp and others), found none in the folder "
-            f"{shown(folder)}" + (f" but {_described(others)}" if others else "; put some there or name another folder")
+            f"{shown(folder)}" + (f" but {_summary(others)}" if others else "; put some there or name another folder")
         )
-    _tell(others, option, folder)
+    _warn_left_out(others, option, folder)
     return files
 
 
 def matching(pattern: Path, option: str) -> list[Path]:
-    """The pictures that match ``pattern``, and those in folders that do; ``**`` is any depth; sorted by path.
+    """The pictures that match ``pattern``, and those in folders that match; ``**`` is any depth; sorted by path.
 
     Raises:
         HsxError: naming ``option``, where there are none.
@@ -85,10 +85,10 @@ def matching(pattern: Path, option: str) -> list[Path]:
     found = [Path(*parts[:fixed])]
     for part in parts[fixed:]:
         if part == "**":
-            found = [folder for folder, _ in _walk(found, scan)]
+            found = [folder for folder, _ in _folders(found, scan)]
         else:
             found = [Path(e) for path in found for e in scan(path) if fnmatchcase(e.name, part)]
-    files, others = _sorted_out(
+    files, others = _sorted_by_kind(
         [
             *(path for path in found if not os.path.isdir(path)),
             *_files((path for path in found if os.path.isdir(path)), scan),
@@ -96,25 +96,25 @@ def matching(pattern: Path, option: str) -> list[Path]:
     )
     once: dict[tuple[str, str], Path] = {}
     for path in sorted(files, key=lambda path: (len(path.parts), path)):
-        once.setdefault((real(path.parent), path.name), path)  # the shortest of the ways to it
+        once.setdefault((real(path.parent), path.name), path)  # its shortest path
     if not once:
         raise HsxError(
             f"{option}: expected pictures (.png, .jpg, .webp and others) that match {shown(pattern)}, "
-            f"found none{f' but {_described(others)}' if others else '; check the pattern'}"
+            f"found none{f' but {_summary(others)}' if others else '; check the pattern'}"
         )
-    _tell(others, option, pattern)
+    _warn_left_out(others, option, pattern)
     return sorted(once.values())
 
 
 def listed(file: Path, option: str) -> list[Path]:
     """The paths in the text ``file``, one a line, relative to its folder, in its order.
 
-    Blanks around a path are no part of it.  Blank lines and lines that start with # are left out.  Whether the others
-    exist is not asked, unless all seem to be relative to the current folder.
+    Blanks around a path are stripped.  Blank lines and lines that start with # are skipped.  Whether the files exist is
+    checked only where all paths seem to be relative to the current folder.
 
     Raises:
-        HsxError: naming ``option``, for a file that cannot be read, is not UTF-8, names nothing, or names it from
-            elsewhere.
+        HsxError: naming ``option``, for a file that cannot be read, is not UTF-8, holds no path, or holds paths
+            relative to another folder.
     """
     try:
         lines = [line.strip() for line in file.read_text("utf-8-sig").split("\n")]
@@ -138,7 +138,7 @@ def listed(file: Path, option: str) -> list[Path]:
 
 def _files(folders: Iterable[Path], scan: Scan) -> Iterator[Path]:
     """The files in ``folders`` and below."""
-    for _, entries in _walk(folders, scan):
+    for _, entries in _folders(folders, scan):
         yield from (
             Path(entry)
             for entry in entries
@@ -146,25 +146,25 @@ def _files(folders: Iterable[Path], scan: Scan) -> Iterator[Path]:
         )
 
 
-def _sorted_out(files: Iterable[Path]) -> tuple[list[Path], list[Path]]:
-    """Those with a picture's suffix, and those that may be meant as pictures and are left out; both sorted.
+def _sorted_by_kind(files: Iterable[Path]) -> tuple[list[Path], list[Path]]:
+    """The files with a picture's suffix, and those without one that are probably pictures too; both sorted.
 
-    What else is wrong with the first shows when they are read.
+    Whether the former can be opened shows when they are read.
     """
-    taken, left = [], []
+    pictures, others = [], []
     read, known = suffixes(), not_read()
     unfinished = re.compile("|".join(map(re.escape, read)), re.IGNORECASE)
     for path in files:
         name = path.name.lower()
         if name.endswith(read):
-            taken.append(path)
+            pictures.append(path)
         elif name.endswith(known) or (not path.suffix or unfinished.search(name)) and is_everyday(path):
-            left.append(path)
-    return sorted(taken), sorted(left)
+            others.append(path)
+    return sorted(pictures), sorted(others)
 
 
-def _described(others: list[Path]) -> str:
-    """Files that may be meant as pictures, by suffix, with one of them and what to do."""
+def _summary(others: list[Path]) -> str:
+    """Files that are probably pictures but are left out: how many by suffix, one of them, and what to do."""
     counts = Counter(path.suffix.lower() or "without a suffix" for path in others).most_common()
     kinds = ", ".join(f"{count} {suffix}" for suffix, count in counts[:5])
     more = f" and {sum(count for _, count in counts[5:])} others" if counts[5:] else ""
@@ -174,19 +174,19 @@ def _described(others: list[Path]) -> str:
     return f"{shown(kinds)}{more}, such as {shown(others[0].name)}; {', '.join(remedies)}"
 
 
-def _tell(others: list[Path], option: str, where: Path) -> None:
-    """Name what is left out, if anything is."""
+def _warn_left_out(others: list[Path], option: str, where: Path) -> None:
+    """Warn of files that are left out, if there are any."""
     if others:
         log.warning(
-            "%s: files in %s that may be meant as pictures are left out: %s", option, shown(where), _described(others)
+            "%s: files in %s that may be meant as pictures are left out: %s", option, shown(where), _summary(others)
         )
 
 
-def _walk(roots: Iterable[Path], scan: Scan) -> Iterator[tuple[Path, list[os.DirEntry[str]]]]:
-    """The folders ``roots`` and those below with what is in them, each real one once: links come last."""
-    todo, seen = deque(sorted(roots, key=os.path.islink)), set()
-    while todo:
-        folder = todo.popleft()
+def _folders(roots: Iterable[Path], scan: Scan) -> Iterator[tuple[Path, list[os.DirEntry[str]]]]:
+    """The folders ``roots`` and those below them with their entries, each real folder once, links last."""
+    queue, seen = deque(sorted(roots, key=os.path.islink)), set()
+    while queue:
+        folder = queue.popleft()
         real = os.path.realpath(folder)
         entries = [] if real in seen else scan(folder)
         if not entries:
@@ -195,13 +195,13 @@ def _walk(roots: Iterable[Path], scan: Scan) -> Iterator[tuple[Path, list[os.Dir
         yield folder, entries
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                todo.appendleft(Path(entry))
+                queue.appendleft(Path(entry))
             elif entry.is_symlink() and os.path.isdir(entry):
-                todo.append(Path(entry))
+                queue.append(Path(entry))
 
 
 def _scan(folder: Path) -> list[os.DirEntry[str]]:
-    """What is in a folder and not hidden; a folder that cannot be read is skipped with a warning."""
+    """The entries of a folder that are not hidden; a folder that cannot be read is skipped with a warning."""
     try:
         with os.scandir(folder) as entries:
             return sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)

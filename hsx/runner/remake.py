@@ -27,6 +27,7 @@ from hsx.runner.stages import Inject, Invert, Stage
 from hsx.runner.trainer import make_trainer
 from hsx.store.trajectories import Store
 from hsx.strategies import Strategy
+from hsx.strategies.base import KINDS
 
 T = TypeVar("T")
 

@@ -1,6 +1,7 @@
 """Which pairs there are, and that no two results have one name."""
 
 import itertools
+import re
 import time
 from pathlib import Path
 
@@ -8,8 +9,8 @@ import numpy as np
 import pytest
 
 from hsx.errors import HsxError
-from hsx.pairs.labels import Labels
-from hsx.pairs.pairing import product, random_pairs, safe, safe_stem, zipped
+from hsx.pairs.names import Column, Endings, Keys, folded, safe, safe_stem
+from hsx.pairs.pairing import product, random_pairs, zipped
 
 
 def paths(*names: str) -> list[Path]:
@@ -40,7 +41,10 @@ def test_a_zip_keeps_repeats_and_others_do_not():
     a, b, s, t = paths(*"abst")
     pairs = zipped([a, a, b, a], [s, t, t, s])
     assert pairs.contents == [a, b] and pairs.styles == [s, t]  # each inverted once
-    assert [tuple(pairs[i])[:3] for i in range(4)] == [("a__s", 0, 0), ("a__t", 0, 1), ("b__t", 1, 1), ("a__s~2", 0, 0)]
+    assert [tuple(pairs[i])[1:3] for i in range(4)] == [(0, 0), (0, 1), (1, 1), (0, 0)]
+    ending = pairs.name(0).removeprefix("a__s~").removesuffix("-1")
+    assert len(ending) == 8 and int(ending, 16)
+    assert [pairs.name(i) for i in range(4)] == [f"a__s~{ending}-1", "a__t", "b__t", f"a__s~{ending}-4"]
     for pairs in (product([a, b, a], [s, t, t]), random_pairs([a, b, a], [s, t, t], 2, 0)):
         assert pairs.contents == [a, b] and pairs.styles == [s, t] and len(pairs) == 4
     with pytest.raises(HsxError, match="got 2 and 1; use product"):
@@ -71,13 +75,22 @@ def test_no_two_results_have_one_name(make):
         assert len(set(names)) == len(names) == len(contents) * len(styles)
 
 
-def test_equal_stems_are_numbered_visibly():
-    assert [product(paths("a", "a", "A", "b"), paths("s")).name(i) for i in range(4)] == [
-        "a__s",
-        "a~2__s",
-        "A~3__s",
-        "b__s",
-    ]
+def test_equal_stems_are_told_apart_by_their_paths():
+    contents, styles = paths("a", "a", "A", "b"), paths("s")
+    names = [product(contents, styles).name(i) for i in range(4)]
+    assert [name[:5] for name in names] == ["a__s~", "a__s~", "A__s~", "b__s"]
+    assert len({name[4:] for name in names}) == 4 and all(re.fullmatch("~[0-9a-f]{8}", name[4:]) for name in names[:3])
+    again = product([*contents[1:], Path("c.png")], styles)
+    assert [again.name(i) for i in range(4)] == [*names[1:], "c__s"]  # whatever else is in the list
+    assert again.name(0) == "a__s~2b1455bd"  # and in every version
+
+
+def test_names_that_look_ended_are_ended():
+    pairs = product(paths("a", "a"), paths("s"))
+    ended = Path(f"{pairs.name(0)[3:]}.png".upper())
+    names = [product(paths("a", "a"), [*paths("s"), ended]).name(i) for i in range(4)]
+    assert len({name.lower() for name in names}) == 4 and names[0] == pairs.name(0)
+    assert re.fullmatch("a__S~[0-9A-F]{8}~[0-9a-f]{8}", names[1])
 
 
 @pytest.mark.parametrize(
@@ -104,18 +117,17 @@ def test_long_stems_are_cut_and_stay_apart():
     assert safe_stem("x/a.tar.png") == "a.tar" and safe_stem("x/.png") == "_png"
 
 
-def test_labels_are_of_the_texts_put_together():
+def test_keys_are_of_the_texts_put_together():
     texts = ["", "a", "B", "a~2", "été", "a__b"]
-    single = Labels.of(texts)
+    single = Keys.of(texts, folded)
     for (i, a), (j, b) in itertools.product(enumerate(texts), repeat=2):
-        both = Labels.of([a + b])
-        index = np.array([i]), np.array([j])
-        assert (single.take(index[0]) + single.take(index[1])).value == both.value
-    assert Labels.of(["A"]).value == Labels.of(["a"]).value
-    assert Labels.of(["x", "x", "x~2", "y", "x"]).numbers().tolist() == [0, 3, 0, 0, 4]
+        both = Keys.of([a + b], folded)
+        assert single.values[[i]] + single.factors[[i]] * single.values[[j]] == both.values[0]
+    assert Keys.of(["A"], folded).values[0] == Keys.of(["a"], folded).values[0] != Keys.of(["b"], folded).values[0]
 
 
-def test_many_equal_stems_are_numbered_quickly():
+def test_many_equal_names_are_told_apart_quickly():
     begun = time.process_time()
-    numbers = Labels.of(["image"] * 50_000 + ["image~5"]).numbers()
-    assert numbers.tolist() == [0, 2, 3, 4, *range(6, 50_002), 0] and time.process_time() - begun < 1
+    content = Column([f"{i}/image.png" for i in range(50_000)], np.arange(50_000, dtype=np.int32))
+    endings = Endings(content, Column(["s.png"], np.zeros(50_000, np.int32)))
+    assert len({endings[i] for i in range(50_000)}) == 50_000 and time.process_time() - begun < 1
