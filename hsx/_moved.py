@@ -46,4 +46,4 @@ class _Loader:
         module.__getattr__ = look_up  # type: ignore[method-assign]
 
 
-sys.meta_path.append(_Finder)  # type: ignore[arg-type]
+sys.meta_path.append(_Finder)

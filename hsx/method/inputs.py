@@ -18,7 +18,7 @@ from hsx.checks import got
 from hsx.errors import HsxError
 from hsx.io.images import read_image
 
-Images = Tensor | np.ndarray | str | os.PathLike | Image.Image | Sequence[str | os.PathLike | Image.Image]
+Images = Tensor | np.ndarray | str | os.PathLike[str] | Image.Image | Sequence[str | os.PathLike[str] | Image.Image]
 BEYOND = 1.1  # pixels this far from 0 are no rounding of [-1, 1], and no overshoot of a resampled edge
 KINDS = "a path, a PIL picture, a list of these, or a float tensor"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
+from typing import Any, Literal
 
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
@@ -27,7 +27,7 @@ class Pairs:
             as mappings, with paths relative to the current folder.
         pairing: product (each content with each style), zip (the first with the first, and so on) or random.
         per_content: how many styles each content is given at random.
-        pairing_seed: of the random pairing.
+        pairing_seed: the seed of the random pairing.
         fit: how pictures become square: crop (the middle), pad (with white) or stretch.
         batch_size: how many pictures go through the network at once; results do not depend on it, but for the last
             rounding (1 of 255 in a few pixels).
@@ -40,11 +40,11 @@ class Pairs:
         styles: str | None = None,
         pairs: str | list[dict[str, str | int | float | None]] | None = None,
         pairing: Literal["product", "zip", "random"] = "product",
-        per_content: PositiveInt = 1,  # type: ignore[valid-type]
-        pairing_seed: NonNegativeInt = 0,  # type: ignore[valid-type]
+        per_content: PositiveInt = 1,
+        pairing_seed: NonNegativeInt = 0,
         fit: Literal["crop", "pad", "stretch"] = "crop",
-        batch_size: PositiveInt = 4,  # type: ignore[valid-type]
-        num_workers: NonNegativeInt = 0,  # type: ignore[valid-type]
+        batch_size: PositiveInt = 4,
+        num_workers: NonNegativeInt = 0,
     ) -> None:
         most = WORKERS * (os.cpu_count() or 1)
         if num_workers > most:
@@ -58,7 +58,7 @@ class Pairs:
     def _pairs(
         contents: str | None,
         styles: str | None,
-        pairs: str | list[dict] | None,
+        pairs: str | list[dict[str, Any]] | None,
         pairing: str,
         per_content: int,
         seed: int,

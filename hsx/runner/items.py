@@ -14,7 +14,7 @@ from hsx.store.records import Recorder
 from hsx.store.trajectories import Store, StoreError
 
 
-class Items(Dataset):
+class Items(Dataset[Item]):
     """Numbers to work on, with padding up to one a process, as Lightning asks; a failure belongs to its item.
 
     All that they hold is picklable: loader workers may be new processes.

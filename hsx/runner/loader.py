@@ -11,18 +11,18 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from hsx.runner.batches import collate
+from hsx.runner.batches import Item, collate
 from hsx.runner.items import Items
 
 QUIET = "ignore::UserWarning:multiprocessing.resource_tracker"
 
 
-def loader(items: Items, batch_size: int, num_workers: int) -> DataLoader:
+def loader(items: Items, batch_size: int, num_workers: int) -> DataLoader[Item]:
     """Batches of ``items``: see ``collate``."""
     return _Loader(items, batch_size, num_workers=num_workers, collate_fn=collate, worker_init_fn=_begin_worker)
 
 
-class _Loader(DataLoader):
+class _Loader(DataLoader[Item]):
     """One whose workers leave Ctrl-C to the main process, from their first moment on and however they are started."""
 
     def __iter__(self) -> Any:

@@ -55,7 +55,7 @@ class Wanted:
     @property
     def on_cpu(self) -> bool:
         """Whether it was made on a CPU."""
-        return self.record["computed"].get("device", "cpu") == "cpu"
+        return bool(self.record["computed"].get("device", "cpu") == "cpu")
 
     def how(self, of: str | None = None) -> tuple[int, int | None]:
         """With how many pictures at once, and how many threads, it or its content's or style's inversion was made."""
@@ -172,7 +172,9 @@ class _Settings:
     def _predict(self, stage: Stage, batch: Batch, threads: int | None) -> Any:
         """What a stage makes of one batch, with so many threads."""
         with _threads(threads):
-            self.trainer.predict(stage, DataLoader(cast(Dataset, [batch]), batch_size=None), return_predictions=False)
+            self.trainer.predict(
+                stage, DataLoader(cast(Dataset[Batch], [batch]), batch_size=None), return_predictions=False
+            )
         return self.last.outcome
 
 
