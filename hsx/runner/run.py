@@ -124,7 +124,6 @@ class Work:
 
     def _read(self, title: str, plan: Plan, numbers: np.ndarray, needed: set[int], journal: Journal | None) -> Outcome:
         contents, fingerprints = len(plan.pairs.contents), plan.recorder.fingerprints
-        self.store.corrupt.clear()
         items = Pictures(numbers, self.trainer.world_size, plan.pairs, plan.size, self.data.fit)
         stage = Invert(self.model.transfer, Wanted(needed, contents, self.store, fingerprints))
         return self._run(title, items, stage, TrajectoryWriter(journal, self.store, fingerprints, contents))
@@ -139,6 +138,7 @@ class Work:
         """One stage: what all processes did."""
         if not len(items.numbers):
             return Outcome()
+        self.store.corrupt.clear()
         callbacks = [writer, StageProgress(title, len(items.numbers), self.journal)]
         self.trainer.callbacks += callbacks  # type: ignore[attr-defined]
         batches = loader(items, self.data.batch_size, self.data.num_workers)

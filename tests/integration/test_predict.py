@@ -353,7 +353,7 @@ def test_an_empty_folder_and_a_config_that_is_none(tiny_model, pictures, capsys)
     bad = pictures / "bad.yaml"
     wanted = "config: expected a YAML file of options, got "
     for text, said in (
-        ("a: [", "parsing config"),
+        ("a: [", "bad.yaml: expected YAML"),
         ("data: {foo: 1}", "'foo'"),
         ("", f"{wanted}an empty one; see hsx"),
         ("just\nwords", f"{wanted}the text 'just words'; see hsx"),
