@@ -80,7 +80,7 @@ def test_the_config_of_the_readme_is_understood(tmp_path, capsys):
 
 
 def test_the_step_is_a_page():
-    assert len((ROOT / "hsx" / "step.py").read_text().splitlines()) <= 100
+    assert len((ROOT / "hsx" / "method" / "step.py").read_text().splitlines()) <= 100
 
 
 @pytest.mark.slow

@@ -354,7 +354,7 @@ def test_an_empty_folder_and_a_config_that_is_none(tiny_model, pictures, capsys)
     wanted = "config: expected a YAML file of options, got "
     for text, said in (
         ("a: [", "bad.yaml: expected YAML"),
-        ("data: {foo: 1}", "'foo'"),
+        ("data: {foo: 1}", "data.foo"),
         ("", f"{wanted}an empty one; see hsx"),
         ("just\nwords", f"{wanted}the text 'just words'; see hsx"),
         ("\udcff", f"{wanted}no UTF-8"),
