@@ -351,7 +351,7 @@ def test_an_empty_folder_and_a_config_that_is_none(tiny_model, pictures, capsys)
     assert main([*options(tiny_model, pictures), "--data.styles", str(pictures / "empty")]) == 2
     assert "data.styles: expected pictures" in capsys.readouterr().err
     bad = pictures / "bad.yaml"
-    wanted = "config: expected a YAML file of options, got "
+    wanted = "bad.yaml: expected a YAML file of options, got "
     for text, said in (
         ("a: [", "bad.yaml: expected YAML"),
         ("data: {foo: 1}", "data.foo"),
