@@ -83,10 +83,8 @@ def summarise(counts: Counts, failed: Counter[str], folder: Path, sheets: list[P
     """Print how the run went; the reasons of failures to stderr."""
     pace = f", {counts.created / counts.seconds:.2g} pairs a second" if counts.created else ""
     sheet = f" (all on one sheet: {sheets[0]})" if len(sheets) == 1 else f" (sheets: {sheets[0]} …)" if sheets else ""
-    print(
-        f"{_some(counts.created, 'picture')} made in {counts.seconds:.0f} s{pace}, {counts.existing} were there already, "
-        f"{failed.total()} failed: {folder}{sheet}"
-    )
+    rest = f"{counts.existing} were there already, {failed.total()} failed: {folder}{sheet}"
+    print(f"{_some(counts.created, 'picture')} made in {counts.seconds:.0f} s{pace}, {rest}")
     corrupt = f"; corrupt in the store, and made again: {counts.corrupt}" if counts.corrupt else ""
     print(f"{_some(counts.inverted, 'picture')} inverted, {counts.evaluations:.0f} evaluations of the network{corrupt}")
     if failed:
