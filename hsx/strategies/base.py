@@ -56,10 +56,8 @@ class Strategy(ABC):  # noqa: B024  (the common name of the kinds; each kind add
             warn(f"{cls.__name__}'s {old}", cls.renamed[old])
             options[cls.renamed[old]] = options.pop(old)
         strategy = super().__new__(cls)
-        noted = {
-            name: absolute(value) if name in cls.paths else _mapped(value, lambda strategy: strategy)
-            for name, value in arguments_of(cls, args, options).items()
-        }
+        arguments = arguments_of(cls, args, options).items()
+        noted = {k: absolute(v) if k in cls.paths else _mapped(v, lambda strategy: strategy) for k, v in arguments}
         object.__setattr__(strategy, "_arguments", noted)
         return strategy
 
