@@ -23,17 +23,17 @@ CURVES: dict[int, Sequence[float]] = {**AS_SRGB, 4: (2.2,), 5: (2.8,), 8: (1.0,)
 HDR = {16: "PQ", 18: "HLG"}
 
 
-class Doubt(Exception):
+class TagError(Exception):
     """A statement about colours that cannot be used; why, in a few words."""
 
 
 def profile_of(picture: Image.Image, path: Path) -> bytes | None:
     """The ICC profile of an opened picture's colours, built where tags stand for one; None for sRGB or no statement.
 
-    An embedded profile goes before tags, but PNG's cICP before it, as PNG's third edition says.
+    An embedded profile goes before tags, but PNG's cICP before it (PNG, third edition).
 
     Raises:
-        Doubt: for a statement that cannot be used.
+        TagError: for a statement that cannot be used.
         ValueError: for a picture of high dynamic range, which has no 8-bit sRGB.
     """
     in_memory = not path.is_file()
@@ -43,7 +43,7 @@ def profile_of(picture: Image.Image, path: Path) -> bytes | None:
     if "icc_profile" in picture.info:
         embedded = picture.info["icc_profile"]
         if not isinstance(embedded, bytes) or not embedded:
-            raise Doubt("its colour profile is broken")
+            raise TagError("its colour profile is broken")
         return embedded
     if b"sRGB" in chunks:
         return None
@@ -83,14 +83,14 @@ def _png_chunks(path: Path) -> dict[bytes, bytes]:
 
 def _png_kept(picture: Image.Image) -> dict[bytes, bytes]:
     """The same of a picture in memory, as far as Pillow keeps them, which cICP is not; strings are text chunks."""
-    kept = {}
+    chunks = {}
     if isinstance(picture.info.get("srgb"), int):
-        kept[b"sRGB"] = b""
+        chunks[b"sRGB"] = b""
     if isinstance(gamma := picture.info.get("gamma"), float):
-        kept[b"gAMA"] = struct.pack(">I", round(gamma * 100_000))
+        chunks[b"gAMA"] = struct.pack(">I", round(gamma * 100_000))
     if isinstance(numbers := picture.info.get("chromaticity"), tuple):
-        kept[b"cHRM"] = struct.pack(f">{len(numbers)}I", *(round(number * 100_000) for number in numbers))
-    return kept
+        chunks[b"cHRM"] = struct.pack(f">{len(numbers)}I", *(round(number * 100_000) for number in numbers))
+    return chunks
 
 
 def _png_gamma(picture: Image.Image, chunks: dict[bytes, bytes]) -> bytes:
@@ -99,7 +99,7 @@ def _png_gamma(picture: Image.Image, chunks: dict[bytes, bytes]) -> bytes:
     if b"gAMA" in chunks:
         gamma = int.from_bytes(chunks[b"gAMA"], "big") / 100_000
         if not 0.1 <= gamma <= 2:
-            raise Doubt(f"its gamma (gAMA) is {gamma}")
+            raise TagError(f"its gamma (gAMA) is {gamma}")
         curve = curve if abs(gamma * 2.2 - 1) < 0.02 else (1 / gamma,)
     if len(numbers := chunks.get(b"cHRM", b"")) != 32:
         return _profile(picture, icc.SRGB, icc.D65, curve)
@@ -107,7 +107,7 @@ def _png_gamma(picture: Image.Image, chunks: dict[bytes, bytes]) -> bytes:
     try:
         return _profile(picture, primaries, (white_x, white_y), curve)
     except ValueError as error:
-        raise Doubt(f"{error} (cHRM)") from None
+        raise TagError(f"{error} (cHRM)") from None
 
 
 def _tiff(picture: Image.Image) -> bytes | None:
@@ -118,7 +118,7 @@ def _tiff(picture: Image.Image) -> bytes | None:
         white, primaries = ([float(v) for v in tags[tag]] for tag in (318, 319))
         return _profile(picture, primaries, white, icc.SRGB_CURVE)
     except (ValueError, TypeError, ArithmeticError, IndexError):
-        raise Doubt("its primaries (PrimaryChromaticities) span no colours") from None
+        raise TagError("its primaries (PrimaryChromaticities) span no colours") from None
 
 
 def _exif(picture: Image.Image) -> bytes | None:
@@ -133,7 +133,7 @@ def _exif(picture: Image.Image) -> bytes | None:
     if space == 2 or index == "R03":
         return icc.profile(icc.ADOBE_RGB, icc.D65, (563 / 256,))
     colours = "uncalibrated" if space == 0xFFFF else f"of space {space}"
-    raise Doubt(f"EXIF says that its colours are {colours}, and it has no profile")
+    raise TagError(f"EXIF says that its colours are {colours}, and it has no profile")
 
 
 def _enter(file: IO[bytes], end: int, wanted: bytes) -> int:
@@ -170,7 +170,7 @@ def _jp2(picture: Image.Image, path: Path) -> bytes | None:
         return None
     if box[:1] in (b"\2", b"\3"):
         return box[3:]
-    raise Doubt(f"its colour space (colr, method {box[0]}, number {number}) is not known")
+    raise TagError(f"its colour space (colr, method {box[0]}, number {number}) is not known")
 
 
 def _avif(picture: Image.Image, path: Path) -> bytes | None:
@@ -200,7 +200,7 @@ def _bmp(picture: Image.Image, path: Path) -> bytes | None:
         if len(head) < 138 or head[14:18] != b"\x7c\0\0\0" or head[70:74] not in (b"DEBM", b"KNIL"):
             return None
         if head[70:74] == b"KNIL":
-            raise Doubt("its colour profile is in another file")
+            raise TagError("its colour profile is in another file")
         start, length = struct.unpack("<II", head[126:134])
         file.seek(14 + start)
         return file.read(min(length, LARGEST + 1))

@@ -43,7 +43,7 @@ def left_behind(part: Path) -> bool:
             os.kill(int(writer), 0)  # only checks that it runs
     except ProcessLookupError:
         return True
-    except (OSError, ValueError):  # gone meanwhile, of another user, or of another name
+    except (OSError, ValueError):  # just removed, another user's, or of another name
         pass
     return False
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 TABLES = {*vars(nn.Module()), "_is_torch_compile", "_compile_kwargs"}  # torch's own, walked through below
 # of a backbone: where it comes from, what hsx convert keeps of that, and, on an instance, the class's methods, counted
 OF_A_BACKBONE = {"facts", "family", "scheduler", "encode", "decode"}
-OF_A_CONFIG = {"_class_name", "_diffusers_version", "_name_or_path", "_use_default_values"}  # of diffusers, likewise
+OF_A_CONFIG = {"_class_name", "_diffusers_version", "_name_or_path", "_use_default_values"}  # of diffusers
 KNOWN = sys.stdlib_module_names | {"torch", "diffusers", "hsx"}  # hashed by name; of others the code is hashed
 DATA = (bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset)
 VALUES = (*DATA, Enum, Tensor, np.ndarray, np.generic)

@@ -1,4 +1,4 @@
-"""Which pictures are opened: every format of Pillow that runs nothing; and what else a file is, by its first bytes."""
+"""Which pictures are opened: every format of Pillow that runs nothing; and what other files are, by first bytes."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def is_everyday(path: Path) -> bool:
 
 
 def likely(path: Path) -> tuple[str, ...]:
-    """The formats to try on a file: those without first bytes of their own only where these say nothing else."""
+    """The formats to try on a file; those without a signature only if it has no other known one."""
     return tuple(name for name in readable() if Image.OPEN[name][1]) if _signature(_head(path)) else readable()
 
 
@@ -119,7 +119,7 @@ def refuse_preview(picture: Image.Image, path: Path) -> None:
 
 
 def frames(picture: Image.Image) -> str:
-    """How many pictures an opened file holds and which is taken; nothing for one, or one in parts as PSD has layers."""
+    """How many pictures an opened file holds and which is read; empty for one, or one in parts, as in PSD."""
     if picture.format in ("ICO", "CUR", "ICNS"):
         sizes = picture.info.get("sizes")
         count = len(sizes) if isinstance(sizes, set | list) else 1

@@ -20,8 +20,8 @@ from hsx.io.reading import opened_picture, read_picture, square
 def read_image(path: str | os.PathLike[str] | Image.Image, size: int, fit: str = "crop") -> Tensor:
     """A picture as the network wants it: made square, resized to ``size``; (3, size, size) in [-1, 1].
 
-    Its colours become sRGB by the profile or the tags that it has; one that cannot be used is named in the log.  EXIF
-    rotation is applied, transparency laid over white, and of several pages or frames the first taken.
+    Its colours become sRGB by its profile or its tags; one that cannot be used is named in the log.  EXIF rotation is
+    applied, transparency laid over white, and only the first of several pages or frames is read.
 
     Args:
         path: the picture, or one that Pillow opened; ``hsx://`` and ``~`` stand for what they do in a config.

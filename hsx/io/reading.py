@@ -14,7 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hsx.errors import HsxError, ImageError, first_line, shown
 from hsx.io.colour import ProfileError, changes, lab, to_srgb
-from hsx.io.colour_tags import Doubt, profile_of
+from hsx.io.colour_tags import TagError, profile_of
 from hsx.io.formats import LEFT_OUT, frames, kind, likely, refuse_preview
 
 FITS = ("crop", "pad", "stretch")  # how pictures become square
@@ -99,14 +99,14 @@ def _coloured(opened: Image.Image, path: Path) -> Image.Image:
     except ProfileError as error:
         space = f"{opened.mode} without one" if opened.mode in ("CMYK", "LAB") else "sRGB"
         _warn(path, "profile", f"its colour profile is ignored ({error}): read as {space}")
-    except Doubt as error:
-        _warn(path, "doubt", f"{error}: read as sRGB")
+    except TagError as error:
+        _warn(path, "tags", f"{error}: read as sRGB")
     return _rgb(upright)
 
 
 def _numbers(opened: Image.Image, path: Path) -> Image.Image:
     """An opened picture as RGB, no profile applied, with a warning where one would change it."""
-    with suppress(Doubt, ValueError):  # about colours, which a mask does not have
+    with suppress(TagError, ValueError):  # about colours, which a mask does not have
         profile = profile_of(opened, path)
         if profile is not None and changes(opened, profile):
             _warn(path, "mask", "a mask's values are numbers: its colour profile is not applied")

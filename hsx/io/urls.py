@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsp
 from hsx.errors import BackboneError
 
 CUT = "?…"  # stands for what is not shown
-SECRET = re.compile(  # names of parameters that let somebody in for a while, and say nothing of which file it is
+SECRET = re.compile(  # names of parameters that grant access for a while and do not identify the file
     r"x-(amz|goog|oss|cos|ms)-[\w-]*|(aws|google|oss)?access_?key_?id|googleaccessid|key-pair-id|policy|hash-algorithm"
     r"|([\w-]*[_-])?(token|signature|sig|expires|expiry|expire|apikey|api[_-]key|password|passwd|secret|credentials?|jwt"
     r"|hmac|auth|authorization)|hdnea|hdnts|exp|(x-id|response-content-[a-z]*|rscd|rsct|rscc|rsce|rscl)",
@@ -29,14 +29,14 @@ PARAMETER = re.compile(rf"((?<![\w-])(?:{SECRET.pattern})=)[^&\s'\"]+", re.IGNOR
 
 
 def is_url(source: str) -> bool:
-    """Whether this is an address with a scheme, of http, https or one that is not taken, but hsx's own."""
+    """Whether this is an address with a scheme, supported or not, other than hsx's own."""
     return bool(re.match(r"[a-z][a-z0-9+.-]*://", source, re.IGNORECASE)) and not source.startswith("hsx://")
 
 
 def public_url(url: str) -> str:
     """A URL as it may be kept and shown: without user, password, query, fragment and parameters of its path.
 
-    Where one of the last three was left out it ends in ``?…``.  Other texts are as they are.
+    It ends in ``?…`` if one of the last three was left out.  Other strings stay as they are.
     """
     return _cut(url) if is_url(url) else url
 
@@ -48,7 +48,7 @@ def _cut(url: str) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """A text of whatever origin as it may be shown: its URLs made public, tokens of the Hub taken out."""
+    """Any text as it may be shown: its URLs made public, tokens of the Hub removed."""
     for token in filter(None, map(os.environ.get, ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"))):
         if len(token.strip()) > 5:
             text = text.replace(token, "…").replace(token.strip(), "…")
@@ -57,10 +57,10 @@ def without_secrets(text: str) -> str:
 
 
 def identity(url: str) -> str:
-    """The same text for all URLs of one file: without user, fragment and what is known to be a signature or its date.
+    """The same string for all URLs of one file: without user, fragment, and known signatures and their dates.
 
     Raises:
-        BackboneError: for what is no http(s) address.
+        BackboneError: for anything but an http(s) address.
     """
     scheme, host, path, query = _parts(url)[:4]
     signed = {"sig", "se"} <= {name.lower() for name, _ in query}
@@ -72,7 +72,7 @@ def request_of(url: str) -> tuple[str, str | None]:
     """The address to ask for, in ASCII, and ``user:password`` if it had one.
 
     Raises:
-        BackboneError: for what is no http(s) address.
+        BackboneError: for anything but an http(s) address.
     """
     scheme, host, path, _, user = _parts(url)
     return urlunsplit((scheme, host, path, quote(urlsplit(url).query, safe="%/:=&?~#+!$,;'@()*[]"), "")), user

@@ -64,16 +64,10 @@ class Recorder:
         """
         pixels = [self.pixels[row.content], self.pixels[len(self.pairs.contents) + row.style]]
         seed = self.seed if row.seed is None else row.seed
-        return {
-            "name": row.name,
-            "content": portable(self.pairs.contents[row.content]),
-            "style": portable(self.pairs.styles[row.style]),
-            "mask": None if row.mask is None else portable(row.mask),
-            "gamma": row.gamma,
-            "seed": seed,
-            "pixels": pixels,
-            "made": self.fingerprints.picture(pixels, row.mask, row.gamma, seed),
-        }
+        files = {"content": self.pairs.contents[row.content], "style": self.pairs.styles[row.style], "mask": row.mask}
+        paths = {name: None if path is None else portable(path) for name, path in files.items()}
+        fingerprint = self.fingerprints.picture(pixels, row.mask, row.gamma, seed)
+        return {"name": row.name, **paths, "gamma": row.gamma, "seed": seed, "pixels": pixels, "made": fingerprint}
 
     def whole(self, own: dict[str, Any], computed: dict[str, Any]) -> str:
         """The whole record of a pair: all that is needed to make its picture again.

@@ -16,6 +16,7 @@ from hsx.assets import SCHEME, resolve
 from hsx.checks import got
 from hsx.errors import HsxError
 from hsx.io.digests import file_digest
+from hsx.io.fingerprint import fingerprint
 
 PATHS = (str, os.PathLike)
 VARIABLE = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
@@ -75,8 +76,6 @@ def plain(value: Any) -> Any:
 
 def hashed(value: Any) -> Any:
     """``plain``, but anything that is no number, string or path as a hash of all its contents."""
-    from hsx.io.fingerprint import fingerprint
-
     simple = isinstance(value, (str, int, float, os.PathLike, np.generic, type(None)))
     return plain(value) if simple else fingerprint(value)
 

@@ -17,6 +17,7 @@ from hsx._renamed import warn
 from hsx.backbones.base import Backbone, Bottleneck
 from hsx.checks import got, number
 from hsx.errors import HsxError
+from hsx.io.fingerprint import fingerprint
 from hsx.schedule import NoiseSchedule
 from hsx.strategies.arguments import ConstructorSignature, absolute, arguments_of, files_of, hashed, plain
 
@@ -83,8 +84,6 @@ class Strategy(ABC):  # noqa: B024  (the common name of the kinds; each kind add
         The class, with its code unless it is hsx's own; the constructor's arguments, where ``paths`` are digests of the
         files and other strings that name a file have a digest as well; and the attributes, private ones only if plain.
         """
-        from hsx.io.fingerprint import fingerprint
-
         cls = type(self)
         code = {} if cls.__module__.startswith("hsx.") else {"code": fingerprint(cls)}
         found = {name: value for name, value in self._arguments.items() if name not in self.paths}
