@@ -23,35 +23,36 @@ ENDS: dict[str, tuple[Any, Any]] = {  # black and white
 }
 CLASSES = {"link": "a device link", "nmcl": "a list of named colours", "abst": "an abstract profile"}
 GREYS = ("L", "I;16")
+_STEPS, _RAMP = np.minimum(np.arange(0, 257, 16), 255), np.stack([np.arange(256)] * 3, 1)
+# every sixteenth step of each channel with each of the others, and all greys
+_LATTICE = np.concatenate([np.stack(np.meshgrid(_STEPS, _STEPS, _STEPS), -1).reshape(-1, 3), _RAMP])[None]
+LATTICE = Image.fromarray(_LATTICE.astype(np.uint8))
 Convert = Callable[[Image.Image], Image.Image]
 
 
 class ProfileError(ValueError):
-    """A profile that does not say what the colours of the picture are; why, in a few words."""
+    """A profile that cannot be applied to a picture; why, in a few words."""
 
 
 def to_srgb(picture: Image.Image, profile: bytes) -> Image.Image:
-    """A picture whose colours are of ``profile`` as RGB, or RGBA with its own alpha; unchanged where it is sRGB.
+    """A picture whose colours are those of ``profile`` as RGB; unchanged where they are sRGB.
 
-    The intent is relative colorimetric with black-point compensation, as photo software has it: what sRGB can show
-    stays what it is, and white stays white.
+    The intent is relative colorimetric with black-point compensation, as in photo software: colours that sRGB can
+    show stay what they are, and white stays white.
 
     Args:
-        picture: L, I;16, RGB, RGBA, CMYK or LAB.
+        picture: L, I;16, RGB, CMYK or LAB.
         profile: the bytes of an ICC profile.
 
     Raises:
         ProfileError: for a profile that is broken, or of another kind of picture.
         RuntimeError: where this Pillow has no ImageCms.
     """
-    if picture.mode == "RGBA":
-        opaque = to_srgb(picture.convert("RGB"), profile)
-        opaque.putalpha(picture.getchannel("A"))
-        return opaque
-    if picture.mode == "RGB" and profile[16:20] == b"GRAY" and _is_grey(picture):
-        return to_srgb(picture.getchannel("R"), profile).convert("RGB")
-    convert = _conversion(profile, picture.mode)
-    if convert is not None:
+    if picture.mode == "RGB" and profile[16:20] == b"GRAY":
+        pixels = np.asarray(picture)
+        if (pixels == pixels[..., :1]).all():
+            return to_srgb(picture.getchannel("R"), profile).convert("RGB")
+    if convert := _conversion(profile, picture.mode):
         return convert(picture)
     return _eight_bits(picture) if picture.mode == "I;16" else picture
 
@@ -59,8 +60,8 @@ def to_srgb(picture: Image.Image, profile: bytes) -> Image.Image:
 def changes(picture: Image.Image, profile: bytes) -> bool:
     """Whether ``to_srgb`` would change an 8-bit picture, or could not tell."""
     try:
-        mode = {"1": "L", "LA": "L", "I": "I;16", "F": "I;16", "RGBA": "RGB", "P": "RGB", "PA": "RGB"}
-        return _conversion(profile, mode.get(picture.mode, picture.mode)) is not None
+        modes = {"1": "L", "LA": "L", "I": "I;16", "F": "I;16", "RGBA": "RGB", "P": "RGB", "PA": "RGB"}
+        return _conversion(profile, modes.get(picture.mode, picture.mode)) is not None
     except (ProfileError, RuntimeError):
         return True
 
@@ -72,19 +73,13 @@ def lab() -> bytes:
 
 @lru_cache(maxsize=8)
 def _conversion(profile: bytes, mode: str) -> Convert | None:
-    """From a profile to sRGB, for pictures of ``mode``; nothing for sRGB itself."""
+    """From a profile to sRGB, for pictures of ``mode``; None for sRGB itself."""
     opened, space = _opened(profile, mode)
     taken = "RGB" if space == "RGB" else mode  # a grey picture may have a profile of RGB
-    precise = Flags.NOOPTIMIZE if taken in (*GREYS, "LAB") else Flags.HIGHRESPRECALC
+    flags = Flags.NOOPTIMIZE if taken in (*GREYS, "LAB") else Flags.HIGHRESPRECALC
+    flags, intent = flags | Flags.BLACKPOINTCOMPENSATION, ImageCms.Intent.RELATIVE_COLORIMETRIC
     try:
-        apply = ImageCms.buildTransform(
-            opened,
-            ImageCms.createProfile("sRGB"),
-            taken,
-            "RGB",
-            ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            precise | Flags.BLACKPOINTCOMPENSATION,
-        ).apply
+        apply = ImageCms.buildTransform(opened, ImageCms.createProfile("sRGB"), taken, "RGB", intent, flags).apply
     except ImageCms.PyCMSError:
         raise ProfileError("it is broken") from None
     black, white = (np.asarray(apply(Image.new(taken, (1, 1), colour))).mean() for colour in ENDS[taken])
@@ -95,7 +90,7 @@ def _conversion(profile: bytes, mode: str) -> Convert | None:
         ramp = Image.fromarray(steps)
         colours = np.asarray(apply(ramp if taken == mode else _eight_bits(ramp).convert(taken)))[0]  # (256 or 65536, 3)
         return None if _same(colours, _eight_bits(ramp)) else lambda grey: Image.fromarray(colours[np.asarray(grey)])
-    if mode == "RGB" and _same(np.asarray(apply(_LATTICE)), _LATTICE):
+    if mode == "RGB" and _same(np.asarray(apply(LATTICE)), LATTICE):
         return None
     return apply
 
@@ -123,32 +118,13 @@ def _opened(profile: bytes, mode: str) -> tuple[ImageCms.ImageCmsProfile, str]:
     return opened, space
 
 
-def _is_grey(picture: Image.Image) -> bool:
-    """Whether the three channels of an RGB picture are equal."""
-    pixels = np.asarray(picture)
-    return bool((pixels == pixels[..., :1]).all())
-
-
 def _same(colours: np.ndarray, picture: Image.Image) -> bool:
-    """Whether ``colours`` are those of a picture, to the rounding."""
+    """Whether ``colours`` are those of a picture, within ROUNDING."""
     expected = np.asarray(picture.convert("RGB"), dtype=int).reshape(-1, 3)
     return bool(np.abs(colours.reshape(-1, 3) - expected).max() <= ROUNDING)
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
     """L or I;16 as L."""
-    return (
-        picture
-        if picture.mode == "L"
-        else Image.fromarray((np.asarray(picture) * (255 / 65535)).round().astype(np.uint8))
-    )
-
-
-def _lattice() -> Image.Image:
-    """All greys, and every sixteenth step of each channel with each of the others."""
-    steps, ramp = np.minimum(np.arange(0, 257, 16), 255), np.arange(256)
-    every = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(-1, 3)
-    return Image.fromarray(np.concatenate([every, np.stack([ramp] * 3, 1)])[None].astype(np.uint8))
-
-
-_LATTICE = _lattice()
+    scale = 255 / ENDS[picture.mode][1]
+    return Image.fromarray((np.asarray(picture) * scale).round().astype(np.uint8))

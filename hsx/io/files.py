@@ -16,9 +16,9 @@ PART_AGE = 3600  # seconds after which a temporary file has no living writer
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path`` that takes its place when the block ends well, and goes when it does not.
+    """A temporary file beside ``path`` that takes its place when the block ends well, and goes when it does not.
 
-    It tells host and process, see ``left_behind``.
+    Its name holds host and process, for ``left_behind``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{_host()}-{os.getpid()}-", suffix=".part")
@@ -26,32 +26,27 @@ def atomic(path: Path) -> Iterator[Path]:
     part = Path(name)
     try:
         yield part
-        part.chmod(0o666 & ~_umask())
+        os.umask(mask := os.umask(0))  # which can only be read by setting it
+        part.chmod(0o666 & ~mask)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
 
 
 def left_behind(part: Path) -> bool:
-    """Whether nobody writes a temporary file of ``atomic`` any more: a dead process of this host, or for an hour."""
+    """Whether the writer of a temporary file of ``atomic`` is dead: a process of this host, or silent for an hour."""
     host, _, writer = part.name[1:].rpartition("-")[0].rpartition("-")
     try:
         if time.time() - part.stat().st_mtime > PART_AGE:
             return True
         if host == _host() and os.name == "posix":
-            os.kill(int(writer), 0)  # asks only whether it is there
+            os.kill(int(writer), 0)  # only checks that it runs
     except ProcessLookupError:
         return True
-    except (OSError, ValueError):  # gone meanwhile, of another user, or of another name
+    except (OSError, ValueError):  # just removed, another user's, or of another name
         pass
     return False
 
 
 def _host() -> str:
     return re.sub(r"\W", "-", socket.gethostname())[:60]
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

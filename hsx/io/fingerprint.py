@@ -1,20 +1,19 @@
 """A hash of everything that changes what a network puts out: its weights, how it is built, and how it is used.
 
-Nothing is listed by name, so that a network nobody foresaw is told apart by default: the hash takes in every parameter
-and buffer, and every attribute of every module, as deep as they go.  What is left out is listed here, each with its
-reason.
+It covers every parameter and buffer, and every attribute of every module, as deep as they go, so that networks of an
+unknown kind are told apart too.  What it leaves out is listed here, with the reasons.
 """
 
 from __future__ import annotations
 
 import copyreg
 import hashlib
-import inspect
 import json
 import sys
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from functools import cached_property, partial
+from inspect import getattr_static
 from types import BuiltinMethodType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -23,32 +22,12 @@ import torch
 from torch import Tensor, nn
 
 TABLES = {*vars(nn.Module()), "_is_torch_compile", "_compile_kwargs"}  # torch's own, walked through below
-OF_A_BACKBONE = {
-    "facts",
-    "family",
-    "scheduler",  # where it comes from, and what hsx convert keeps of that; not what it computes
-    "encode",
-    "decode",  # on an instance: the class's own, counted
-}
-OF_A_CONFIG = {"_class_name", "_diffusers_version", "_name_or_path", "_use_default_values"}  # of diffusers, likewise
-KNOWN = sys.stdlib_module_names | {"torch", "diffusers", "hsx"}  # told by name; the code of others is hashed
-VALUES = (
-    bool,
-    int,
-    float,
-    complex,
-    str,
-    bytes,
-    list,
-    tuple,
-    dict,
-    set,
-    frozenset,
-    Enum,
-    Tensor,
-    np.ndarray,
-    np.generic,
-)
+# of a backbone: where it comes from, what hsx convert keeps of that, and, on an instance, the class's methods, counted
+OF_A_BACKBONE = {"facts", "family", "scheduler", "encode", "decode"}
+OF_A_CONFIG = {"_class_name", "_diffusers_version", "_name_or_path", "_use_default_values"}  # of diffusers
+KNOWN = sys.stdlib_module_names | {"torch", "diffusers", "hsx"}  # hashed by name; of others the code is hashed
+DATA = (bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset)
+VALUES = (*DATA, Enum, Tensor, np.ndarray, np.generic)
 CODE = (FunctionType, property, cached_property, staticmethod, classmethod)
 
 
@@ -62,11 +41,11 @@ def _digest(value: Any) -> str:
 
 
 class _Walk:
-    """Through a network and all that hangs on it; an object that was met before, as in a circle, goes by its number."""
+    """Visits a network and all that hangs on it; an object met again, as in a cycle, is replaced by its number."""
 
     def __init__(self) -> None:
         self.met: dict[int, int] = {}
-        self.kept: list[Any] = []  # so that no number is given to two objects
+        self.kept: list[Any] = []  # alive, so that no two objects share an id
 
     def plain(self, value: Any) -> Any:
         """Any value as what json can write, the same in every process."""
@@ -94,7 +73,7 @@ class _Walk:
             items = sorted(value.items(), key=lambda item: str(item[0]))
             return [[self.plain(name), self.plain(one)] for name, one in items if name not in OF_A_CONFIG]
         if isinstance(value, nn.Module) and isinstance(value._modules.get("_orig_mod"), nn.Module):
-            return self.plain(value._modules["_orig_mod"])  # it is compiled, which changes the last bits alone
+            return self.plain(value._modules["_orig_mod"])  # compiled, which changes only the last bits
         if id(value) in self.met:
             return ["met", self.met[id(value)]]
         self.met[id(value)] = len(self.met)
@@ -107,15 +86,15 @@ class _Walk:
             return self._class(value)
         if isinstance(value, CodeType):
             return [value.co_code.hex(), value.co_names, self.plain(value.co_consts)]
-        if isinstance(value, (property, cached_property, staticmethod, classmethod)):
+        if isinstance(value, FunctionType):
+            return self._function(value)
+        if isinstance(value, CODE):
             inside = (getattr(value, name, None) for name in ("fget", "func", "__func__"))
             return self.plain([one for one in inside if one is not None])
         if isinstance(value, MethodType):
             return self.plain([value.__func__, value.__self__])
         if isinstance(value, partial):
             return self.plain([value.func, value.args, value.keywords])
-        if isinstance(value, FunctionType):
-            return self._function(value)
         if isinstance(value, BuiltinMethodType):
             return [value.__qualname__, self.plain(value.__self__)]
         attributes = {name: self.plain(one) for name, one in sorted(_attributes(value).items())}
@@ -124,22 +103,21 @@ class _Walk:
             tables = ({**value._parameters}, {**value._buffers}, {**value._modules})
             attributes["tables"] = [{name: self.plain(one) for name, one in table.items()} for table in tables]
             attributes["hooks"] = self.plain(hooks)
-        made = None if attributes else self._made(value)
-        return [getattr(value, "__qualname__", None), self.plain(type(value)), attributes, made]
+        reduced = None if attributes else self._reduced(value)
+        return [getattr(value, "__qualname__", None), self.plain(type(value)), attributes, reduced]
 
-    def _made(self, value: Any) -> Any:
-        """What a value without attributes, such as a slice or a date, is made of, by Python's own account."""
+    def _reduced(self, value: Any) -> Any:
+        """How pickle would build a value without attributes, such as a slice or a date; None where it cannot."""
         try:
             reduce = copyreg.dispatch_table.get(type(value))
             how = reduce(value) if reduce else value.__reduce_ex__(2)
-        except Exception:  # a lock, a file: nothing that could be told
+        except Exception:  # a lock, a file
             return None
-        return self.plain(
-            [list(one) if isinstance(one, Iterator) else one for one in how] if isinstance(how, tuple) else how
-        )
+        parts = how if isinstance(how, tuple) else ()
+        return self.plain([list(one) if isinstance(one, Iterator) else one for one in parts] or how)
 
     def _class(self, kind: type) -> Any:
-        """By its name; one whose code a user may change, with that."""
+        """Its name, and the code where a user may change it."""
         name = f"{kind.__module__}.{kind.__qualname__}"
         if _package(kind) in KNOWN:
             return name
@@ -158,19 +136,13 @@ class _Walk:
 
 
 def _attributes(value: Any) -> dict[str, Any]:
-    """What an object holds, but for what torch keeps of a module and what is computed once and remembered."""
-    slots = {
-        name for base in type(value).__mro__ for name in vars(base).get("__slots__", ()) if not name.startswith("__")
-    }
+    """What an object holds, without torch's tables of a module and cached properties."""
+    slots = {name for base in type(value).__mro__ for name in vars(base).get("__slots__", ()) if name[:2] != "__"}
     held = {**{name: getattr(value, name) for name in slots if hasattr(value, name)}, **getattr(value, "__dict__", {})}
-    left_out = TABLES if isinstance(value, nn.Module) else set()
-    if hasattr(type(value), "fingerprint"):
-        left_out = left_out | OF_A_BACKBONE
-    return {
-        name: one
-        for name, one in held.items()
-        if name not in left_out and not isinstance(inspect.getattr_static(type(value), name, None), cached_property)
-    }
+    left_out = {name for name in held if isinstance(getattr_static(type(value), name, None), cached_property)}
+    left_out |= TABLES if isinstance(value, nn.Module) else set()
+    left_out |= OF_A_BACKBONE if hasattr(type(value), "fingerprint") else set()
+    return {name: one for name, one in held.items() if name not in left_out}
 
 
 def _counts(name: str, value: Any) -> bool:
@@ -185,7 +157,7 @@ def _names(code: CodeType) -> set[str]:
 
 
 def _follows(one: Any, function: FunctionType) -> bool:
-    """Whether a global that a function uses is code of the same package, or of a file of the user's."""
+    """Whether a global that a function uses is code of the same package, or of one of the user's files."""
     if not isinstance(one, (FunctionType, type)):
         return False
     place = getattr(sys.modules.get(one.__module__), "__file__", None) or ""
@@ -193,12 +165,12 @@ def _follows(one: Any, function: FunctionType) -> bool:
 
 
 def _package(code: FunctionType | type) -> str:
-    """The package, or the module outside of any, that a function or a class belongs to."""
+    """The package that a function or a class belongs to, or its module outside of any."""
     return str(code.__module__).partition(".")[0]
 
 
 def _bytes(tensor: Tensor) -> Any:
-    """A tensor's bytes where they lie, if that is in the CPU's memory."""
+    """A tensor's bytes, without a copy where they are in the CPU's memory."""
     whole = tensor.detach() if tensor.layout == torch.strided else tensor.detach().to_dense()
     flat = whole.cpu().contiguous().reshape(-1)
     return flat.view(torch.uint8).numpy().data if len(flat) else b""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -27,7 +27,7 @@ def profile(primaries: Sequence[float], white: Sequence[float], curve: Sequence[
     Raises:
         ValueError: for primaries or a white that span no colours.
     """
-    trc = struct.pack(">4s4xHxx", b"para", 3 if len(curve) == 5 else 0) + b"".join(_fixed(v) for v in curve)
+    trc = struct.pack(">4s4xHxx", b"para", 3 if len(curve) == 5 else 0) + _fixed(curve)
     tags = {b"wtpt": _xyz(D50), b"desc": _text("hsx"), b"cprt": _text("CC0")}
     if grey:
         tags[b"kTRC"] = trc
@@ -38,10 +38,9 @@ def profile(primaries: Sequence[float], white: Sequence[float], curve: Sequence[
     for tag, body in tags.items():
         table += struct.pack(">4sII", tag, start + len(data), len(body))
         data += body + bytes(-len(body) % 4)
-    head = struct.pack(
-        ">I4sI4s4s4s12x4s", start + len(data), b"", 0x04200000, b"mntr", b"GRAY" if grey else b"RGB ", b"XYZ ", b"acsp"
-    )
-    return head.ljust(68, b"\0") + b"".join(_fixed(v) for v in D50) + bytes(48) + table + data
+    size, space = start + len(data), b"GRAY" if grey else b"RGB "
+    head = struct.pack(">I4sI4s4s4s12x4s", size, b"", 0x04200000, b"mntr", space, b"XYZ ", b"acsp")
+    return head.ljust(68, b"\0") + _fixed(D50) + bytes(48) + table + data
 
 
 def colorants(primaries: Sequence[float], white: Sequence[float]) -> np.ndarray:
@@ -55,16 +54,17 @@ def colorants(primaries: Sequence[float], white: Sequence[float]) -> np.ndarray:
     cone = BRADFORD @ whole
     if not ((shares > 0).all() and (cone > 0).all()):
         raise ValueError("its white is outside its primaries")
-    return np.linalg.solve(BRADFORD, np.diag(BRADFORD @ D50 / cone) @ BRADFORD) @ (spread * shares)
+    adaptation = np.linalg.solve(BRADFORD, np.diag(BRADFORD @ D50 / cone) @ BRADFORD)
+    return np.asarray(adaptation @ (spread * shares))
 
 
-def _fixed(value: float) -> bytes:
-    """s15Fixed16Number."""
-    return struct.pack(">i", round(value * 65536))
+def _fixed(values: Iterable[float]) -> bytes:
+    """Each as s15Fixed16Number."""
+    return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
 
 
 def _xyz(values: np.ndarray) -> bytes:
-    return struct.pack(">4s4x", b"XYZ ") + b"".join(_fixed(v) for v in values)
+    return struct.pack(">4s4x", b"XYZ ") + _fixed(values)
 
 
 def _text(words: str) -> bytes:

@@ -17,11 +17,11 @@ from hsx.errors import ImageError
 from hsx.io.reading import opened_picture, read_picture, square
 
 
-def read_image(path: str | os.PathLike | Image.Image, size: int, fit: str = "crop") -> Tensor:
+def read_image(path: str | os.PathLike[str] | Image.Image, size: int, fit: str = "crop") -> Tensor:
     """A picture as the network wants it: made square, resized to ``size``; (3, size, size) in [-1, 1].
 
-    Its colours become sRGB by the profile or the tags that it has; one that cannot be used is named in the log.  EXIF
-    rotation is applied, transparency laid over white, and of several pages or frames the first taken.
+    Its colours become sRGB by its profile or its tags; one that cannot be used is named in the log.  EXIF rotation is
+    applied, transparency laid over white, and only the first of several pages or frames is read.
 
     Args:
         path: the picture, or one that Pillow opened; ``hsx://`` and ``~`` stand for what they do in a config.
@@ -36,7 +36,7 @@ def read_image(path: str | os.PathLike | Image.Image, size: int, fit: str = "cro
     return torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1).float() / 127.5 - 1  # (3, R, R)
 
 
-def read_mask(path: str | os.PathLike, size: int, fit: str = "crop", blur: float = 0.0) -> Tensor:
+def read_mask(path: str | os.PathLike[str], size: int, fit: str = "crop", blur: float = 0.0) -> Tensor:
     """A picture's luminance, (1, size, size) in [0, 1], white is 1; otherwise as ``read_image``.
 
     Its values are numbers, not colours: a profile is not applied.
@@ -48,7 +48,7 @@ def read_mask(path: str | os.PathLike, size: int, fit: str = "crop", blur: float
     return torch.from_numpy(np.asarray(grey).copy())[None].float() / 255  # (1, R, R)
 
 
-def _path(given: str | os.PathLike) -> Path:
+def _path(given: str | os.PathLike[str]) -> Path:
     """Where a picture is.  Raises ImageError for what is no path."""
     if not isinstance(given, (str, os.PathLike)):
         raise ImageError(f"expected the path of a picture, got {got(given)}; give one")

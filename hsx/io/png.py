@@ -14,7 +14,7 @@ from hsx.io.reading import reading
 def write_png(picture: Image.Image, path: Path, text: dict[str, str] | None = None) -> None:
     """Write a PNG whole or not at all, with ``text`` in its text chunks, which come before the pixels.
 
-    It is sRGB, as a PNG is that says nothing else of its colours.
+    It is sRGB, as is every PNG without colour chunks.
     """
     info = PngImagePlugin.PngInfo()
     for key, value in (text or {}).items():

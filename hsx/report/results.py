@@ -22,10 +22,10 @@ NAMED = 20  # reasons at most that are printed; all are in failures.jsonl
 
 @dataclass
 class Counts:
-    """What all processes did."""
+    """Totals over all processes."""
 
-    made: int
-    there: int
+    created: int
+    existing: int
     inverted: int
     corrupt: int
     evaluations: float
@@ -35,7 +35,7 @@ class Counts:
 def write_results(
     recorder: Recorder, folder: Path, failures: Mapping[int, str], lost: Mapping[int, str], journal: Journal
 ) -> Counter[str]:
-    """Write results.jsonl, one line a pair, and failures.jsonl, if there are any.
+    """Write results.jsonl, one line a pair, and failures.jsonl with those that failed, if any.
 
     Args:
         failures: reasons by number, for pairs.
@@ -57,16 +57,10 @@ def write_results(
             reason = failures.get(i)
             try:
                 row = pairs[i]
-                line: dict[str, Any] = {
-                    "name": row.name,
-                    "content": str(pairs.contents[row.content]),
-                    "style": str(pairs.styles[row.style]),
-                }
-                line |= {
-                    name: str(value) if isinstance(value, Path) else value
-                    for name, value in (("mask", row.mask), ("gamma", row.gamma))
-                    if value is not None
-                }
+                line: dict[str, Any] = {"name": row.name, "content": str(pairs.contents[row.content])}
+                line["style"] = str(pairs.styles[row.style])
+                line |= {} if row.mask is None else {"mask": str(row.mask)}
+                line |= {} if row.gamma is None else {"gamma": row.gamma}
                 line["seed"] = recorder.seed if row.seed is None else row.seed
                 reason = reason or lost.get(row.content) or lost.get(len(pairs.contents) + row.style)
             except HsxError as error:
@@ -77,13 +71,8 @@ def write_results(
                 failed_only.write(to_json(line) + "\n")
             else:
                 seconds, device = timing.get(line["name"], (None, None))
-                line |= {
-                    "status": "done",
-                    "picture": f"{line['name']}.png",
-                    "settings": recorder.fingerprints.run,
-                    "seconds": seconds,
-                    "device": device,
-                }
+                line |= {"status": "done", "picture": f"{line['name']}.png", "settings": recorder.fingerprints.run}
+                line |= {"seconds": seconds, "device": device}
             results.write(to_json(line) + "\n")
     if not failed:
         (folder / "failures.jsonl").unlink()
@@ -91,23 +80,19 @@ def write_results(
 
 
 def summarise(counts: Counts, failed: Counter[str], folder: Path, sheets: list[Path]) -> None:
-    """Say what came of it."""
-    pace = f", {counts.made / counts.seconds:.2g} pairs a second" if counts.made else ""
+    """Print how the run went; the reasons of failures to stderr."""
+    pace = f", {counts.created / counts.seconds:.2g} pairs a second" if counts.created else ""
     sheet = f" (all on one sheet: {sheets[0]})" if len(sheets) == 1 else f" (sheets: {sheets[0]} …)" if sheets else ""
-    print(
-        f"{_some(counts.made, 'picture')} made in {counts.seconds:.0f} s{pace}, {counts.there} were there already, "
-        f"{failed.total()} failed: {folder}{sheet}"
-    )
+    rest = f"{counts.existing} were there already, {failed.total()} failed: {folder}{sheet}"
+    print(f"{_some(counts.created, 'picture')} made in {counts.seconds:.0f} s{pace}, {rest}")
     corrupt = f"; corrupt in the store, and made again: {counts.corrupt}" if counts.corrupt else ""
     print(f"{_some(counts.inverted, 'picture')} inverted, {counts.evaluations:.0f} evaluations of the network{corrupt}")
     if failed:
         for reason, n in failed.most_common(NAMED):
             print(f"{_some(n, 'pair')} failed: {reason}", file=sys.stderr)
         more = len(failed) - NAMED
-        print(
-            f"all that failed is in {folder / 'failures.jsonl'}" + f" ({_some(more, 'more reason')})" * (more > 0),
-            file=sys.stderr,
-        )
+        further = f" ({_some(more, 'more reason')})" if more > 0 else ""
+        print(f"all that failed is in {folder / 'failures.jsonl'}{further}", file=sys.stderr)
     sys.stdout.flush()
 
 
@@ -116,7 +101,7 @@ def _some(n: int, what: str) -> str:
 
 
 def _earlier(path: Path, journal: Journal) -> Iterator[tuple[str, tuple[float, str]]]:
-    """Seconds and device of the pictures that earlier runs made, and then of those that this one made."""
+    """Seconds and device of the pictures that earlier runs made, then of those of this run."""
     with path.open("rb") if path.exists() else nullcontext(()) as lines:
         for line in chain(objects(lines), journal.all()):
             names, seconds, device = line.get("made", [line.get("name")]), line.get("seconds"), line.get("device")

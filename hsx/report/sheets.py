@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image
@@ -24,55 +25,48 @@ def write_sheets(pairs: PairList, folder: Path, size: int, fit: str) -> list[Pat
     What is beyond SIDE rows or columns goes to pages ``grid-2.png``, ``grid-3.png``, …, at most PAGES in all.
     """
     pages = _product(pairs) if pairs.grid else _rows(pairs)
-    made = []
-    for number, cells in enumerate(pages[:PAGES], 1):
-        drawn: dict[tuple[int, int], Image.Image] = {}
-        for place, source in cells.items():
-            try:
+    written = []
+    for number, page in enumerate(pages[:PAGES], 1):
+        pictures: dict[tuple[int, int], Image.Image] = {}
+        for place, source in page.items():
+            with suppress(ImageError), unsaid():  # one that cannot be read is left white
                 if isinstance(source, str):
-                    drawn[place] = read_png(folder / f"{source}.png")
+                    pictures[place] = read_png(folder / f"{source}.png")
                 else:
-                    with unsaid():
-                        drawn[place] = to_picture(read_image(source, size, fit))
-            except ImageError:
-                pass  # left white
-        if drawn:
-            made.append(folder / ("grid.png" if number == 1 else f"grid-{number}.png"))
-            write_png(
-                grid(drawn, cell_size(size)), made[-1], {RECORD: to_json({"hsx": hsx.__version__, "sheet": number})}
-            )
-    for page in set(folder.glob("grid*.png")) - set(made):  # of an earlier run with more pairs
-        if "sheet" in record_of(page):
-            page.unlink()
-    return made
+                    pictures[place] = to_picture(read_image(source, size, fit))
+        if pictures:
+            written.append(folder / ("grid.png" if number == 1 else f"grid-{number}.png"))
+            record = to_json({"hsx": hsx.__version__, "sheet": number})
+            write_png(grid(pictures, cell_size(size)), written[-1], {RECORD: record})
+    for sheet in set(folder.glob("grid*.png")) - set(written):  # of an earlier run with more pairs
+        if "sheet" in record_of(sheet):
+            sheet.unlink()
+    return written
 
 
 def cell_size(size: int) -> int:
-    """How large a picture of ``size`` is drawn: a whole number of times, to 96 pixels or more; at most 256."""
+    """Pixels at which a picture of ``size`` is drawn: the first multiple from 96 on; at most 256."""
     return min(size * -(-96 // size), 256)
 
 
-Cells = dict[tuple[int, int], Path | str]  # by (row, column): an original's path, or a result's name
+Page = dict[tuple[int, int], Path | str]  # by (row, column): an original's path, or a result's name
 
 
-def _product(pairs: PairList) -> list[Cells]:
+def _product(pairs: PairList) -> list[Page]:
     """Pages of a product, in reading order."""
     rows, columns = len(pairs.contents), len(pairs.styles)
     corners = [(i, j) for i in range(0, rows, SIDE) for j in range(0, columns, SIDE)][:PAGES]
-    pages: list[Cells] = []
+    pages = []
     for top, left in corners:
         down, across = range(top, min(rows, top + SIDE)), range(left, min(columns, left + SIDE))
-        pages.append(
-            {
-                **{(i - top + 1, 0): pairs.contents[i] for i in down},
-                **{(0, j - left + 1): pairs.styles[j] for j in across},
-                **{(i - top + 1, j - left + 1): pairs.name(i * columns + j) for i in down for j in across},
-            }
-        )
+        page: Page = {(i - top + 1, 0): pairs.contents[i] for i in down}
+        page |= {(0, j - left + 1): pairs.styles[j] for j in across}
+        page |= {(i - top + 1, j - left + 1): pairs.name(i * columns + j) for i in down for j in across}
+        pages.append(page)
     return pages
 
 
-def _rows(pairs: PairList) -> list[Cells]:
+def _rows(pairs: PairList) -> list[Page]:
     """Pages of lines: content, style, result, and the results of further rows of the same two pictures.
 
     Rows of the table that are bad are left out.
@@ -96,11 +90,11 @@ def _rows(pairs: PairList) -> list[Cells]:
     ]
 
 
-def grid(cells: dict[tuple[int, int], Image.Image], cell: int, gap: int = 2) -> Image.Image:
+def grid(pictures: dict[tuple[int, int], Image.Image], cell: int, gap: int = 2) -> Image.Image:
     """Pictures by (row, column) on white, each enlarged to ``cell`` pixels a side without smoothing."""
-    rows, columns = (1 + max(key[axis] for key in cells) for axis in (0, 1))
+    rows, columns = (1 + max(place[axis] for place in pictures) for axis in (0, 1))
     sheet = Image.new("RGB", (columns * (cell + gap) + gap, rows * (cell + gap) + gap), "white")
-    for (row, column), picture in cells.items():
+    for (row, column), picture in pictures.items():
         resample = Image.Resampling.NEAREST if picture.width < cell else Image.Resampling.LANCZOS
         sheet.paste(picture.resize((cell, cell), resample), (gap + column * (cell + gap), gap + row * (cell + gap)))
     return sheet

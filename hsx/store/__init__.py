@@ -1,1 +1,1 @@
-"""What is kept: trajectories, the records in pictures, and what each process did."""
+"""What runs leave behind: trajectories, the records in pictures, and what each process did."""

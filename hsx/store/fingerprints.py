@@ -1,4 +1,4 @@
-"""Identity in one place: what tells trajectories, pictures and runs from all others."""
+"""The identities of trajectories, pictures and runs, in one place."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ FORMAT, VERSION = "hsx_trajectory", "2"  # 2: keys hold the whole network's fing
 
 
 def trajectory_key(pixels: str, inversion: dict[str, Any], dtype: str) -> str:
-    """What names a trajectory: the digest of a picture's pixels, its inversion's settings and h's dtype."""
+    """The name of a trajectory, see ``Store.key``."""
     parts = json.dumps([FORMAT, VERSION, pixels, inversion, dtype], sort_keys=True)
     return hashlib.blake2b(parts.encode(), digest_size=12).hexdigest()
 
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """The identities of one run; plain data, for the processes that read pictures too.
+    """The identities of one run; picklable, for the processes that read pictures.
 
     Attributes:
         settings: a digest of the network and of all settings of the transfer.
-        inversion: what decides a trajectory beside its picture: the network, the steps and t_start.
+        inversion: what decides a trajectory besides its picture: the network, the steps and t_start.
         precision: of the network's numbers.
-        dtype: what h is kept in.
+        dtype: of h as it is kept.
         fit: how pictures and masks become square.
     """
 
@@ -40,15 +40,15 @@ class Fingerprints:
 
     @cached_property
     def run(self) -> str:
-        """Of all that the pictures of a run share."""
+        """A digest of all that the pictures of a run share."""
         return digest(self.settings, self.dtype, self.precision)
 
     def trajectory(self, pixels: str) -> str:
-        """The key of the trajectory of a picture with these pixels."""
+        """The key of the trajectory of the picture whose pixels have this digest."""
         return trajectory_key(pixels, {**self.inversion, "precision": self.precision}, self.dtype)
 
     def picture(self, pixels: list[str], mask: Path | None, gamma: float | None, seed: int) -> str:
-        """Of all that decides how a result looks.
+        """A digest of all that decides how a result looks.
 
         Args:
             pixels: the digests of the content's and the style's pixels.

@@ -1,7 +1,7 @@
-"""What each process has done so far, one line a batch, so that nothing is forgotten when a run is killed.
+"""What each process has done so far, one line a batch, which outlives a killed run.
 
 Every process appends to a file of its own in the output folder; the first one reads all of them, for the progress of
-the whole and for the seconds and the device of each picture.  The folder goes when the run ends.
+the run and for the seconds and the device of each picture.  The folder is removed when the run ends.
 """
 
 from __future__ import annotations
@@ -40,29 +40,28 @@ class Journal:
             if path != self.own:
                 with path.open("rb") as file:
                     begin = self.read.get(path, 0)
-                    self.read[path] = begin if begin <= path.stat().st_size else 0  # else it is another by now
-                    file.seek(self.read[path])
+                    self.read[path] = file.seek(begin if begin <= path.stat().st_size else 0)  # it was replaced
                     for raw in file:
                         if raw.endswith(b"\n"):  # else half written
                             self.read[path] += len(raw)
                             yield from objects([raw])
 
     def all(self) -> Iterator[dict[str, Any]]:
-        """All lines of all processes, of earlier runs that did not come to an end too."""
+        """All lines of all processes, also of earlier runs that did not end."""
         for path in self._files():
             with path.open("rb") as file:
                 yield from objects(file)
 
     def close(self) -> None:
-        """Take the journals away: all of it is in the results."""
+        """Remove the journals: all they hold is in the results."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("*.jsonl"))
 
 
-def objects(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-    """The JSON objects in lines; what a killed process left half of, or another hand has changed, is passed over."""
+def objects(lines: Iterable[bytes | str]) -> Iterator[dict[str, Any]]:
+    """The JSON objects in lines; other lines, such as the half one of a killed process, are skipped."""
     for raw in lines:
         with suppress(ValueError, RecursionError):
             found = json.loads(raw)

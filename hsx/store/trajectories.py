@@ -18,22 +18,22 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load, save
 
 from hsx.errors import HsxError, first_line
-from hsx.io.files import atomic
+from hsx.io.files import PART_AGE, atomic
 from hsx.store.fingerprints import FORMAT, VERSION, trajectory_key
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+Dtype = Literal["float16", "float32"]
 NAME = re.compile(r"[0-9a-f]{24}\.safetensors")
-PART_AGE = 3600  # seconds after which a .part file has no living writer
 
 
 class StoreError(HsxError):
-    """A trajectory that is gone or corrupt, and why.  It fails only the pairs it belongs to."""
+    """A trajectory that is gone or corrupt, and why.  Only its own pairs fail."""
 
 
 class VersionError(StoreError):
-    """A trajectory of another version of hsx, which this one neither uses nor reads."""
+    """A trajectory of another version of hsx, which this one does not use."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Entry:
     """One trajectory in a store.
 
     Attributes:
-        key: what names it.
+        key: its name, see ``Store.key``.
         path: its file.
         bytes: the file's size.
         used: when it was last used, in seconds since the epoch.
@@ -55,16 +55,12 @@ class Entry:
     @property
     def has_h(self) -> bool:
         """Whether it has h, by the file's header alone."""
-        try:
-            with safe_open(self.path, "np") as file:
-                return "h" in file.keys()  # noqa: SIM118 (not a dict)
-        except (OSError, SafetensorError):
-            return False
+        return "h" in _header(self.path)[0]
 
     @property
     def version(self) -> str | None:
-        """That of its format, by the header alone; None where there is none to be read."""
-        return _header(self.path).get(FORMAT)
+        """The version of its format, by the file's header alone; None where it has none."""
+        return _header(self.path)[1].get(FORMAT)
 
 
 class Store:
@@ -73,19 +69,17 @@ class Store:
     Args:
         path: the folder, made when first written.
         dtype: what h is kept in, float16 or float32.
-        max_gb: how many gigabytes (10^9 bytes) may stay after a run, those used last; all by default.
+        max_gb: gigabytes (10^9 bytes) that may stay after a run, those used last; all by default.
     """
 
-    def __init__(
-        self, path: str | Path, dtype: Literal["float16", "float32"] = "float16", max_gb: float | None = None
-    ) -> None:
+    def __init__(self, path: str | Path, dtype: Dtype = "float16", max_gb: float | None = None) -> None:
         if max_gb is not None and not max_gb > 0:
             raise HsxError(f"max_gb: expected a number of gigabytes above 0, got {max_gb:g}; name a larger one")
         self.path, self.dtype, self.max_gb = Path(path).expanduser(), dtype, max_gb
         self.corrupt: list[str] = []  # the keys of what was found corrupt and removed
 
     def key(self, pixels: str, inversion: dict[str, Any]) -> str:
-        """What names a trajectory: the digest of a picture's pixels, its inversion's settings and h's dtype."""
+        """The name of a trajectory: a hash of its pixels' digest, its inversion's settings and h's dtype."""
         return trajectory_key(pixels, inversion, self.dtype)
 
     def put(
@@ -109,18 +103,15 @@ class Store:
         if h is not None:
             kept = h.half() if self.dtype == "float16" else h.float()
             arrays["h"] = _array(kept if kept.isfinite().all() else h.float())
-        kept_how = json.dumps(how or {}, sort_keys=True)
-        about = {FORMAT: VERSION, "how": kept_how}
+        about = {FORMAT: VERSION, "how": json.dumps(how or {}, sort_keys=True)}
         data = save(arrays, {**about, "checksum": _checksum(arrays, about)})
         path = self._file(key)
         try:
             with atomic(path) as part:
                 part.write_bytes(data)
         except OSError as error:
-            raise HsxError(
-                f"store: expected to write {path}, could not ({error.strerror}); free some space or name "
-                "another with --store.path, then start again to go on"
-            ) from None
+            remedy = "free some space or name another with --store.path, then start again to go on"
+            raise HsxError(f"store: expected to write {path}, could not ({error.strerror}); {remedy}") from None
 
     def has(self, key: str, h: bool) -> bool:
         """Whether a whole trajectory is there, with h if wanted; it then counts as used.  A corrupt one is removed."""
@@ -134,10 +125,10 @@ class Store:
             with suppress(OSError):
                 path.unlink()
             return False
-        if h and "h" not in arrays:
-            return False
-        _touch(path)
-        return True
+        complete = not h or "h" in arrays
+        if complete:
+            _touch(path)
+        return complete
 
     def get(self, key: str, h: bool) -> dict[str, Tensor]:
         """A trajectory's x_T (3, R, R), timesteps (S,) and, if wanted, h (S, C, H, W) as kept; it counts as used.
@@ -149,9 +140,8 @@ class Store:
         try:
             arrays = read(path)
         except OSError as error:
-            raise StoreError(
-                f"{path}: expected a trajectory, could not read it ({error.strerror}); start again to make it anew"
-            ) from None
+            why = f"expected a trajectory, could not read it ({error.strerror})"
+            raise StoreError(f"{path}: {why}; start again to make it anew") from None
         if h and "h" not in arrays:
             raise StoreError(f"{path}: expected a trajectory with h, got one without; start again to make it anew")
         _touch(path)
@@ -160,14 +150,14 @@ class Store:
         return {name: torch.from_numpy(array) for name, array in arrays.items() if h or name != "h"}
 
     def how(self, key: str) -> dict[str, Any]:
-        """How a trajectory was computed, as ``put`` was told; nothing where that is not known."""
+        """How a trajectory was computed, as given to ``put``; empty where that is not known."""
         try:
-            return dict(json.loads(_header(self._file(key)).get("how", "{}")))
+            return dict(json.loads(_header(self._file(key))[1].get("how", "{}")))
         except (ValueError, TypeError):
             return {}
 
     def evict(self) -> tuple[int, int]:
-        """Remove what was used longest ago, before all else what no hsx of this version uses, down to ``max_gb``.
+        """Remove what this version of hsx does not use, then what was used longest ago, down to ``max_gb``.
 
         Returns:
             How many trajectories were removed, and their bytes.
@@ -185,18 +175,18 @@ class Store:
         return len(removed), sum(removed)
 
     def entries(self) -> Iterator[Entry]:
-        """All trajectories, corrupt or not; foreign files are none."""
+        """All trajectories, corrupt or not; other files are left out."""
         for path in sorted(self.path.glob("??/*.safetensors")):
             if NAME.fullmatch(path.name) and path.name[:2] == path.parent.name:
-                with suppress(FileNotFoundError):  # removed by another process meanwhile
+                with suppress(FileNotFoundError):  # just removed by another process
                     about = path.stat()
                     yield Entry(path.stem, path, about.st_size, about.st_mtime)
 
     def sweep(self) -> int:
-        """Remove the .part files that killed writers left, older than an hour; how many there were."""
+        """Remove the .part files that killed writers left, older than an hour; returns how many there were."""
         old = 0
         for path in self.path.glob("[0-9a-f][0-9a-f]/.*.part"):
-            with suppress(OSError):  # gone meanwhile, or of another user
+            with suppress(OSError):  # just removed, or another user's
                 if path.stat().st_mtime < time.time() - PART_AGE:
                     path.unlink()
                     old += 1
@@ -224,10 +214,9 @@ def read(path: Path) -> dict[str, np.ndarray]:
         if about.get("checksum") == _checksum(arrays, about):
             if about.get(FORMAT) == VERSION:
                 return arrays
-            raise VersionError(
-                f"{path}: expected a trajectory of version {VERSION}, got a whole one of version "
-                f"{about.get(FORMAT)}, which this hsx does not use; hsx store prune removes such first"
-            )
+            found = f"got a whole one of version {about.get(FORMAT)}, which this hsx does not use"
+            remedy = "hsx store prune removes such first"
+            raise VersionError(f"{path}: expected a trajectory of version {VERSION}, {found}; {remedy}")
         reason = "its checksum is wrong" if FORMAT in about else "it is another safetensors file"
     raise StoreError(f"{path}: expected a whole trajectory, got a corrupt one ({reason}); start again to make it anew")
 
@@ -239,25 +228,24 @@ def remove(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise HsxError(
-            f"store: expected to remove {path}, could not ({error.strerror}); check its permissions"
-        ) from None
+        why = f"expected to remove {path}, could not ({error.strerror})"
+        raise HsxError(f"store: {why}; check its permissions") from None
     return True
 
 
 def _touch(path: Path) -> None:
-    """Mark a file as used now; one of another user, or gone meanwhile, stays as it is."""
+    """Mark a file as used now; another user's, or one just removed, stays as it is."""
     with suppress(OSError):
         os.utime(path)
 
 
-def _header(path: Path) -> dict[str, str]:
-    """What a file says of itself; nothing where it cannot be read."""
+def _header(path: Path) -> tuple[list[str], dict[str, str]]:
+    """The names of a file's arrays and its metadata; empty where it cannot be read."""
     try:
         with safe_open(path, "np") as file:
-            return file.metadata() or {}
+            return list(file.keys()), file.metadata() or {}
     except (OSError, SafetensorError):
-        return {}
+        return [], {}
 
 
 def _array(tensor: Tensor) -> np.ndarray:
@@ -265,7 +253,7 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 
 def _checksum(arrays: dict[str, np.ndarray], about: dict[str, str]) -> str:
-    """A hash of the arrays' names, dtypes, shapes and bytes, and of what the file says of itself."""
+    """A hash of the arrays' names, dtypes, shapes and bytes, and of the metadata."""
     total = hashlib.blake2b(digest_size=16)
     if about.get(FORMAT) != "1":  # which hashed the tensors alone
         total.update(f"{about.get(FORMAT)} {about.get('how')} ".encode())

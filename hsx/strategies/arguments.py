@@ -13,16 +13,20 @@ import numpy as np
 from torch import Tensor
 
 from hsx.assets import SCHEME, resolve
+from hsx.checks import got
+from hsx.errors import HsxError
 from hsx.io.digests import file_digest
+from hsx.io.fingerprint import fingerprint
 
+PATHS = (str, os.PathLike)
 VARIABLE = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 
 
 def arguments_of(cls: type, args: tuple[Any, ...], options: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of ``cls(*args, **options)`` by the constructor's own names, defaults filled in.
 
-    What a constructor hands on as ``*args`` and ``**kwargs`` is named as the next class's constructor names it, and of
-    that only what was given.  Wrong arguments give what fits; the constructor itself refuses the rest.
+    What a constructor passes on as ``*args`` and ``**kwargs`` has the names of the next class's constructor, without
+    its defaults.  Of wrong arguments only those that fit are found; the constructor itself refuses the rest.
     """
     found: dict[str, Any] = {}
     constructors = [base.__dict__["__init__"] for base in cls.__mro__ if "__init__" in base.__dict__]
@@ -37,8 +41,8 @@ def arguments_of(cls: type, args: tuple[Any, ...], options: Mapping[str, Any]) -
         kinds = {name: parameter.kind for name, parameter in signature.parameters.items()}
         rest = {kind: bound.arguments.get(name) for name, kind in kinds.items() if kind in VARIABLE}
         args, options = rest.get(VARIABLE[0]) or (), rest.get(VARIABLE[1]) or {}
-        own = [name for name in [*kinds][1:] if name in bound.arguments and kinds[name] not in VARIABLE]
-        found.update({name: bound.arguments[name] for name in own if name not in found})
+        own = [name for name in [*bound.arguments][1:] if kinds[name] not in VARIABLE and name not in found]
+        found |= {name: bound.arguments[name] for name in own}
         if not args and not options:
             break
     return {**found, **options}
@@ -52,37 +56,41 @@ class ConstructorSignature:
         return inspect.Signature([one for one in parameters if not (cls.renamed and one.name == "renamed")])
 
 
+def require(holds: bool, name: str, wanted: str, value: Any, remedy: str) -> None:
+    """Raise HsxError where an argument is not what is wanted."""
+    if not holds:
+        raise HsxError(f"{name}: expected {wanted}, got {got(value)}; {remedy}")
+
+
 def plain(value: Any) -> Any:
-    """Numbers and texts as they are, a path's text, a tensor's or an array's hash, of anything else its ``repr``."""
+    """Numbers and strings as they are, paths as strings, tensors and arrays as hashes, anything else as ``repr``."""
     if isinstance(value, (Tensor, np.ndarray)):
         return hashed(value)
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, np.generic):
         return value.item()
-    place = r" at 0x[0-9a-f]+"  # in memory, another in every process
-    return value if value is None or isinstance(value, (str, int, float)) else re.sub(place, "", repr(value))
+    address = r" at 0x[0-9a-f]+"  # in memory, another in every process
+    return value if value is None or isinstance(value, (str, int, float)) else re.sub(address, "", repr(value))
 
 
 def hashed(value: Any) -> Any:
-    """``plain``, but of anything that is no number, text or path a hash of all that is in it."""
-    from hsx.io.fingerprint import fingerprint
-
+    """``plain``, but anything that is no number, string or path as a hash of all its contents."""
     simple = isinstance(value, (str, int, float, os.PathLike, np.generic, type(None)))
     return plain(value) if simple else fingerprint(value)
 
 
 def files_of(value: Any) -> Any:
-    """Digests of the files that a text or a path names, or those of a list; None where there are none."""
+    """Digests of the files that a string or a path names, or those of a list; None where there are none."""
     if isinstance(value, (list, tuple)):
         return [*map(files_of, value)] if any(map(files_of, value)) else None
-    if isinstance(value, (str, os.PathLike)) and os.path.isfile(resolve(os.fspath(value))):
+    if isinstance(value, PATHS) and os.path.isfile(resolve(os.fspath(value))):
         return file_digest(resolve(os.fspath(value)))
     return None
 
 
 def absolute(value: Any) -> Any:
-    """A path, or the paths of a list, so that they are the same from any folder; hsx:// stays as it is."""
+    """A path, or the paths of a list, as absolute ones; hsx:// stays as it is."""
     if isinstance(value, (list, tuple)):
         return [absolute(one) for one in value]
     if not isinstance(value, (str, Path)) or str(value).startswith(SCHEME):

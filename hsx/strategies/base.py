@@ -1,7 +1,7 @@
 """The kinds of strategy: the moves of the method, each a small class that anyone can replace.
 
-Every strategy works row by row, for any batch size, device and dtype, and never changes its arguments.  What one keeps
-between calls is set in ``prepare``, before each batch; a Transfer works with copies of its own.
+Every strategy works row by row, for any batch size, device and dtype, and never changes its arguments.  State between
+calls is set in ``prepare``, before each batch; a Transfer works with its own copies.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from hsx._renamed import warn
 from hsx.backbones.base import Backbone, Bottleneck
 from hsx.checks import got, number
 from hsx.errors import HsxError
+from hsx.io.fingerprint import fingerprint
 from hsx.schedule import NoiseSchedule
 from hsx.strategies.arguments import ConstructorSignature, absolute, arguments_of, files_of, hashed, plain
 
@@ -31,8 +32,8 @@ class Strategy(ABC):  # noqa: B024  (the common name of the kinds; each kind add
         kind: the field of ``TransferConfig`` that takes it, set by the abstract class of each kind.
         usual: an object of that kind as Python code, for errors.
         listed: the class that each short name stands for, filled by ``hsx.plugins.registry.load``.
-        paths: those of the constructor's arguments that are paths, or lists of them.  A config holds them absolute, and
-            how they are spelt has no part in the record, which holds digests of the files.
+        paths: the constructor's arguments that are paths, or lists of them.  A config holds absolute paths, a record
+            digests of the files instead.
         renamed: old names of the constructor's arguments, taken as ``**renamed``, and what they are called now.
     """
 
@@ -51,15 +52,13 @@ class Strategy(ABC):  # noqa: B024  (the common name of the kinds; each kind add
         return [c for c in type.__subclasses__(cls) if not listed or any(issubclass(known, c) for known in listed)]
 
     def __new__(cls, *args: Any, **options: Any) -> Any:
-        """Keeps the constructor's arguments for ``config``; a copy is made without any, and is given those kept."""
+        """Keeps the constructor's arguments for ``config``; a copy is made without any and then gets those kept."""
         for old in options.keys() & cls.renamed.keys():
             warn(f"{cls.__name__}'s {old}", cls.renamed[old])
             options[cls.renamed[old]] = options.pop(old)
         strategy = super().__new__(cls)
-        noted = {
-            name: absolute(value) if name in cls.paths else _mapped(value, lambda strategy: strategy)
-            for name, value in arguments_of(cls, args, options).items()
-        }
+        arguments = arguments_of(cls, args, options).items()
+        noted = {k: absolute(v) if k in cls.paths else _mapped(v, lambda strategy: strategy) for k, v in arguments}
         object.__setattr__(strategy, "_arguments", noted)
         return strategy
 
@@ -67,7 +66,7 @@ class Strategy(ABC):  # noqa: B024  (the common name of the kinds; each kind add
         """No options, where a class has no constructor of its own."""
 
     def config(self) -> dict[str, Any]:
-        """What a config takes to make this strategy again, from anywhere.
+        """The part of a config that makes this strategy again, from any folder.
 
         Returns:
             ``class_path``, the short name of a class that is hsx's or listed, else its module and name; and
@@ -77,17 +76,16 @@ class Strategy(ABC):  # noqa: B024  (the common name of the kinds; each kind add
         cls = type(self)
         known = cls.__module__.startswith("hsx.") or Strategy.listed.get(cls.__name__) is cls
         arguments = _mapped(self._arguments, lambda strategy: strategy.config())
-        return {"class_path": cls.__name__ if known else _full_name(self), "init_args": arguments}
+        return {"class_path": cls.__name__ if known else f"{cls.__module__}.{cls.__qualname__}", "init_args": arguments}
 
     def record(self) -> dict[str, Any]:
-        """What tells its results from those of others, as plain data.
+        """All that decides its results, as plain data.
 
-        The class, with its code where that is not hsx's own; the constructor's arguments, of ``paths`` digests of the
-        files only, of other texts that name a file a digest as well; and the attributes, private ones only if plain.
+        The class, with its code unless it is hsx's own; the constructor's arguments, where ``paths`` are digests of the
+        files and other strings that name a file have a digest as well; and the attributes, private ones only if plain.
         """
-        from hsx.io.fingerprint import fingerprint
-
-        code = {} if type(self).__module__.startswith("hsx.") else {"code": fingerprint(type(self))}
+        cls = type(self)
+        code = {} if cls.__module__.startswith("hsx.") else {"code": fingerprint(cls)}
         found = {name: value for name, value in self._arguments.items() if name not in self.paths}
         files = {name: digests for name, value in self._arguments.items() if (digests := files_of(value))}
         spelt = [value for name, value in self._arguments.items() if name in self.paths]
@@ -95,7 +93,7 @@ class Strategy(ABC):  # noqa: B024  (the common name of the kinds; each kind add
             counts = name[0] != "_" or (name != "_arguments" and isinstance(value, PLAIN))
             if counts and absolute(_records(value)) not in spelt:
                 found[name] = value
-        return {"class_path": _full_name(self), **code, "files": files, **_records(found)}
+        return {"class_path": f"{cls.__module__}.{cls.__qualname__}", **code, "files": files, **_records(found)}
 
     def read_pictures(self, image: Callable[[str], Tensor], mask: Callable[..., Tensor]) -> None:
         """Called once by its Transfer, for a strategy that needs pictures of its own, and for those inside it.
@@ -203,10 +201,6 @@ def without_pictures(strategy: Strategy) -> HsxError:
     """What a strategy raises that is used before its pictures were read."""
     name = type(strategy).__name__
     return HsxError(f"{name}: expected its pictures, which a Transfer reads, got none; use it in a Transfer")
-
-
-def _full_name(strategy: Strategy) -> str:
-    return f"{type(strategy).__module__}.{type(strategy).__qualname__}"
 
 
 def _records(value: Any) -> Any:

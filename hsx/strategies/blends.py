@@ -49,10 +49,9 @@ class PaperFaceMask(Slerp):
     def __call__(self, h: Tensor, content_h: Tensor, gamma: Tensor, mask: Tensor | None = None) -> Tensor:
         """See ``Blend``."""
         if h.shape[2] < 6 or h.shape[3] < 4:
-            raise HsxError(
-                f"PaperFaceMask: expected an h of at least 6 x 4 cells, got {h.shape[2]} x {h.shape[3]}; "
-                "use Masked with a mask of your own"
-            )
+            remedy = "use Masked with a mask of your own"
+            found = f"{h.shape[2]} x {h.shape[3]}"
+            raise HsxError(f"PaperFaceMask: expected an h of at least 6 x 4 cells, got {found}; {remedy}")
         face = torch.zeros_like(h[:, :1])
         face[:, :, 4:-1, 3:5] = 1
         return super().__call__(h, content_h, gamma, face if mask is None else face * mask)

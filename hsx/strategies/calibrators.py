@@ -7,8 +7,9 @@ from torch import Tensor
 
 from hsx._renamed import renamed
 from hsx.backbones.prediction import predict_x0
-from hsx.checks import MOST, got, number, whole
+from hsx.checks import MOST, number, whole
 from hsx.errors import HsxError
+from hsx.strategies.arguments import require
 from hsx.strategies.base import Calibrator, StepState
 
 
@@ -41,9 +42,7 @@ class Latent(Calibrator):
 
     def __call__(self, state: StepState) -> Tensor | None:
         """x + dx, or None with omega = 0."""
-        if self.omega == 0:
-            return None
-        return state.x + shift(state, state.x, state.eps, target(state), self.omega)
+        return state.x + shift(state, state.x, state.eps, target(state), self.omega) if self.omega else None
 
 
 class IteratedLatent(Calibrator):
@@ -67,20 +66,17 @@ class IteratedLatent(Calibrator):
     def __init__(self, omega: float = 0.3, tolerance: float = 0.05, max_iterations: int = 4, **renamed: int) -> None:
         max_iterations = renamed.pop("most", max_iterations)
         super().__init__(**renamed)  # which takes none
-        if not number(tolerance, 0, MOST):
-            raise HsxError(f"tolerance: expected a number of 0 or more, got {got(tolerance)}; 0.05 is five per cent")
-        if not whole(max_iterations, 1):
-            raise HsxError(f"max_iterations: expected 1 or more applications, got {got(max_iterations)}; 1 is Latent")
+        nonnegative = number(tolerance, 0, MOST)
+        require(nonnegative, "tolerance", "a number of 0 or more", tolerance, "0.05 is five per cent")
+        require(whole(max_iterations, 1), "max_iterations", "1 or more applications", max_iterations, "1 is Latent")
         self.omega, self.tolerance, self.max_iterations = _strength(omega), tolerance, max_iterations
 
     def __call__(self, state: StepState) -> Tensor | None:
         """x after the last application; each sample stops on its own."""
         aim, x, eps, b = target(state), state.x, state.eps, state.b
         if self.max_iterations > 1 and not b.skips:
-            raise HsxError(
-                f"IteratedLatent: expected a network whose skips are known, got a "
-                f"{type(state.backbone).__name__}, which shows none; use Latent, or max_iterations 1"
-            )
+            why = f"expected a network whose skips are known, got a {type(state.backbone).__name__}, which shows none"
+            raise HsxError(f"IteratedLatent: {why}; use Latent, or max_iterations 1")
         active = torch.ones_like(x[:, :1, :1, :1], dtype=torch.bool)
         for further in reversed(range(self.max_iterations)):
             x = torch.where(active, x + shift(state, x, eps, aim, self.omega), x)
@@ -110,15 +106,12 @@ def shift(state: StepState, x: Tensor, eps: Tensor, aim: Tensor, omega: float) -
 
 def _change(before: tuple[Tensor, ...], after: tuple[Tensor, ...]) -> Tensor:
     """How much the skips of each sample changed, as a part of their norm, (B, 1, 1, 1)."""
-
-    def square(skips: list[Tensor]) -> Tensor:
-        return torch.stack([s.flatten(1).double().square().sum(1) for s in skips]).sum(0)
-
-    moved = square([new - old for old, new in zip(before, after, strict=True)])
-    return (moved / square(list(before)).clamp_min(1e-24)).sqrt().reshape(-1, 1, 1, 1)
+    changes = [new - old for old, new in zip(before, after, strict=True)]
+    each = ([v.flatten(1).double().square().sum(1) for v in skips] for skips in (changes, before))
+    change, norm = (torch.stack(squares).sum(0) for squares in each)  # (B,)
+    return (change / norm.clamp_min(1e-24)).sqrt().reshape(-1, 1, 1, 1)
 
 
 def _strength(omega: float) -> float:
-    if not number(omega, 0, MOST):
-        raise HsxError(f"omega: expected a number of 0 or more, got {got(omega)}; 0.3 is the authors', 0 is off")
+    require(number(omega, 0, MOST), "omega", "a number of 0 or more", omega, "0.3 is the authors', 0 is off")
     return omega

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -10,10 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hsx.assets import resolve
-from hsx.checks import got, number
-from hsx.errors import HsxError
+from hsx.checks import number
 from hsx.io.digests import file_digest
-from hsx.strategies.arguments import absolute
+from hsx.strategies.arguments import PATHS, absolute, require
 from hsx.strategies.base import Blend, check_strategy, without_pictures
 from hsx.strategies.blends import Slerp
 
@@ -45,12 +43,9 @@ class Masked(Blend):
     _area: Tensor | None = None
 
     def __init__(self, mask: str, blend: Blend | None = None, feather: float = 0.0, invert: bool = False) -> None:
-        if not number(feather, 0, 0.5):
-            raise HsxError(f"feather: expected a number from 0 to 0.5, got {got(feather)}; 0.05 is soft")
-        if not isinstance(mask, (str, os.PathLike)):
-            raise HsxError(f"mask: expected the path of a picture, got {got(mask)}; give one")
-        if not isinstance(invert, bool):
-            raise HsxError(f"invert: expected true or false, got {got(invert)}; give one of them")
+        require(number(feather, 0, 0.5), "feather", "a number from 0 to 0.5", feather, "0.05 is soft")
+        require(isinstance(mask, PATHS), "mask", "the path of a picture", mask, "give one")
+        require(isinstance(invert, bool), "invert", "true or false", invert, "give one of them")
         check_strategy("blend", Blend, blend)
         self.blend, self.feather, self.invert = Slerp() if blend is None else blend, feather, invert
         self._path = absolute(mask)

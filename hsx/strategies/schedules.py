@@ -10,6 +10,7 @@ import numpy as np
 from hsx.checks import MOST, got, number, whole
 from hsx.errors import HsxError
 from hsx.schedule import NoiseSchedule
+from hsx.strategies.arguments import require
 from hsx.strategies.base import BlendingSchedule
 
 
@@ -34,7 +35,7 @@ class Constant(BlendingSchedule):
 
 
 class _OverSteps(BlendingSchedule):
-    """What depends on how far the injection has come."""
+    """A schedule over the course of the injections."""
 
     _timesteps: Sequence[int] = (999, 0)
 
@@ -104,10 +105,8 @@ class Interval(BlendingSchedule):
 
     def __init__(self, gamma: float = 0.3, t_hi: int = 900, t_lo: int = 400) -> None:
         if not (whole(t_lo, 0) and whole(t_hi, t_lo)):
-            raise HsxError(
-                f"t_hi, t_lo: expected t_hi >= t_lo >= 0, got t_hi {got(t_hi)} and t_lo {got(t_lo)}; "
-                "exchange or correct them"
-            )
+            found = f"t_hi {got(t_hi)} and t_lo {got(t_lo)}"
+            raise HsxError(f"t_hi, t_lo: expected t_hi >= t_lo >= 0, got {found}; exchange or correct them")
         self.value, self.t_hi, self.t_lo = _weight("gamma", gamma), t_hi, t_lo
 
     def gamma(self, t: int) -> float:
@@ -156,8 +155,8 @@ class SignalToNoise(BlendingSchedule):
     _noise = NoiseSchedule.linear()
 
     def __init__(self, gamma: float = 0.6, k: float = 1.0) -> None:
-        if not number(k, 0, MOST) or k == 0:
-            raise HsxError(f"k: expected a number above 0, got {got(k)}; 1 is where signal and noise have equal power")
+        positive = number(k, 0, MOST) and k > 0
+        require(positive, "k", "a number above 0", k, "1 is where signal and noise have equal power")
         self.value, self.k = _weight("gamma", gamma), k
 
     def prepare(self, timesteps: Sequence[int], noise: NoiseSchedule) -> None:
@@ -171,6 +170,5 @@ class SignalToNoise(BlendingSchedule):
 
 
 def _weight(name: str, value: float) -> float:
-    if not number(value, 0, 1):
-        raise HsxError(f"{name}: expected a number from 0 to 1, got {got(value)}; 0.3 is the paper's")
+    require(number(value, 0, 1), name, "a number from 0 to 1", value, "0.3 is the paper's")
     return value

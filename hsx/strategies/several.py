@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,10 +10,10 @@ import torch
 from torch import Tensor
 
 from hsx.assets import resolve
-from hsx.checks import MOST, got, number
+from hsx.checks import MOST, number
 from hsx.errors import HsxError
 from hsx.io.digests import file_digest
-from hsx.strategies.arguments import absolute
+from hsx.strategies.arguments import PATHS, absolute, require
 from hsx.strategies.base import without_pictures
 from hsx.strategies.blends import PARALLEL, Slerp
 
@@ -44,16 +43,13 @@ class SphericalMean(Slerp):
     _further: Trajectory | None = None
 
     def __init__(self, contents: list[str], weights: list[float] | None = None) -> None:
-        if not isinstance(contents, (list, tuple)) or not all(isinstance(c, (str, os.PathLike)) for c in contents):
-            raise HsxError(f"contents: expected a list of paths of pictures, got {got(contents)}; give a list")
-        if not isinstance(weights, (list, tuple, type(None))):
-            raise HsxError(f"weights: expected a list of numbers, got {got(weights)}; give a list")
+        paths = isinstance(contents, (list, tuple)) and all(isinstance(content, PATHS) for content in contents)
+        require(paths, "contents", "a list of paths of pictures", contents, "give a list")
         weights = [1.0] * (len(contents) + 1) if weights is None else weights
-        if len(weights) != len(contents) + 1 or not contents:
-            raise HsxError(
-                f"weights: expected one for the pair's content and one for each of {len(contents)} further "
-                f"contents, got {len(weights)}; give {len(contents) + 1} weights and at least one content"
-            )
+        require(isinstance(weights, (list, tuple)), "weights", "a list of numbers", weights, "give a list")
+        wanted = f"one for the pair's content and one for each of {len(contents)} further contents"
+        remedy = f"give {len(contents) + 1} weights and at least one content"
+        require(0 < len(contents) == len(weights) - 1, "weights", wanted, len(weights), remedy)
         if not all(number(w, 0, MOST) for w in weights) or sum(weights) == 0:
             raise HsxError(f"weights: expected numbers of 0 or more, not all zero, got {weights}; correct them")
         self.weights = list(weights)
@@ -86,7 +82,7 @@ def spherical_mean(features: Sequence[Tensor], weights: Sequence[float]) -> Tens
     u = v / v.norm(dim=-1, keepdim=True).clamp_min(1e-12)
     gram = (u @ u.mT).double().cpu()  # (..., K, K): cosines
     w = torch.tensor(weights, dtype=torch.float64)
-    w = w / w.sum()
+    w /= w.sum()
     c = w.expand(gram.shape[:-1])  # (..., K): the mean is sum c_k u_k
     c = c / _length(c, gram).clamp_min(PARALLEL)
     for _ in range(ITERATIONS):
@@ -97,8 +93,7 @@ def spherical_mean(features: Sequence[Tensor], weights: Sequence[float]) -> Tens
         step = step - (step * cos).sum(-1, keepdim=True) * c  # the mean of log_m, tangent to the sphere at m
         length = _length(step, gram)
         c = length.cos() * c + torch.sinc(length / torch.pi) * step
-    mean = (c.to(v)[..., None, :] @ v)[..., 0, :]
-    return mean.reshape(features[0].shape).to(features[0])
+    return (c.to(v)[..., None, :] @ v).reshape(features[0].shape).to(features[0])
 
 
 def _length(c: Tensor, gram: Tensor) -> Tensor:

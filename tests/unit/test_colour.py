@@ -57,7 +57,7 @@ LOSSLESS: dict[str, dict] = {
 @pytest.fixture(autouse=True)
 def said(monkeypatch, caplog):
     """What is said of pictures, from a clean slate."""
-    monkeypatch.setattr("hsx.io.reading._said", {})
+    monkeypatch.setattr("hsx.io.reading._warned", {})
     caplog.set_level(logging.WARNING, "hsx")
     return caplog
 

@@ -19,7 +19,7 @@ from ..profiles import ADOBE, P3, PIXELS, PROPHOTO, SRGB, decoded, encoded, in_s
 @pytest.fixture(autouse=True)
 def said(monkeypatch, caplog):
     """What is said of pictures, from a clean slate."""
-    monkeypatch.setattr("hsx.io.reading._said", {})
+    monkeypatch.setattr("hsx.io.reading._warned", {})
     caplog.set_level(logging.WARNING, "hsx")
     return caplog
 

@@ -359,7 +359,7 @@ def test_previews_of_raw_pictures_are_refused(tmp_path):
 
 
 def test_of_several_pages_frames_and_sizes_the_choice_is_told(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr("hsx.io.reading._said", {})
+    monkeypatch.setattr("hsx.io.reading._warned", {})
     pages = [Image.new("RGB", (16, 16), colour) for colour in ("red", "lime", "blue")]
     animated = [name for name in ("avif", "gif", "png", "tif", "webp") if name != "avif" or "AVIF" in Image.SAVE]
     for suffix in animated:
