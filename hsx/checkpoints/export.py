@@ -39,8 +39,7 @@ def export(backbone: Backbone, folder: Path, hsx_only: bool = False) -> None:
     reasons = beyond_diffusers(backbone)
     if reasons and not hsx_only:
         raise BackboneError(
-            f"expected a network that diffusers' configs can describe, got one with {reasons[0]}: the "
-            "folder would give wrong images; write one for hsx alone with --hsx_only"
+            f"expected what diffusers' configs can describe, got {reasons[0]}; write a folder for hsx alone: --hsx_only"
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise HsxError(f"{folder}: expected an empty folder or none, got one with files; name another")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 
-from hsx.checkpoints.files.averaged import from_list, from_lit_ema
+from hsx.checkpoints.files.averaged import REMEDY, from_list, from_lit_ema
 from hsx.checkpoints.files.beside import is_buffer
 from hsx.checkpoints.files.contents import Found, Network, Recognises, State, by_first, is_averaged, networks
 from hsx.errors import BackboneError
@@ -79,12 +79,9 @@ def _weights(state: State) -> State:
 def _best(nets: list[Network]) -> Network:
     """The averaged network, else the only one; several of equal rank must be the same."""
     rank = [net for net in nets if net.averaged] or nets
-    first, *more = rank
-    for other in more:
-        if not _equal(first.state, other.state):
-            raise BackboneError(
-                f"expected one network, or one averaged, got {' and '.join(map(str, rank[:4]))}, which differ; {SAVE}"
-            )
+    first, names = rank[0], " and ".join(map(str, rank[:4]))
+    if not all(_equal(first.state, other.state) for other in rank[1:]):
+        raise BackboneError(f"expected one network, or one averaged, got {names}, which differ; {SAVE}")
     raw = [net for net in nets if not net.averaged]
     if first.doubt and raw and not _equal(first.state, raw[0].state):
         raise BackboneError(f"expected averaged weights, got {first} with {first.doubt}, beside {raw[0]}; {SAVE}")
@@ -105,15 +102,12 @@ def _check_names(averaged: Network, raw: Network) -> None:
         return
     other = next((n for n in averaged.state if n in raw.state and averaged.state[n].shape != raw.state[n].shape), None)
     if other:
-        one, two = (tuple(net.state[other].shape) for net in (averaged, raw))
-        raise BackboneError(
-            f"expected averaged weights with the shapes of the raw ones, got {other} as {one} in "
-            f"{averaged} and {two} in {raw}; {SAVE}"
-        )
+        one, two = (f"{tuple(net.state[other].shape)} in {net}" for net in (averaged, raw))
+        raise BackboneError(f"expected averaged weights shaped as the raw ones, got {other} as {one} and {two}; {SAVE}")
     for name in (*sorted(its - mine), *sorted(mine - its)):
         who, whom = (averaged, raw) if name in its else (raw, averaged)
         raise BackboneError(
-            f"expected averaged weights with the names of the raw ones, got {name} in {whom} but not in {who}; {SAVE}"
+            f"expected averaged weights named as the raw ones, got {name} in {whom} but not in {who}; {SAVE}"
         )
 
 
@@ -125,9 +119,9 @@ def _rest(found: Found, rest: State, taken: Network) -> list[str]:
     averaged += [f"{first}.{next(iter(group))}" for first, group in groups.items() if is_averaged((first,))]
     averaged += [n for n, v in rest.items() if "." not in n and is_averaged((n,)) and v.numel() > FEW]
     if averaged and not taken.averaged:
+        other = ".".join((*found.path, averaged[0]))
         raise BackboneError(
-            f"expected averaged weights that fit the network {taken.label}, got "
-            f"{'.'.join((*found.path, averaged[0]))}, which does not; {SAVE}"
+            f"expected averaged weights that fit the network {taken.label}, got {other}, which does not; {SAVE}"
         )
     names = [*groups, *(name for name in rest if "." not in name)]
     if not names:
@@ -148,12 +142,10 @@ def _label(taken: Network, others: list[str]) -> str:
 def _largest(named: list[Found], lists: list[Found]) -> Chosen:
     """Where no network was recognised: the largest state dict, to say what it is, or for the option family."""
     whole = max(named, key=lambda f: (len(f.tensors) > 4, f.averaged, len(f.tensors)), default=None)
-    if lists and (whole is None or len(whole.tensors) < len(lists[0].tensors) / 2):
-        raise BackboneError(
-            f"expected tensors with names, got a list of {len(lists[0].tensors)}"
-            f"{' in ' + '.'.join(lists[0].path) if lists[0].path else ''} without the network's own "
-            "state_dict, which would name them; copy them into the network and save its state_dict"
-        )
+    listed = lists[0].tensors if lists else []
+    if listed and (whole is None or len(whole.tensors) < len(listed) / 2):
+        label = ".".join(lists[0].path) or "the file"
+        raise BackboneError(f"expected tensors with names, got a list of {len(listed)} without, in {label}; {REMEDY}")
     if whole is None or not isinstance(whole.tensors, dict):
         raise BackboneError(f"expected a state dict of tensors, got none with a tensor in it; {SAVE}")
     state, path = whole.tensors, whole.path

@@ -138,10 +138,8 @@ def _another_part(path: Path, name: str, kind: str, index: dict[str, Any]) -> Ba
     pipeline = f" of {shown(index['_class_name'])}" if index.get("_class_name") not in (None, *PIPELINES) else ""
     model = "a latent model" if what in LATENT else "a model with another part"
     details = ", ".join(part for part in (kind, what) if part)
-    return BackboneError(
-        f"{path}: expected a U-Net and a scheduler alone, got {model}{pipeline}: {name}"
-        f"{f' ({details})' if details else ''} beside the U-Net; {GIVE}"
-    )
+    found = f"{model}{pipeline}: {name}{f' ({details})' if details else ''} beside the U-Net"
+    return BackboneError(f"{path}: expected a U-Net and a scheduler alone, got {found}; {GIVE}")
 
 
 def _scheduler(model: Path, unet: Path, index: dict[str, Any]) -> Path | None:

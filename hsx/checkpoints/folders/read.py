@@ -80,9 +80,7 @@ def read_folder(path: Path, options: Options | None = None, weights: Path | None
             return _read_hsx(path, options)
         return _read_diffusers(path, options, weights)
     except OSError as error:
-        raise BackboneError(
-            f"{path}: expected a readable folder, got an error ({error.strerror}); see its rights"
-        ) from None
+        raise BackboneError(f"{path}: expected a readable folder, got {error.strerror}; check its rights") from None
     except HsxError as error:
         text = str(error)
         if isinstance(error, MissingOptions) or str(path) in text or str(path.parent) in text:
@@ -133,10 +131,8 @@ def _read_hsx(path: Path, options: Options) -> Backbone:
     elif options.num_train_timesteps not in (None, count):
         raise BackboneError(f"{file}: {COUNT_ALONE}")
     if scale != 1 and options.rescale_timesteps is None and len(schedule) != count:
-        raise BackboneError(
-            f"{file}: timestep_scale: expected the {count} timesteps that it belongs to, got "
-            f"{len(schedule)}; give rescale_timesteps too"
-        )
+        found = f"{len(schedule)}; give rescale_timesteps too"
+        raise BackboneError(f"{file}: timestep_scale: expected the {count} timesteps that it belongs to, got {found}")
     facts = {"weights": Fact(HSX_WEIGHTS, "read"), **facts}
     if scale != 1 and options.rescale_timesteps is None:
         facts["timestep_scale"] = Fact(scale, "read")
@@ -191,11 +187,11 @@ def _network(
 ) -> UNet2DModel:
     """The network that a config describes, with these weights and no others."""
     state = {_current_name(name): value for name, value in state.items()}
-    width = time_width(state.get("time_embedding.linear_1.weight"), config)
-    if width != config["block_out_channels"][0] and not any_time_width:
+    name, width = "time_embedding.linear_1.weight", config["block_out_channels"][0]
+    found = time_width(state.get(name), config)
+    if found != width and not any_time_width:
         raise BackboneError(
-            f"expected time_embedding.linear_1.weight for {config['block_out_channels'][0]} sinusoids, "
-            f"got one for {width}; save or fetch the model again"
+            f"expected {name} for {width} sinusoids, got one for {found}; save or fetch the model again"
         )
     return make_unet(config, state, heads)
 

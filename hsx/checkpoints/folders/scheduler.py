@@ -22,14 +22,7 @@ from hsx.errors import BackboneError, HsxError
 from hsx.schedule import NoiseSchedule
 
 BETAS = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas")  # what makes a schedule
-DEFAULTS: dict[str, Any] = {
-    "num_train_timesteps": 1000,
-    "beta_start": 1e-4,
-    "beta_end": 0.02,
-    "beta_schedule": "linear",
-    "trained_betas": None,
-    "prediction_type": "epsilon",
-}
+DEFAULTS = dict(zip(BETAS, (1000, 1e-4, 0.02, "linear", None), strict=True)) | {"prediction_type": "epsilon"}
 BETWEEN = ("linear", "scaled_linear", "sigmoid")  # schedules that run from beta_start to beta_end
 
 # Classes that are built from the betas of a discrete diffusion, without the word Scheduler, and those among them whose
@@ -40,10 +33,8 @@ CLASSES = """
     HeunDiscrete KDPM2Discrete KDPM2AncestralDiscrete LMSDiscrete
 """
 SMALLER = ("DPMSolverSDE", "HeunDiscrete", "KDPM2Discrete", "KDPM2AncestralDiscrete")
-UNDERSTOOD: dict[str, dict[str, Any]] = {
-    f"{name}Scheduler": {"beta_start": 0.00085, "beta_end": 0.012} if name in SMALLER else {}
-    for name in CLASSES.split()
-}
+UNDERSTOOD: dict[str, dict[str, Any]] = {f"{name}Scheduler": {} for name in CLASSES.split()}
+UNDERSTOOD |= {f"{name}Scheduler": {"beta_start": 0.00085, "beta_end": 0.012} for name in SMALLER}
 
 # Classes without such betas, by the beginning of their names: what their networks are.
 FOREIGN = field.by_name(
@@ -100,7 +91,7 @@ RULES: dict[str, field.Rule] = {
     "variance_type": field.or_null(
         field.one_of("fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range")
     ),
-    "clip_sample": field.flag(),
+    "clip_sample": field.FLAG,
     "clip_sample_range": field.number(0, math.inf),
 }
 
@@ -176,33 +167,25 @@ def understood(file: Path, name: Any) -> None:
     """Raise BackboneError, with what it is, for a scheduler class from whose config no betas come."""
     if isinstance(name, str) and name in UNDERSTOOD:
         return
-    what = next(
-        (f", of {w}" for start, w in FOREIGN.items() if field.shown(name).startswith(start)), ", unknown to hsx"
-    )
+    kind = field.shown(name)
+    what = next((f", of {what}" for start, what in FOREIGN.items() if kind.startswith(start)), ", unknown to hsx")
     raise BackboneError(
-        f"{file}: expected a scheduler with the betas of a discrete diffusion, such as DDPMScheduler, "
-        f"got {field.shown(name)}{what}; use a DDPM, or name the scheduler of its training"
+        f"{file}: expected a scheduler with the betas of a discrete diffusion, got {kind}{what}; name its training's"
     )
 
 
 def _check_consistent(file: Path, config: dict[str, Any], out_channels: int) -> None:
     betas, count = config.get("trained_betas"), config.get("num_train_timesteps")
     if betas is not None and count is not None and len(betas) != count:
-        raise BackboneError(
-            f"{file}: trained_betas: expected {count}, as many as num_train_timesteps, got "
-            f"{len(betas)}; correct one of the two"
-        )
+        wanted = f"expected {count}, as many as num_train_timesteps"
+        raise BackboneError(f"{file}: trained_betas: {wanted}, got {len(betas)}; correct one of the two")
     variance = config.get("variance_type")
     if variance is not None and variance.startswith("learned") != (out_channels == 6):
-        kind = "learned" if out_channels == 6 else "fixed"
-        raise BackboneError(
-            f"{file}: variance_type: expected a {kind} one for {out_channels} outputs, got {variance}; correct it"
-        )
+        wanted = f"expected a {'learned' if out_channels == 6 else 'fixed'} one for {out_channels} outputs"
+        raise BackboneError(f"{file}: variance_type: {wanted}, got {variance}; correct it")
     value = config.get("clip_sample_range", 1)
     if config.get("clip_sample", True) and value != 1:
-        raise BackboneError(
-            f"{file}: clip_sample_range: expected 1, for pictures in [-1, 1], got {value}; use another model"
-        )
+        raise BackboneError(f"{file}: clip_sample_range: expected 1, got {value}; use a model of pictures in [-1, 1]")
 
 
 def schedule_of(fields: dict[str, Any]) -> NoiseSchedule:

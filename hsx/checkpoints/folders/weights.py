@@ -64,9 +64,8 @@ def choose(folder: Path, named: Path | None = None) -> tuple[Candidate, list[str
         if first and second and first.rank() == second.rank():
             raise BackboneError(f"{folder}: expected one file of weights, got {first.name} and {second.name}; name one")
     if not candidates:
-        raise BackboneError(
-            f"{folder}: expected {USUAL}.safetensors or .bin, got {_instead(files)}; fetch the model again"
-        )
+        found = _instead(files)
+        raise BackboneError(f"{folder}: expected {USUAL}.safetensors or .bin, got {found}; fetch the model again")
     used = {file.name for c in candidates for file in c.files}
     lora = [file.name for file in files if file.name.lower().startswith("pytorch_lora")]
     stray = [name for f in files if NAME.match(name := f.name) and name not in used and not BESIDE.match(name)]
