@@ -48,20 +48,15 @@ class UNet2DBackbone(Backbone):
         config = unet.config
         skip_convs = any(hasattr(block, "skip_conv") for block in (*unet.down_blocks, *unet.up_blocks))
         if skip_convs or config.time_embedding_type != "positional" or unet.mid_block is None:
-            raise BackboneError(
-                "expected a U-Net with a middle block, plain skips and positional timesteps, got "
-                f"{config.down_block_types} with {config.time_embedding_type} timesteps; use a DDPM network"
-            )
+            wanted = "a U-Net with a middle block, plain skips and positional timesteps"
+            found = f"{config.down_block_types} with {config.time_embedding_type} timesteps"
+            raise BackboneError(f"expected {wanted}, got {found}; use a DDPM network")
         classes = config.num_class_embeds
         if unet.class_embedding is not None and classes is None:
             kind = config.class_embed_type
-            raise BackboneError(
-                f"class_embed_type: expected a table of classes, got {kind}; use an unconditional network"
-            )
+            raise BackboneError(f"class_embed_type: expected a table of classes, got {kind}; use an unconditional one")
         if config.in_channels != 3:
-            raise BackboneError(
-                f"expected a network of 3 channels, got {config.in_channels}; use a model of RGB pixels"
-            )
+            raise BackboneError(f"expected a network of 3 channels, got {config.in_channels}; use an RGB model")
         if unet.class_embedding is None and class_label is not None:
             raise BackboneError(f"class_label: expected none for an unconditional network, got {class_label}; drop it")
         if unet.class_embedding is not None and class_label is None:
@@ -80,9 +75,7 @@ class UNet2DBackbone(Backbone):
             raise BackboneError(f"image_size: expected a multiple of {halvings}, got {self.sample_size}; correct it")
         side = self.sample_size // halvings
         if side == 1 and min(config.block_out_channels[-2:]) == config.norm_num_groups:
-            raise BackboneError(
-                f"image_size: expected more than {self.sample_size}, too few for its group norms; correct it"
-            )
+            raise BackboneError(f"image_size: expected more than {self.sample_size} for its group norms; correct it")
         self.h_shape = (config.block_out_channels[-1], side, side)
 
     @cached_property

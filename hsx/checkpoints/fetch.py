@@ -138,13 +138,9 @@ def _download(url: str, part: Path) -> None:
 
 def _check(url: str, path: Path, sha256: str | None, remedy: str) -> None:
     """Raise BackboneError for a page of a website, an archive without its end, or a file of another hash."""
-    with path.open("rb") as file:
-        head = file.read(512)
-        found = _kind(head)
-        if head.startswith(b"PK") and not zipfile.is_zipfile(path):
-            found = "an archive that is cut short"
-        if found:
-            raise BackboneError(f"{public_url(url)}: expected a checkpoint, got {found}; {remedy}, or fetch it by hand")
+    found = _other_than_checkpoint(path)
+    if found:
+        raise BackboneError(f"{public_url(url)}: expected a checkpoint, got {found}; {remedy}, or fetch it by hand")
     if sha256 is not None:
         check_hash(public_url(url), path, sha256, remedy)
 
@@ -163,8 +159,12 @@ def check_hash(name: str, path: Path, sha256: str, remedy: str) -> None:
         raise BackboneError(f"{name}: expected sha256 {sha256}, got {found}; correct the option sha256, or {remedy}")
 
 
-def _kind(head: bytes) -> str | None:
-    """What a file that starts so is, unless it may be a checkpoint: an archive, a pickle or safetensors."""
+def _other_than_checkpoint(path: Path) -> str | None:
+    """What a file is, unless it may be a checkpoint: an archive, a pickle or safetensors."""
+    with path.open("rb") as file:
+        head = file.read(512)
+    if head.startswith(b"PK") and not zipfile.is_zipfile(path):
+        return "an archive that is cut short"
     if head.startswith((b"PK\x03\x04", b"\x80")) or head[8:9] == b"{" or head[257:262] == b"ustar":
         return None
     text = head.strip().lower()

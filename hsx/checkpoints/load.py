@@ -130,10 +130,8 @@ def _with_schedule(options: Options, betas: torch.Tensor | None) -> tuple[Option
     name = next((name for name in ("linear", "cosine") if _same(name, file)), None)
     contradicts = options.schedule is not None and not _same(options.schedule, file)
     if contradicts or options.num_train_timesteps not in (None, count):
-        raise BackboneError(
-            f"expected the schedule of the file, whose diffusion holds {count} betas"
-            f"{f' ({name})' if name else ''}, got options that contradict it; leave them out"
-        )
+        own = f"{count} betas{f' ({name})' if name else ''}"
+        raise BackboneError(f"expected the schedule of the file, {own}, got options that contradict it; leave them out")
     schedule: Any = name or betas.tolist()
     read = {"schedule": Fact(name or f"{count} betas", "read"), "num_train_timesteps": Fact(count, "read")}
     return replace(options, schedule=schedule, num_train_timesteps=count), read

@@ -169,7 +169,7 @@ def _known(architecture: Architecture, path: Path) -> dict[str, Fact]:
         origin = f"known ({published_name(path.name)}, {card.source})"
     else:
         if card:
-            log.warning("%s: named as a model of %s, but of another architecture; not taken for one", path, card.source)
+            log.warning("%s: has the name of a model of %s, but not its architecture", path, card.source)
         card = card_of_architecture(architecture)
         origin = f"assumed (the architecture of {card.files[0]})" if card else ""
     return {name: Fact(value, origin) for name, value in (card.settings if card else {}).items()}

@@ -44,15 +44,15 @@ def diffusion_betas(found: list[Found]) -> Tensor | None:
     betas: list[tuple[str, Tensor]] = []
     noise: list[str] = []
     for label, name, value in _named(found):
-        if name not in (*TO_BETAS, "sigmas", "log_sigmas") or value.is_meta or value.numel() < 3:
+        if value.is_meta or value.numel() < 3:
             continue
         if name in TO_BETAS:
             betas.append((label, TO_BETAS[name](value.double().flatten())))
-        else:
+        elif name in ("sigmas", "log_sigmas"):
             noise.append(label)
     if noise and not betas:
-        found = f"{noise[0]}, the noise levels of another kind of diffusion (score_sde, EDM, k-diffusion)"
-        raise BackboneError(f"expected betas or alphas_cumprod, got {found}; if it has betas, save the network alone")
+        levels = f"{noise[0]}, the noise levels of another kind of diffusion (score_sde, EDM, k-diffusion)"
+        raise BackboneError(f"expected betas or alphas_cumprod, got {levels}; if it has betas, save the network alone")
     if not betas:
         return None
     (first, schedule), *rest = sorted(betas, key=lambda pair: not pair[0].endswith("betas"))

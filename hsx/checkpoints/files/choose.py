@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
+from hsx.backbones.base import Fact
 from hsx.checkpoints.files.averaged import REMEDY, from_list, from_lit_ema
-from hsx.checkpoints.files.beside import is_buffer
+from hsx.checkpoints.files.beside import Hint, is_buffer
 from hsx.checkpoints.files.contents import Found, Network, Recognises, State, by_first, is_averaged, networks
 from hsx.errors import BackboneError
 
@@ -21,23 +23,27 @@ SAVE = "save the weights that are meant alone, as one state dict"
 FEW = 100  # numbers beside a network, such as rates and losses
 
 
-class Chosen(NamedTuple):
-    """The network that is taken.
+class Weights(NamedTuple):
+    """What a checkpoint file holds of one network.
 
     Attributes:
-        state: its tensors.
-        label: in words, which of the file's weights they are.
-        path: the keys and the prefix under which they lie.
+        state: its tensors, under the network's own names (prefixes of wrappers are taken off).
+        taken: which weights of the file these are, averaged or not, and what was left out.
+        path: the keys and the prefix under which they lie in the file.
         beside: the names of the file's other tensors.
+        betas: the schedule (T,) float64, where the file holds that of its Gaussian diffusion.
+        hints: what the settings in the file say of the network's use.
     """
 
     state: State
-    label: str
+    taken: Fact
     path: tuple[str, ...]
     beside: tuple[str, ...] = ()
+    betas: Tensor | None = None
+    hints: tuple[Hint, ...] = ()
 
 
-def choose(found: list[Found], recognises: Recognises | None) -> Chosen:
+def choose(found: list[Found], recognises: Recognises | None) -> Weights:
     """Which network of a file is taken.
 
     Args:
@@ -68,7 +74,7 @@ def choose(found: list[Found], recognises: Recognises | None) -> Chosen:
     others += [text for one, rest in rests for text in _rest(one, rest, taken)]
     others += [f"{'.'.join(f.path)} (empty)" for f in found if f.averaged and not f.tensors]
     beside = tuple(".".join((*one.path, name)) for one, rest in rests for name in rest)
-    return Chosen(_weights(taken.state), _label(taken, others), taken.path, beside)
+    return Weights(_weights(taken.state), Fact(_label(taken, others), "read"), taken.path, beside)
 
 
 def _weights(state: State) -> State:
@@ -106,9 +112,7 @@ def _check_names(averaged: Network, raw: Network) -> None:
         raise BackboneError(f"expected averaged weights shaped as the raw ones, got {other} as {one} and {two}; {SAVE}")
     for name in (*sorted(its - mine), *sorted(mine - its)):
         who, whom = (averaged, raw) if name in its else (raw, averaged)
-        raise BackboneError(
-            f"expected averaged weights named as the raw ones, got {name} in {whom} but not in {who}; {SAVE}"
-        )
+        raise BackboneError(f"expected averages named as the raw ones, got {name} in {whom} but not in {who}; {SAVE}")
 
 
 def _rest(found: Found, rest: State, taken: Network) -> list[str]:
@@ -139,7 +143,7 @@ def _label(taken: Network, others: list[str]) -> str:
     return f"{taken}{doubt}{also}"
 
 
-def _largest(named: list[Found], lists: list[Found]) -> Chosen:
+def _largest(named: list[Found], lists: list[Found]) -> Weights:
     """Where no network was recognised: the largest state dict, to say what it is, or for the option family."""
     whole = max(named, key=lambda f: (len(f.tensors) > 4, f.averaged, len(f.tensors)), default=None)
     listed = lists[0].tensors if lists else []
@@ -154,4 +158,5 @@ def _largest(named: list[Found], lists: list[Found]) -> Chosen:
         if first not in PREFIXES:
             break
         state, path = groups[first], (*path, first)
-    return Chosen(_weights(state), f"the largest state dict, under {'.'.join(path)}" if path else ALL, path)
+    label = f"the largest state dict, under {'.'.join(path)}" if path else ALL
+    return Weights(_weights(state), Fact(label, "read"), path)

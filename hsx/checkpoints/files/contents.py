@@ -96,10 +96,8 @@ def _walk(node: Any, path: tuple[str, ...], averaged: bool, doubt: str, seen: se
     seen.add((id(node), averaged))
     inside = list(node.values() if isinstance(node, dict) else node) if isinstance(node, (dict, list, tuple)) else []
     if averaged and sum(isinstance(value, Setting) for value in inside) > len(inside) / 2:
-        where = ".".join(path)
-        raise BackboneError(
-            f"expected averaged weights as tensors, got NumPy arrays or the like in {where}; save tensors"
-        )
+        at = ".".join(path)
+        raise BackboneError(f"expected averaged weights as tensors, got NumPy arrays or the like in {at}; save tensors")
     if isinstance(node, dict) and node and list(node) == list(range(len(node))):
         node = list(node.values())
     if isinstance(node, (list, tuple)) and node and all(map(_is_named, node)):  # list(network.named_parameters())

@@ -103,6 +103,5 @@ def _what_is(path: Path, head: bytes, tail: bytes) -> tuple[str, str]:
 
 
 def _not(path: Path, what: str, remedy: str) -> BackboneError:
-    known = path.suffix in FILES
-    expected = "a checkpoint of safetensors or torch.save" if known else f"a file ending in {', '.join(FILES)}"
+    expected = "a checkpoint" if path.suffix in FILES else f"a file ending in {', '.join(FILES)}"
     return BackboneError(f"{path}: expected {expected}, got {what}; {remedy}")

@@ -12,7 +12,7 @@ GIVE = "give an unconditional pixel-space diffusion model"
 EXPECTED = "expected the weights of a DDPM, iDDPM, ADM or diffusers UNet2DModel network"
 
 LATENT = re.compile(
-    r"(.*\.)?(first_stage_model|cond_stage_model|vae|vq_?vae|vq_?gan|vq_?model|auto_?encoder(_kl)?)\.", re.IGNORECASE
+    r"(.*\.)?((first|cond)_stage_model|(vq_?)?vae|vq_?(gan|model)|auto_?encoder(_kl)?)\.", re.IGNORECASE
 )
 
 # What a network is, and the pattern of some of its tensors' names; the first row that fits any name counts.  Those of

@@ -10,7 +10,7 @@ import re
 import warnings
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from packaging.version import Version
@@ -19,10 +19,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.serialization import safe_globals
 
-from hsx.backbones.base import Fact
-from hsx.checkpoints.files.beside import Hint, diffusion_betas, hints
-from hsx.checkpoints.files.choose import choose
-from hsx.checkpoints.files.contents import Recognises, Setting, State, walk
+from hsx.checkpoints.files.beside import diffusion_betas, hints
+from hsx.checkpoints.files.choose import Weights, choose
+from hsx.checkpoints.files.contents import Recognises, Setting, walk
 from hsx.checkpoints.files.kind import kind_of
 from hsx.errors import BackboneError
 
@@ -40,11 +39,6 @@ SETTINGS = {
     "numpy.dtypes": "BoolDType Int8DType Int16DType Int32DType Int64DType UInt8DType UInt16DType UInt32DType "
     "UInt64DType Float16DType Float32DType Float64DType StrDType ObjectDType",
     **dict.fromkeys(("pathlib", "pathlib._local"), "Path PosixPath WindowsPath PurePosixPath PureWindowsPath"),
-    "datetime": "datetime date time timedelta timezone",
-    "argparse": "Namespace",
-    "types": "SimpleNamespace",
-    "typing": "Any",
-    "uuid": "UUID",
     "jsonargparse": "Namespace _namespace.Namespace",
     **dict.fromkeys(  # before Lightning 1.5 a class was a callback's key
         ("pytorch_lightning.callbacks", "lightning.pytorch.callbacks"),
@@ -52,18 +46,13 @@ SETTINGS = {
         "stochastic_weight_avg.StochasticWeightAveraging",
     ),
     "builtins": "dict list tuple int float str bool object slice range frozenset",
+    "datetime": "datetime date time timedelta timezone",
 }
-MAPPINGS = {
-    "collections": "defaultdict",
-    "easydict": "EasyDict",
-    "lightning.fabric.utilities.data": "AttributeDict",
-    "lightning.pytorch.utilities.parsing": "AttributeDict",
-    "pytorch_lightning.utilities.parsing": "AttributeDict",
-    "lightning_fabric.utilities.data": "AttributeDict",
-    "yacs.config": "CfgNode",
-    "addict.addict": "Dict",
-    "ml_collections.config_dict.config_dict": "ConfigDict",
-}
+SETTINGS |= {"argparse": "Namespace", "types": "SimpleNamespace", "typing": "Any", "uuid": "UUID"}
+MAPPINGS = {"collections": "defaultdict", "easydict": "EasyDict", "yacs.config": "CfgNode", "addict.addict": "Dict"}
+MAPPINGS |= {"ml_collections.config_dict.config_dict": "ConfigDict", "lightning.fabric.utilities.data": "AttributeDict"}
+MAPPINGS |= {f"{name}.utilities.parsing": "AttributeDict" for name in ("lightning.pytorch", "pytorch_lightning")}
+MAPPINGS |= {"lightning_fabric.utilities.data": "AttributeDict"}
 
 
 class _Mapping:
@@ -81,28 +70,8 @@ STAND_INS: list[Any] = [
 ]
 
 
-class Weights(NamedTuple):
-    """What a checkpoint file holds of one network.
-
-    Attributes:
-        state: its tensors in float32, under the network's own names (prefixes of wrappers are taken off).
-        taken: which weights of the file these are, averaged or not, and what was left out.
-        betas: the schedule (T,) float64, where the file holds that of its Gaussian diffusion.
-        path: the keys and the prefix under which they lie in the file.
-        beside: the names of the file's other tensors.
-        hints: what the settings in the file say of the network's use.
-    """
-
-    state: State
-    taken: Fact
-    betas: Tensor | None = None
-    path: tuple[str, ...] = ()
-    beside: tuple[str, ...] = ()
-    hints: tuple[Hint, ...] = ()
-
-
 def read_tensors(path: Path, recognises: Recognises | None = None) -> Weights:
-    """The weights in a checkpoint file of any suffix: safetensors, or what ``torch.save`` wrote, by its first bytes.
+    """The weights, in float32, of a file of any suffix: safetensors, or what ``torch.save`` wrote, by its first bytes.
 
     Whatever holds them is unwrapped, and averaged weights (EMA, SWA) are preferred, see ``choose.py``.
 
@@ -124,7 +93,7 @@ def read_tensors(path: Path, recognises: Recognises | None = None) -> Weights:
     except BackboneError as error:
         raise BackboneError(f"{path}: {error}") from None
     state = {name: _real(path, name, value) for name, value in taken.state.items()}
-    return Weights(state, Fact(taken.label, "read"), betas, taken.path, taken.beside, tuple(hints(loaded)))
+    return taken._replace(state=state, betas=betas, hints=tuple(hints(loaded)))
 
 
 def _instead(loaded: Any) -> str:

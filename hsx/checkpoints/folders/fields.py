@@ -43,10 +43,8 @@ def one_of(*values: str, remedy: str = FLAG.remedy) -> Rule:
 
 def several(rule: Rule, low: int = 1, high: int = 100_000) -> Rule:
     """A list, each item by a rule."""
-    expected = f"a list of {low} to {high} items, each {rule.expected}"
-    return Rule(
-        expected, lambda v: isinstance(v, list) and low <= len(v) <= high and all(map(rule.fits, v)), rule.remedy
-    )
+    what = f"a list of {low} to {high} items, each {rule.expected}"
+    return Rule(what, lambda v: isinstance(v, list) and low <= len(v) <= high and all(map(rule.fits, v)), rule.remedy)
 
 
 def or_null(rule: Rule) -> Rule:

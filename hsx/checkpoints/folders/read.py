@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 from diffusers import UNet2DModel
-from torch import Tensor
 
 from hsx.backbones.base import Backbone, Fact
+from hsx.backbones.family import State
 from hsx.backbones.prediction import PREDICTIONS
 from hsx.backbones.unet2d import UNet2DBackbone, make_unet, time_width
 from hsx.checkpoints.families.unet2d import OLD
@@ -38,6 +38,8 @@ HSX_RULES: dict[str, Rule] = {
     "class_label": or_null(whole(0, 10**7)),
     "prediction_type": one_of(*PREDICTIONS),
 }
+
+Facts = dict[str, Fact]
 
 log = logging.getLogger("hsx")
 
@@ -99,7 +101,7 @@ def _read_diffusers(path: Path, options: Options, weights: Path | None) -> Backb
     if config["out_channels"] == 6:
         facts["learned_variance"] = Fact(True, "read" if scheduler.config.get("variance_type") else "assumed")
     _restore_origins(facts, scheduler.config.get(NOTES))
-    _check_complete(path, config, facts, options)
+    _check_complete(path, config, facts, options, None)
     state, which = read(taken)
     if which:
         name = f"{name}: {which}"
@@ -107,7 +109,7 @@ def _read_diffusers(path: Path, options: Options, weights: Path | None) -> Backb
     if others or which:
         log.warning("%s: the weights of %s are taken%s", path, name, f", left out: {others}" if others else "")
     log_facts(path, facts)
-    backbone = _backbone(_network(config, state), scheduler.schedule, facts, options)
+    backbone = _backbone(_network(config, state), scheduler.schedule, facts, options, 1.0, None)
     backbone.scheduler = scheduler.config
     return backbone
 
@@ -146,17 +148,12 @@ def _read_hsx(path: Path, options: Options) -> Backbone:
     _check_complete(path, config, facts, options, label)
     log_facts(path, facts)
     state = read_tensors(path / HSX_WEIGHTS).state
-    unet = _network(config, state, fields["num_heads"], any_time_width=True)
+    unet = _network(config, state, fields["num_heads"], any_width=True)
     return _backbone(unet, schedule, facts, options, scale, label)
 
 
 def _backbone(
-    unet: UNet2DModel,
-    schedule: NoiseSchedule,
-    facts: dict[str, Fact],
-    options: Options,
-    scale: float = 1.0,
-    label: int | None = None,
+    unet: UNet2DModel, schedule: NoiseSchedule, facts: Facts, options: Options, scale: float, label: int | None
 ) -> UNet2DBackbone:
     """The network with the options over what the folder says."""
     if options.rescale_timesteps is not None:
@@ -170,9 +167,7 @@ def _backbone(
     return backbone
 
 
-def _check_complete(
-    path: Path, config: dict[str, Any], facts: dict[str, Fact], options: Options, label: int | None = None
-) -> None:
+def _check_complete(path: Path, config: dict[str, Any], facts: Facts, options: Options, label: int | None) -> None:
     """Raise MissingOptions for a folder that leaves open what only its user can know."""
     classes = config["num_class_embeds"]
     missing = ["image_size"] if config["sample_size"] is None else []
@@ -182,17 +177,13 @@ def _check_complete(
         raise MissingOptions(path, "diffusers", {k: v for k, v in facts.items() if k not in missing}, missing, classes)
 
 
-def _network(
-    config: dict[str, Any], state: dict[str, Tensor], heads: int | None = None, any_time_width: bool = False
-) -> UNet2DModel:
+def _network(config: dict[str, Any], state: State, heads: int | None = None, any_width: bool = False) -> UNet2DModel:
     """The network that a config describes, with these weights and no others."""
     state = {_current_name(name): value for name, value in state.items()}
     name, width = "time_embedding.linear_1.weight", config["block_out_channels"][0]
     found = time_width(state.get(name), config)
-    if found != width and not any_time_width:
-        raise BackboneError(
-            f"expected {name} for {width} sinusoids, got one for {found}; save or fetch the model again"
-        )
+    if found != width and not any_width:
+        raise BackboneError(f"expected {name} for {width} sinusoids, got one for {found}; fetch the model again")
     return make_unet(config, state, heads)
 
 
@@ -203,7 +194,7 @@ def _current_name(name: str) -> str:
     return f"{found[1]}{current.get(found[2], found[2])}{found[3]}" if found else name
 
 
-def _restore_origins(facts: dict[str, Fact], notes: Any) -> None:
+def _restore_origins(facts: Facts, notes: Any) -> None:
     """What was assumed or known when hsx convert wrote a folder stays so, where the folder still holds that value."""
     for name, note in notes.items() if isinstance(notes, dict) else ():
         fits = isinstance(note, list) and len(note) == 2 and isinstance(note[1], str) and note[1].isprintable()

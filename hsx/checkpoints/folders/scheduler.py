@@ -8,7 +8,6 @@ one of the tables below; a test walks the classes of the installed diffusers.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +21,8 @@ from hsx.errors import BackboneError, HsxError
 from hsx.schedule import NoiseSchedule
 
 BETAS = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas")  # what makes a schedule
-DEFAULTS = dict(zip(BETAS, (1000, 1e-4, 0.02, "linear", None), strict=True)) | {"prediction_type": "epsilon"}
+DEFAULTS: dict[str, Any] = {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02, "trained_betas": None}
+DEFAULTS |= {"num_train_timesteps": 1000, "prediction_type": "epsilon"}
 BETWEEN = ("linear", "scaled_linear", "sigmoid")  # schedules that run from beta_start to beta_end
 
 # Classes that are built from the betas of a discrete diffusion, without the word Scheduler, and those among them whose
@@ -62,10 +62,9 @@ IGNORED = field.by_name(
         "lambda_min_clipped",
         "a solver's bookkeeping of diffusers' own sampling": "solver_order solver_type solver_p algorithm_type "
         "lower_order_final euler_at_final predict_x0 disable_corrector predictor_order corrector_order tau_func",
-        "clips the predicted x_0 of diffusers' own sampling; hsx keeps x_0 as the network has it": "thresholding",
-        "belongs to thresholding": "dynamic_thresholding_ratio sample_max_value",
-        "has no effect without use_flow_sigmas, which is refused": "flow_shift",
-        "has no effect without use_dynamic_shifting, which is refused": "time_shift_type",
+        "clips the predicted x_0 of diffusers' own sampling; hsx keeps x_0 as the network has it": "thresholding "
+        "dynamic_thresholding_ratio sample_max_value",
+        "has no effect without use_flow_sigmas or use_dynamic_shifting, both refused": "flow_shift time_shift_type",
         "numpy or torch, in diffusers before 0.3": "tensor_format",
     }
 )
@@ -75,14 +74,10 @@ RULES: dict[str, field.Rule] = {
     "num_train_timesteps": field.whole(1, HIGHEST["num_train_timesteps"]),
     "beta_start": field.number(0, 1),
     "beta_end": field.number(0, 1),
-    "beta_schedule": field.one_of(
-        *BETWEEN, "squaredcos_cap_v2", "laplace", "exp", remedy="write the betas out as trained_betas"
-    ),
+    "beta_schedule": field.one_of(*BETWEEN, "squaredcos_cap_v2", "laplace", "exp", remedy="write out trained_betas"),
     "trained_betas": field.or_null(field.several(field.number(0, 1))),
     "prediction_type": field.one_of(*PREDICTIONS, remedy="use a model that predicts one of them"),
-    "rescale_betas_zero_snr": field.only(
-        False, remedy="at alpha-bar 0 no x_0 follows from eps: give the option schedule"
-    ),
+    "rescale_betas_zero_snr": field.only(False, remedy="at alpha-bar 0 eps says no x_0: give the option schedule"),
     "use_flow_sigmas": field.only(False, remedy=FLOW),
     "use_dynamic_shifting": field.only(False, remedy=FLOW),
     "shift_terminal": field.only(None, remedy=FLOW),
@@ -100,7 +95,6 @@ class Scheduler(NamedTuple):
     """What a scheduler's config says of a network."""
 
     schedule: NoiseSchedule
-    prediction_type: str
     facts: dict[str, Fact]
     config: dict[str, Any]  # as it was read, without what an option replaced
 
@@ -141,7 +135,7 @@ def read_scheduler(file: Path | None, options: Options, out_channels: int) -> Sc
             raise BackboneError(f"{file}: {error}") from None
     else:
         schedule = NoiseSchedule.linear(fields["num_train_timesteps"])
-    return Scheduler(schedule, fields["prediction_type"], _facts(fields, len(schedule), config, given), kept)
+    return Scheduler(schedule, _facts(fields, len(schedule), config, given), kept)
 
 
 def _facts(fields: dict[str, Any], count: int, config: dict[str, Any], given: dict[str, Any]) -> dict[str, Fact]:
@@ -202,14 +196,10 @@ def schedule_of(fields: dict[str, Any]) -> NoiseSchedule:
     elif kind == "squaredcos_cap_v2":
         return NoiseSchedule.cosine(n)
     else:
-        betas = _from_alpha_bar(_laplace if kind == "laplace" else lambda u: math.exp(-12 * u), n)
+        alpha_bar = _laplace if kind == "laplace" else lambda u: math.exp(-12 * u)
+        values = torch.tensor([alpha_bar(i / n) for i in range(n + 1)], dtype=torch.float64)
+        betas = (1 - values[1:] / values[:-1]).clamp(max=0.999)  # as in diffusers' betas_for_alpha_bar
     return NoiseSchedule.from_betas(betas)
-
-
-def _from_alpha_bar(alpha_bar: Callable[[float], float], n: int) -> torch.Tensor:
-    """Betas of an alpha-bar(u), u from 0 to 1, clipped at 0.999 as in diffusers' ``betas_for_alpha_bar``."""
-    values = torch.tensor([alpha_bar(i / n) for i in range(n + 1)], dtype=torch.float64)
-    return (1 - values[1:] / values[:-1]).clamp(max=0.999)
 
 
 def _laplace(u: float) -> float:

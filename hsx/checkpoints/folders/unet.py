@@ -53,11 +53,9 @@ RULES: dict[str, field.Rule] = {
     "num_class_embeds": field.or_null(field.whole(1, 10_000_000)),
     "num_train_timesteps": field.or_null(field.whole(1, 10_000_000)),  # of a learned time embedding, which is refused
 }
-IGNORED = field.by_name(
-    {
-        "how the weights were averaged in training, a note of diffusers' EMAModel": "decay min_decay optimization_step "
-        "update_after_step use_ema_warmup inv_gamma power collected_params"
-    }
+IGNORED = (  # how the weights were averaged in training, a note of diffusers' EMAModel
+    *("decay", "min_decay", "optimization_step", "update_after_step"),
+    *("use_ema_warmup", "inv_gamma", "power", "collected_params"),
 )
 _parameters = inspect.signature(UNet2DModel.__init__).parameters
 DEFAULTS = {name: _parameters[name].default for name in RULES}
@@ -133,11 +131,8 @@ def _agree(file: Path, config: dict[str, Any]) -> None:
     middle, last = config["attn_norm_num_groups"], widths[-1]
     if middle and last % middle:
         raise BackboneError(f"{file}: attn_norm_num_groups: expected a divisor of {last}, got {middle}; correct it")
-    attending = [
-        w
-        for w, down, up in zip(widths, config["down_block_types"], reversed(config["up_block_types"]), strict=True)
-        if "Attn" in down or "Attn" in up
-    ]
+    levels = zip(widths, config["down_block_types"], reversed(config["up_block_types"]), strict=True)
+    attending = [width for width, down, up in levels if "Attn" in down or "Attn" in up]
     head, narrow = config["attention_head_dim"], min([*attending, *[last] * config["add_attention"]], default=None)
     if head and narrow and head > narrow:
         raise BackboneError(f"{file}: attention_head_dim: expected at most {narrow}, got {head}; correct it")
