@@ -97,7 +97,6 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     """To http(s) only, and never from https to http."""
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
-        """The request that follows.  Raises OSError where it is refused."""
         scheme = urlsplit(newurl).scheme.lower()
         if scheme not in ("http", "https") or (req.type == "https" and scheme == "http"):
             raise OSError(f"it leads from {req.type} to {scheme}, which is refused")

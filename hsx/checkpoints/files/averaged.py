@@ -77,10 +77,9 @@ def from_lit_ema(found: Found, rest: State, raw: list[Network]) -> tuple[list[Ne
         BackboneError: where a tensor of the network has no average.
     """
     averages: list[Network] = []
-    for first in [first for first in by_first(rest) if is_averaged((first,))]:
-        group = {n.removeprefix(f"{first}."): v for n, v in rest.items() if n.startswith(f"{first}.")}
+    for first, group in by_first(rest).items():
         own = {n: v for n, v in group.items() if n not in ("decay", "num_updates")}
-        if not own or any("." in name for name in own):
+        if not is_averaged((first,)) or not own or any("." in name for name in own):
             continue
         for network in raw:
             prefix = network.path[len(found.path) :]

@@ -87,14 +87,12 @@ def _named(found: list[Found]) -> Iterator[tuple[str, str, Tensor]]:
 
 # The names of settings in the files of training code: the option that each is, and what its values are there.
 SCHEDULES = {"squaredcos_cap_v2": "cosine"}
+COUNTS = ("num_train_timesteps", "diffusion_steps", "num_diffusion_timesteps", "timesteps", "ddpm_num_steps")
 SETTINGS: dict[str, tuple[str, dict[Any, Any]]] = {
     **dict.fromkeys(("prediction_type", "parameterization", "objective"), ("prediction_type", ELSEWHERE)),
     "predict_xstart": ("prediction_type", {True: "sample", False: "epsilon"}),
     **dict.fromkeys(("noise_schedule", "beta_schedule", "ddpm_beta_schedule"), ("schedule", SCHEDULES)),
-    **dict.fromkeys(
-        ["num_train_timesteps", "diffusion_steps", "num_diffusion_timesteps", "timesteps", "ddpm_num_steps"],
-        ("num_train_timesteps", {}),
-    ),
+    **dict.fromkeys(COUNTS, ("num_train_timesteps", {})),
     "rescale_timesteps": ("rescale_timesteps", {}),
 }
 

@@ -94,11 +94,9 @@ def _best(nets: list[Network]) -> Network:
     return first
 
 
-def _equal(one: State, other: State) -> bool:
-    one, other = _weights(one), _weights(other)
-    return one.keys() == other.keys() and all(
-        v.shape == other[n].shape and v.dtype == other[n].dtype and torch.equal(v, other[n]) for n, v in one.items()
-    )
+def _equal(one: State, two: State) -> bool:
+    one, two = _weights(one), _weights(two)
+    return one.keys() == two.keys() and all(v.dtype == two[n].dtype and torch.equal(v, two[n]) for n, v in one.items())
 
 
 def _check_names(averaged: Network, raw: Network) -> None:

@@ -182,8 +182,7 @@ def networks(found: Found, recognises: Recognises | None) -> tuple[list[Network]
 
 def _beside(state: State, prefix: tuple[str, ...]) -> dict[Any, Any]:
     """The counters of averaging under a prefix."""
-    names = {key: ".".join((*prefix, key)) for key in NOTHING}
-    return {key: state[name] for key, name in names.items() if name in state}
+    return {key: state[name] for key in NOTHING if (name := ".".join((*prefix, key))) in state}
 
 
 def _cleaned(tensors: State) -> State:

@@ -70,12 +70,10 @@ def refuse(state: State, path: tuple[str, ...], beside: Iterable[str], recognise
     """
     some = ", ".join(list(state)[:3])
     latent = next((name for name in (*beside, *state) if LATENT.match(name)), None)
-    kind = what_is([*state, *beside]) if not recognised else latent and f"a latent diffusion model, beside it {latent}"
-    if not recognised:
+    beside_it = latent and f"a latent diffusion model, beside it {latent}"
+    kind = beside_it or _first(CONDITIONED, state) if recognised else what_is([*state, *beside])
+    if kind or not recognised:
         raise BackboneError(f"{EXPECTED}, got {f'{kind}, with ' if kind else ''}tensors such as {some}; {GIVE}")
-    kind = kind or _first(CONDITIONED, state)
-    if kind:
-        raise BackboneError(f"{EXPECTED}, got {kind}, with tensors such as {some}; {GIVE}")
     if path[-2:] == ("model", "diffusion_model") and any(name.startswith("input_blocks.") for name in state):
         found, remedy = "model.diffusion_model, as latent diffusion names its network", "if it is one of pixels"
     elif "inner_model" in path:

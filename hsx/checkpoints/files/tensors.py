@@ -97,7 +97,6 @@ def read_tensors(path: Path, recognises: Recognises | None = None) -> Weights:
 
 
 def _instead(loaded: Any) -> str:
-    """What a file without a state dict holds."""
     keys = set(map(str, loaded)) if isinstance(loaded, dict) else set()
     if {"state", "param_groups"} <= keys or keys & {"optimizer_state_dict", "optimizer"}:
         return "the state of an optimizer"

@@ -115,7 +115,6 @@ def _read_diffusers(path: Path, options: Options, weights: Path | None) -> Backb
 
 
 def _read_hsx(path: Path, options: Options) -> Backbone:
-    """What ``hsx convert --hsx_only`` wrote."""
     file = path / HSX_FILE
     fields = read_json(file, "convert the checkpoint again")
     lacking = next((name for name in HSX_RULES if name not in fields), None)

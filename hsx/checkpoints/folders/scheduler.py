@@ -70,6 +70,7 @@ IGNORED = field.by_name(
 )
 COUNT_ALONE = "num_train_timesteps: expected it with the option schedule, got it alone; give both"
 FLOW = "use a model with a schedule of betas"
+VARIANCES = ("fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range")
 RULES: dict[str, field.Rule] = {
     "num_train_timesteps": field.whole(1, HIGHEST["num_train_timesteps"]),
     "beta_start": field.number(0, 1),
@@ -83,9 +84,7 @@ RULES: dict[str, field.Rule] = {
     "shift_terminal": field.only(None, remedy=FLOW),
     "timestep_type": field.only("discrete", remedy="use a model that is given whole timesteps"),
     "predict_epsilon": field.only(True, remedy="write prediction_type sample in its place"),
-    "variance_type": field.or_null(
-        field.one_of("fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range")
-    ),
+    "variance_type": field.or_null(field.one_of(*VARIANCES)),
     "clip_sample": field.FLAG,
     "clip_sample_range": field.number(0, math.inf),
 }
@@ -122,7 +121,7 @@ def read_scheduler(file: Path | None, options: Options, out_channels: int) -> Sc
     count = options.num_train_timesteps
     if file and "schedule" not in given and count not in (None, config.get("num_train_timesteps")):
         raise BackboneError(f"{file}: {COUNT_ALONE}")
-    fields: dict[str, Any] = DEFAULTS | UNDERSTOOD.get(config.get("_class_name", ""), {})
+    fields = DEFAULTS | UNDERSTOOD.get(config.get("_class_name", ""), {})
     fields |= {name: value for name, value in (kept | given).items() if name in DEFAULTS}
     if "schedule" in given:
         if isinstance(options.schedule, list) and "num_train_timesteps" not in given:

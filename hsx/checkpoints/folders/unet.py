@@ -119,7 +119,6 @@ def _side(value: Any) -> int | None:
 
 
 def _agree(file: Path, config: dict[str, Any]) -> None:
-    """Whether the fields fit together."""
     widths, groups = config["block_out_channels"], config["norm_num_groups"]
     lengths = {name: len(config[name]) for name in ("block_out_channels", "down_block_types", "up_block_types")}
     if len(set(lengths.values())) > 1:
