@@ -23,6 +23,5 @@ def check(state: Mapping[str, Tensor], expected: Mapping[str, tuple[Shape, ...]]
     both = [name for name in expected if name in shapes and shapes[name] not in expected[name]]
     other = [f"{name} of shape {shapes[name]} where {expected[name][0]} fits" for name in both]
     kinds = filter(None, (missing, surplus, other))
-    wrong = [f"{first}{f' (with {len(more)} more)' if more else ''}" for first, *more in kinds]
-    if wrong:
+    if wrong := [f"{first}{f' (with {len(more)} more)' if more else ''}" for first, *more in kinds]:
         raise BackboneError(f"expected the whole of {what}, got {' and '.join(wrong)}; check the options and the file")

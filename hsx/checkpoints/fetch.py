@@ -137,8 +137,7 @@ def _download(url: str, part: Path) -> None:
 
 def _check(url: str, path: Path, sha256: str | None, remedy: str) -> None:
     """Raise BackboneError for a page of a website, an archive without its end, or a file of another hash."""
-    found = _other_than_checkpoint(path)
-    if found:
+    if found := _other_than_checkpoint(path):
         raise BackboneError(f"{public_url(url)}: expected a checkpoint, got {found}; {remedy}, or fetch it by hand")
     if sha256 is not None:
         check_hash(public_url(url), path, sha256, remedy)

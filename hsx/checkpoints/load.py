@@ -81,8 +81,7 @@ def _load(source: str, options: Options) -> Backbone:
         raise BackboneError(
             f"{source}: expected a checkpoint file or a diffusers folder, found nothing there; {remedy}"
         )
-    folder = None if options.family else folder_of(path)
-    if folder:
+    if not options.family and (folder := folder_of(path)):
         return read_folder(folder, options, path)
     return _from_file(path, options)
 

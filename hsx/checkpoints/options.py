@@ -130,8 +130,7 @@ class MissingOptions(BackboneError):
         last = classes - 1 if classes else None
         self.missing = {name: NEVER_ASSUMED[name].format(classes=classes, last=last) for name in missing}
         needed = [f"the option {n} ({what})" for n, what in self.missing.items() if not n.startswith("num_head")]
-        heads = [f"{n} ({what})" for n, what in self.missing.items() if n.startswith("num_head")]
-        if heads:
+        if heads := [f"{n} ({what})" for n, what in self.missing.items() if n.startswith("num_head")]:
             needed.append(f"one of the options {' and '.join(heads)}")
         who = "its config does not say" if family == "diffusers" else f"{family} weights cannot tell"
         message = f"expected {' and '.join(needed)}, which {who}; give {'it' if len(needed) == 1 else 'them'}"
@@ -161,7 +160,6 @@ def log_facts(path: Path, facts: dict[str, Fact]) -> None:
     for line in lines:
         if line.startswith("known"):
             log.info("%s: %s", path, line)
-    assumed = "; ".join(line for line in lines if line.startswith("assumed"))
-    if assumed:
+    if assumed := "; ".join(line for line in lines if line.startswith("assumed")):
         folder = ", or its folder with config.json" if "diffusers' default" in assumed and path.is_file() else ""
         log.warning("%s: %s; give the options that differ%s", path, assumed, folder)

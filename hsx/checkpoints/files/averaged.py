@@ -22,8 +22,7 @@ def from_list(found: Found, raw: list[Network], files: list[Found]) -> Network:
         BackboneError: where number and shapes fit none of them, or several that differ.
     """
     assert isinstance(found.tensors, list)
-    label, fitting = ".".join(found.path), []
-    reasons = []
+    label, fitting, reasons = ".".join(found.path), [], []
     for network in raw:
         first = next(iter(network.state.values()))
         around = (f.tensors for f in files if f.path == network.path[: len(f.path)] and isinstance(f.tensors, dict))
@@ -88,8 +87,7 @@ def from_lit_ema(found: Found, rest: State, raw: list[Network]) -> tuple[list[Ne
                 flat = {name: head + name.replace(".", "") for name in network.state if not is_buffer(name)}
                 if not any(value in own for value in flat.values()):
                     continue
-                absent = next((name for name, value in flat.items() if value not in own), None)
-                if absent:
+                if absent := next((name for name, value in flat.items() if value not in own), None):
                     wanted = f"averaged weights in {first} for every tensor of {network.label}"
                     raise BackboneError(f"expected {wanted}, got none for {absent}; save the one that is meant alone")
                 state = {name: own[value] for name, value in flat.items()}

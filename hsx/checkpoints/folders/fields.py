@@ -69,8 +69,7 @@ def check(file: Path, config: Mapping[str, Any], rules: Mapping[str, Rule], igno
         BackboneError: for the first field that breaks its rule, or that is in no list and asks for something.
     """
     for name, value in config.items():
-        rule = rules.get(name)
-        if rule:
+        if rule := rules.get(name):
             if not rule.fits(value):
                 raise BackboneError(f"{file}: {name}: expected {rule.expected}, got {shown(value)}; {rule.remedy}")
         elif name not in ignored and not name.startswith("_") and not is_nothing(value):

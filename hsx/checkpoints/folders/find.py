@@ -150,8 +150,7 @@ def _scheduler(model: Path, unet: Path, index: dict[str, Any]) -> Path | None:
     found = found or beside(*(folder for folder in _folders(model) if not (folder / "config.json").is_file()))
     found = found or beside(model.parent / "scheduler", model.parent)
     configs = [{k: v for k, v in read_json(file).items() if not k.startswith("_diffusers")} for file in found]
-    other = next((file for file, config in zip(found, configs, strict=True) if config != configs[0]), None)
-    if other:
+    if other := next((file for file, config in zip(found, configs, strict=True) if config != configs[0]), None):
         raise BackboneError(f"{model}: expected one scheduler, got {found[0]} and {other}, which differ; remove one")
     if not found and (index.get("scheduler") or (model / "scheduler").is_dir()):
         raise BackboneError(f"{model}: expected scheduler/{name}, found none; fetch the whole model")

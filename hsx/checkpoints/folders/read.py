@@ -27,6 +27,7 @@ from hsx.checkpoints.options import MissingOptions, Options, log_facts, make_sch
 from hsx.errors import BackboneError, HsxError
 from hsx.schedule import NoiseSchedule
 
+Facts = dict[str, Fact]
 HSX_FILE, HSX_WEIGHTS = "hsx.json", "hsx.safetensors"  # which diffusers, that would misread them, does not open
 NOTES = "_hsx"  # facts that were assumed or known when hsx convert wrote the folder; diffusers skips such names
 NOTED = {*Options.__dataclass_fields__, *SHAPELESS, "learned_variance"}
@@ -38,8 +39,6 @@ HSX_RULES: dict[str, Rule] = {
     "class_label": or_null(whole(0, 10**7)),
     "prediction_type": one_of(*PREDICTIONS),
 }
-
-Facts = dict[str, Fact]
 
 log = logging.getLogger("hsx")
 
@@ -74,8 +73,7 @@ def read_folder(path: Path, options: Options | None = None, weights: Path | None
     options = options or Options()
     path = path if path.name not in ("", "..") else Path(os.path.abspath(path))  # whose name and surroundings matter
     answered = ("num_heads", "num_head_channels", "attention_order", "family")
-    closed = next((name for name in answered if getattr(options, name) not in (None, "diffusers")), None)
-    if closed:
+    if closed := next((name for name in answered if getattr(options, name) not in (None, "diffusers")), None):
         raise BackboneError(f"{weights or path}: expected no option {closed} for a diffusers folder; leave it out")
     try:
         if (path / HSX_FILE).is_file():
@@ -117,8 +115,7 @@ def _read_diffusers(path: Path, options: Options, weights: Path | None) -> Backb
 def _read_hsx(path: Path, options: Options) -> Backbone:
     file = path / HSX_FILE
     fields = read_json(file, "convert the checkpoint again")
-    lacking = next((name for name in HSX_RULES if name not in fields), None)
-    if lacking:
+    if lacking := next((name for name in HSX_RULES if name not in fields), None):
         raise BackboneError(f"{file}: expected what hsx convert wrote, got no {lacking}; convert the checkpoint again")
     check(file, fields, HSX_RULES, ())
     config, facts = checked(file, fields["unet"], options)

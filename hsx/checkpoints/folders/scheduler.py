@@ -163,7 +163,7 @@ def understood(file: Path, name: Any) -> None:
     kind = field.shown(name)
     what = next((f", of {what}" for start, what in FOREIGN.items() if kind.startswith(start)), ", unknown to hsx")
     raise BackboneError(
-        f"{file}: expected a scheduler with the betas of a discrete diffusion, got {kind}{what}; name its training's"
+        f"{file}: expected a scheduler with the betas of a discrete diffusion, got {kind}{what}; use a DDPM"
     )
 
 

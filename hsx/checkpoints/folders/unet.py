@@ -124,8 +124,7 @@ def _agree(file: Path, config: dict[str, Any]) -> None:
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"{count} {name}" for name, count in lengths.items())
         raise BackboneError(f"{file}: expected as many block types as widths, got {counts}; correct it")
-    uneven = next((width for width in widths if width % groups), None)
-    if uneven:
+    if uneven := next((width for width in widths if width % groups), None):
         raise BackboneError(f"{file}: norm_num_groups: expected a divisor of {uneven}, got {groups}; correct it")
     middle, last = config["attn_norm_num_groups"], widths[-1]
     if middle and last % middle:

@@ -55,9 +55,9 @@ def choose(folder: Path, named: Path | None = None) -> tuple[Candidate, list[str
     files = sorted(file for file in folder.iterdir() if file.is_file())
     candidates = _candidates(files)
     if named is not None:
-        found = [c for c in candidates if named.name in (c.name, *(f.name for f in c.files))]
-        found = found[:1] or [Candidate(named.name, (named,), False)]
-        candidates = found + [c for c in candidates if c not in found]
+        named_by = (c for c in candidates if named.name in (c.name, *(f.name for f in c.files)))
+        found = next(named_by, Candidate(named.name, (named,), False))
+        candidates = [found] + [c for c in candidates if c != found]
     else:
         candidates.sort(key=Candidate.rank)
         first, second = (*candidates, None, None)[:2]
@@ -78,7 +78,7 @@ def read(candidate: Candidate) -> tuple[dict[str, Tensor], str]:
     Raises:
         BackboneError: for a shard that is missing, of a strange name, or does not hold what its index says.
     """
-    listed = _listed(candidate.listing) if candidate.listing else None
+    listed = _listed(candidate.listing) if candidate.listing else ()
     state: dict[str, Tensor] = {}
     which = []
     for file in candidate.files:
@@ -86,12 +86,10 @@ def read(candidate: Candidate) -> tuple[dict[str, Tensor], str]:
             raise BackboneError(f"{candidate.listing}: expected its shards, {file.name} is missing; fetch it too")
         inside, taken, *_ = read_tensors(file, None if len(candidate.files) > 1 else _is_unet)
         which += [taken.value] * (taken.value != ALL)
-        twice = next((name for name in inside if name in state), None)
-        if twice:
+        if twice := next((name for name in inside if name in state), None):
             raise BackboneError(f"{file}: expected tensors of its own, got {twice} again; save the model again")
         state |= inside
-    lost = next((name for name in listed or () if name not in state), None)
-    if lost:
+    if lost := next((name for name in listed if name not in state), None):
         raise BackboneError(f"{candidate.listing}: expected the tensor {lost}, got no such; save the model again")
     return state, "; ".join(which)
 
