@@ -56,10 +56,8 @@ def from_hub(name: str) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=PATTERNS, cache_dir=cache))
     except Exception as error:  # the Hub's client raises its own, requests' and httpx's
-        why = without_secrets(first_line(error))
-        raise BackboneError(
-            f"{name}: expected a folder here or a model of the Hub, got none ({why}); check the name and the network"
-        ) from None
+        wanted, why = "expected a folder here or a model of the Hub", without_secrets(first_line(error))
+        raise BackboneError(f"{name}: {wanted}, got none ({why}); check the name and the network") from None
 
 
 def from_url(url: str, sha256: str | None = None) -> Path:

@@ -55,9 +55,8 @@ def load_backbone(source: str | Path, **options: Any) -> Backbone:
     try:
         return backbone.to(chosen.device or "cpu")
     except (RuntimeError, AssertionError) as error:
-        raise BackboneError(
-            f"device: expected one that this machine has, got {chosen.device} ({first_line(error)}); name another"
-        ) from None
+        found = f"{chosen.device} ({first_line(error)})"
+        raise BackboneError(f"device: expected one that this machine has, got {found}; name another") from None
 
 
 def _load(source: str, options: Options) -> Backbone:
@@ -78,9 +77,8 @@ def _load(source: str, options: Options) -> Backbone:
         card = card_of_name(path.name)
         address = f" ({card.url}{path.name})" if card and card.url and path.name in card.files else ""
         remedy = f"get {path.name} from {card.source}{address} and put it there" if card else "check the path"
-        raise BackboneError(
-            f"{source}: expected a checkpoint file or a diffusers folder, found nothing there; {remedy}"
-        )
+        wanted = "expected a checkpoint file or a diffusers folder"
+        raise BackboneError(f"{source}: {wanted}, found nothing there; {remedy}")
     if not options.family and (folder := folder_of(path)):
         return read_folder(folder, options, path)
     return _from_file(path, options)

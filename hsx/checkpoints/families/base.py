@@ -63,9 +63,8 @@ class UNet2DFamily(Family):
         except HsxError as error:
             raise BackboneError(f"{path}: {error}") from None
         except (LookupError, ValueError, RuntimeError) as error:  # of UNet2DModel, for options that do not fit it
-            raise BackboneError(
-                f"{path}: expected a U-Net of family {self.name}, got another ({first_line(error)}); check the options"
-            ) from None
+            wanted, why = f"expected a U-Net of family {self.name} that fits its options", first_line(error)
+            raise BackboneError(f"{path}: {wanted}, got another ({why}); check the options and the file") from None
         backbone.facts = facts
         return backbone
 

@@ -122,9 +122,8 @@ def _rest(found: Found, rest: State, taken: Network) -> list[str]:
     averaged += [n for n, v in rest.items() if "." not in n and is_averaged((n,)) and v.numel() > FEW]
     if averaged and not taken.averaged:
         other = ".".join((*found.path, averaged[0]))
-        raise BackboneError(
-            f"expected averaged weights that fit the network {taken.label}, got {other}, which does not; {SAVE}"
-        )
+        wanted = f"expected averaged weights that fit the network {taken.label}"
+        raise BackboneError(f"{wanted}, got {other}, which does not; {SAVE}")
     names = [*groups, *(name for name in rest if "." not in name)]
     if not names:
         return []

@@ -162,9 +162,8 @@ def understood(file: Path, name: Any) -> None:
         return
     kind = field.shown(name)
     what = next((f", of {what}" for start, what in FOREIGN.items() if kind.startswith(start)), ", unknown to hsx")
-    raise BackboneError(
-        f"{file}: expected a scheduler with the betas of a discrete diffusion, got {kind}{what}; use a DDPM"
-    )
+    wanted = "expected a scheduler with the betas of a discrete diffusion"
+    raise BackboneError(f"{file}: {wanted}, got {kind}{what}; use a DDPM, or name the scheduler of its training")
 
 
 def _check_consistent(file: Path, config: dict[str, Any], out_channels: int) -> None:
