@@ -17,20 +17,11 @@ def check(state: Mapping[str, Tensor], expected: Mapping[str, tuple[Shape, ...]]
     Raises:
         BackboneError: that names the first that is missing, the first in excess and the first of another shape.
     """
-    wrong = []
-    missing = [name for name in expected if name not in state]
-    if missing:
-        wrong.append(f"{missing[0]} missing{_more(missing)}")
-    surplus = [name for name in state if name not in expected]
-    if surplus:
-        wrong.append(f"{surplus[0]} in excess{_more(surplus)}")
-    other = [name for name, shapes in expected.items() if name in state and tuple(state[name].shape) not in shapes]
-    if other:
-        name = other[0]
-        wrong.append(f"{name} of shape {tuple(state[name].shape)} where {expected[name][0]} fits{_more(other)}")
-    if wrong:
+    shapes = {name: tuple(value.shape) for name, value in state.items()}
+    missing = [f"{name} missing" for name in expected if name not in shapes]
+    surplus = [f"{name} in excess" for name in shapes if name not in expected]
+    both = [name for name in expected if name in shapes and shapes[name] not in expected[name]]
+    other = [f"{name} of shape {shapes[name]} where {expected[name][0]} fits" for name in both]
+    kinds = filter(None, (missing, surplus, other))
+    if wrong := [f"{first}{f' (with {len(more)} more)' if more else ''}" for first, *more in kinds]:
         raise BackboneError(f"expected the whole of {what}, got {' and '.join(wrong)}; check the options and the file")
-
-
-def _more(names: list[str]) -> str:
-    return f" (with {len(names) - 1} more)" if len(names) > 1 else ""

@@ -81,10 +81,7 @@ class HookedBackbone(Backbone):
         names = [name for name, _ in module.named_modules(remove_duplicate=False) if name]
         if bottleneck not in names:
             near = ", ".join(difflib.get_close_matches(bottleneck, names, 3, 0.3)) or ", ".join(names[:3])
-            raise BackboneError(
-                f"bottleneck: expected the name of a module inside the network, such as {near}, got "
-                f"{bottleneck}; see named_modules()"
-            )
+            raise BackboneError(f"bottleneck: expected a module such as {near}, got {bottleneck}; see named_modules()")
         self.module, self.bottleneck = module.eval().requires_grad_(False), bottleneck
         self.schedule, self.sample_size = schedule or NoiseSchedule.linear(), sample_size
         self.prediction, self.facts = check_prediction("prediction", prediction), {}
@@ -136,22 +133,17 @@ class HookedBackbone(Backbone):
 
         handle = self.module.get_submodule(self.bottleneck).register_forward_hook(hook)
         try:
-            output = self.module(x.to(self._dtype(x)), t.to(x.device))
+            dtype = next((p.dtype for p in self.module.parameters() if p.is_floating_point()), x.dtype)
+            output = self.module(x.to(dtype), t.to(x.device))
         finally:
             handle.remove()
         if len(seen) != 1:
-            raise BackboneError(
-                f"bottleneck: expected a module that runs once a pass, got {self.bottleneck}, which "
-                f"ran {len(seen)} times; name another"
-            )
+            found = f"{self.bottleneck}, which ran {len(seen)} times"
+            raise BackboneError(f"bottleneck: expected a module that runs once a pass, got {found}; name another")
         eps = _first(getattr(output, "sample", output))[:, : x.shape[1]].to(x.dtype)
         if self.prediction != "epsilon":
             eps = to_eps(eps, x, self.schedule.at(t), self.prediction)
         return eps, seen[0]
-
-    def _dtype(self, x: Tensor) -> torch.dtype:
-        """The dtype of the network's weights, if it has any."""
-        return next((p.dtype for p in self.module.parameters() if p.is_floating_point()), x.dtype)
 
 
 def _check(name: str, value: Any, kinds: Any, what: str, *but: type) -> None:

@@ -10,24 +10,15 @@ from hsx.errors import BackboneError
 
 Prediction = Literal["epsilon", "v_prediction", "sample"]  # diffusers' names
 PREDICTIONS: tuple[str, ...] = get_args(Prediction)
-ELSEWHERE = {  # the names in the settings of other training code
-    "eps": "epsilon",
-    "noise": "epsilon",
-    "pred_noise": "epsilon",
-    "v": "v_prediction",
-    "pred_v": "v_prediction",
-    "x0": "sample",
-    "pred_x0": "sample",
-}
+ELSEWHERE = {"eps": "epsilon", "noise": "epsilon", "pred_noise": "epsilon"}  # the names in other training code
+ELSEWHERE |= {"v": "v_prediction", "pred_v": "v_prediction", "x0": "sample", "pred_x0": "sample"}
 
 
 def check_prediction(option: str, value: object) -> str:
     """One of PREDICTIONS as it is.  Raises BackboneError, naming ``option``, for another."""
     if not isinstance(value, str) or value not in PREDICTIONS:
-        *first, last = PREDICTIONS
-        raise BackboneError(
-            f"{option}: expected {', '.join(first)} or {last}, got {value}; use a model that predicts one of them"
-        )
+        expected = " or ".join(", ".join(PREDICTIONS).rsplit(", ", 1))
+        raise BackboneError(f"{option}: expected {expected}, got {value}; use a model that predicts one of them")
     return value
 
 

@@ -48,24 +48,17 @@ class UNet2DBackbone(Backbone):
         config = unet.config
         skip_convs = any(hasattr(block, "skip_conv") for block in (*unet.down_blocks, *unet.up_blocks))
         if skip_convs or config.time_embedding_type != "positional" or unet.mid_block is None:
-            raise BackboneError(
-                "expected a U-Net with a middle block, plain skips and positional timesteps, got "
-                f"{config.down_block_types} with {config.time_embedding_type} timesteps; use a DDPM network"
-            )
+            wanted = "a U-Net with a middle block, plain skips and positional timesteps"
+            found = f"{config.down_block_types} with {config.time_embedding_type} timesteps"
+            raise BackboneError(f"expected {wanted}, got {found}; use a DDPM network")
         classes = config.num_class_embeds
         if unet.class_embedding is not None and classes is None:
-            raise BackboneError(
-                "expected classes as a table of embeddings, got class_embed_type "
-                f"{config.class_embed_type}; use an unconditional network"
-            )
+            kind = config.class_embed_type
+            raise BackboneError(f"class_embed_type: expected a table of classes, got {kind}; use an unconditional one")
         if config.in_channels != 3:
-            raise BackboneError(
-                f"expected a network of 3 channels, got {config.in_channels}; use a pixel-space RGB model"
-            )
+            raise BackboneError(f"expected a network of 3 channels, got {config.in_channels}; use an RGB model")
         if unet.class_embedding is None and class_label is not None:
-            raise BackboneError(
-                f"class_label: expected none for an unconditional network, got {class_label}; leave it out"
-            )
+            raise BackboneError(f"class_label: expected none for an unconditional network, got {class_label}; drop it")
         if unet.class_embedding is not None and class_label is None:
             raise BackboneError(conditional(classes))
         if class_label is not None and not 0 <= class_label < classes:
@@ -74,19 +67,15 @@ class UNet2DBackbone(Backbone):
         self.schedule, self.family = schedule, family
         self.prediction_type = check_prediction("prediction_type", prediction_type)
         self.timestep_scale, self.class_label = float(timestep_scale), class_label
-        size = config.sample_size
-        if size is None:
+        if config.sample_size is None:
             raise BackboneError("expected a network whose config has a sample_size, got none; give image_size")
-        self.sample_size = size if isinstance(size, int) else size[0]
+        self.sample_size = config.sample_size if isinstance(config.sample_size, int) else config.sample_size[0]
         halvings = 2 ** (len(unet.down_blocks) - 1)
         if self.sample_size % halvings:
             raise BackboneError(f"image_size: expected a multiple of {halvings}, got {self.sample_size}; correct it")
         side = self.sample_size // halvings
         if side == 1 and min(config.block_out_channels[-2:]) == config.norm_num_groups:
-            raise BackboneError(
-                f"image_size: expected more than {self.sample_size}, of which its group norms are left "
-                "with single numbers; correct it"
-            )
+            raise BackboneError(f"image_size: expected more than {self.sample_size} for its group norms; correct it")
         self.h_shape = (config.block_out_channels[-1], side, side)
 
     @cached_property
@@ -119,10 +108,7 @@ class UNet2DBackbone(Backbone):
 
 def conditional(classes: int | None) -> str:
     """What is wrong with a network of classes whose class nobody has chosen."""
-    return (
-        f"expected an unconditional network, got one of {classes} classes; choose one with the option class_label, "
-        "or use an unconditional network"
-    )
+    return f"expected an unconditional network, got one of {classes} classes; choose one with the option class_label"
 
 
 def make_unet(config: dict[str, Any], weights: dict[str, Tensor], num_heads: int | None = None) -> UNet2DModel:
@@ -165,12 +151,9 @@ def _skeleton(config: dict[str, Any], width: int | None) -> UNet2DModel:
         BackboneError: for channels that its group norms cannot divide.
     """
     channels, groups = config["block_out_channels"], config.get("norm_num_groups") or 32
-    uneven = [c for c in channels if c % groups]
-    if uneven:
-        raise BackboneError(
-            f"expected channels in multiples of {groups}, the groups of its norms, got {uneven[0]} among "
-            f"{', '.join(map(str, channels))}; give a diffusers folder, whose config says the groups"
-        )
+    if any(c % groups for c in channels):
+        found = ", ".join(map(str, channels))
+        raise BackboneError(f"expected channels in multiples of {groups}, got {found}; give a diffusers folder instead")
     with torch.device("meta"):
         unet = UNet2DModel(**config)
         if width not in (None, channels[0]):

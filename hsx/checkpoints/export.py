@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -39,20 +38,17 @@ def export(backbone: Backbone, folder: Path, hsx_only: bool = False) -> None:
     reasons = beyond_diffusers(backbone)
     if reasons and not hsx_only:
         raise BackboneError(
-            f"expected a network that diffusers' configs can describe, got one with {reasons[0]}: the "
-            "folder would give wrong images; write one for hsx alone with --hsx_only"
+            f"expected what diffusers' configs can describe, got {reasons[0]}; write a folder for hsx alone: --hsx_only"
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise HsxError(f"{folder}: expected an empty folder or none, got one with files; name another")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-        try:
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as name:
+            part = Path(name)
             part.chmod(0o755)
             _write_hsx(backbone, part) if hsx_only else _write_diffusers(backbone, part)
             part.replace(folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
         raise HsxError(f"{folder}: expected a writable folder, got an error ({error.strerror}); name another") from None
 
@@ -91,11 +87,8 @@ def _write_diffusers(backbone: UNet2DBackbone, folder: Path) -> None:
 
 def _notes(backbone: UNet2DBackbone, schedule: str) -> dict[str, Any]:
     """The facts that were assumed or known, and that a folder of this schedule would make look read."""
-    notes = {
-        name: [schedule if name == "schedule" else fact.value, fact.origin]
-        for name, fact in getattr(backbone, "facts", {}).items()
-        if fact.origin.startswith(("assumed", "known"))
-    }
+    facts = {n: f for n, f in getattr(backbone, "facts", {}).items() if f.origin.startswith(("assumed", "known"))}
+    notes = {name: [schedule if name == "schedule" else fact.value, fact.origin] for name, fact in facts.items()}
     return {NOTES: notes} if notes else {}
 
 

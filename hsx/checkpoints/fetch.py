@@ -43,9 +43,8 @@ def cache_folder() -> Path:
     folder = given or (os.path.join(caches, "hsx") if os.path.isabs(caches) else "~/.cache/hsx")
     path = os.path.expanduser(folder)  # which leaves ~ where there is no home
     if not given and not os.path.isabs(path) or path.startswith("~"):
-        raise BackboneError(
-            f"{folder}: expected a home to keep fetched files in, found none; set HSX_CACHE to a folder"
-        )
+        remedy = "set HSX_CACHE to a folder"
+        raise BackboneError(f"{folder}: expected a home to keep fetched files in, found none; {remedy}")
     return Path(path)
 
 
@@ -57,10 +56,8 @@ def from_hub(name: str) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=PATTERNS, cache_dir=cache))
     except Exception as error:  # the Hub's client raises its own, requests' and httpx's
-        raise BackboneError(
-            f"{name}: expected a folder here or a model of the Hub, could not get one "
-            f"({without_secrets(first_line(error))}); check the name and the network"
-        ) from None
+        wanted, why = "expected a folder here or a model of the Hub", without_secrets(first_line(error))
+        raise BackboneError(f"{name}: {wanted}, got none ({why}); check the name and the network") from None
 
 
 def from_url(url: str, sha256: str | None = None) -> Path:
@@ -81,19 +78,16 @@ def from_url(url: str, sha256: str | None = None) -> Path:
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BackboneError(
-            f"{path.parent}: expected a folder to keep fetched files in, could not use it "
-            f"({error.strerror}); set HSX_CACHE to another"
-        ) from None
+        wanted = "expected a folder to keep fetched files in, could not use it"
+        raise BackboneError(f"{path.parent}: {wanted} ({error.strerror}); set HSX_CACHE to another") from None
     try:
         with atomic(path) as part:
             _download(url, part)
             _check(url, part, sha256, "correct the address")
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise BackboneError(
-            f"{public_url(url)}: expected a file that can be fetched, got an error "
-            f"({without_secrets(first_line(error))}); check the address and the network, or fetch it by hand"
-        ) from None
+        wanted, why = "expected a file that can be fetched", without_secrets(first_line(error))
+        remedy = "check the address and the network, or fetch it by hand"
+        raise BackboneError(f"{public_url(url)}: {wanted}, got an error ({why}); {remedy}") from None
     return path
 
 
@@ -101,7 +95,6 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     """To http(s) only, and never from https to http."""
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
-        """The request that follows.  Raises OSError where it is refused."""
         scheme = urlsplit(newurl).scheme.lower()
         if scheme not in ("http", "https") or (req.type == "https" and scheme == "http"):
             raise OSError(f"it leads from {req.type} to {scheme}, which is refused")
@@ -110,17 +103,10 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 def _opener() -> urllib.request.OpenerDirector:
     """An opener for http and https, and for nothing else, such as file or ftp."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler,
-        urllib.request.UnknownHandler,
-        urllib.request.HTTPHandler,
-        urllib.request.HTTPSHandler,
-        urllib.request.HTTPDefaultErrorHandler,
-        _Redirects,
-        urllib.request.HTTPErrorProcessor,
-    ):
-        opener.add_handler(handler())
+    of, opener = urllib.request, urllib.request.OpenerDirector()
+    own = (of.ProxyHandler(), of.UnknownHandler(), of.HTTPHandler(), of.HTTPSHandler(), of.HTTPDefaultErrorHandler())
+    for handler in (*own, _Redirects(), of.HTTPErrorProcessor()):
+        opener.add_handler(handler)
     return opener
 
 
@@ -149,13 +135,8 @@ def _download(url: str, part: Path) -> None:
 
 def _check(url: str, path: Path, sha256: str | None, remedy: str) -> None:
     """Raise BackboneError for a page of a website, an archive without its end, or a file of another hash."""
-    with path.open("rb") as file:
-        head = file.read(512)
-        found = _kind(head)
-        if head.startswith(b"PK") and not zipfile.is_zipfile(path):
-            found = "an archive that is cut short"
-        if found:
-            raise BackboneError(f"{public_url(url)}: expected a checkpoint, got {found}; {remedy}, or fetch it by hand")
+    if found := _other_than_checkpoint(path):
+        raise BackboneError(f"{public_url(url)}: expected a checkpoint, got {found}; {remedy}, or fetch it by hand")
     if sha256 is not None:
         check_hash(public_url(url), path, sha256, remedy)
 
@@ -168,17 +149,18 @@ def check_hash(name: str, path: Path, sha256: str, remedy: str) -> None:
             while chunk := file.read(CHUNK):
                 total.update(chunk)
     except OSError as error:
-        raise BackboneError(
-            f"{name}: expected a file that can be read, got an error ({error.strerror}); check its permissions"
-        ) from None
+        raise BackboneError(f"{name}: expected a readable file, got {error.strerror}; check its rights") from None
     if total.hexdigest() != sha256.strip().lower():
-        raise BackboneError(
-            f"{name}: expected sha256 {sha256}, got {total.hexdigest()}; correct the option sha256, or {remedy}"
-        )
+        found = total.hexdigest()
+        raise BackboneError(f"{name}: expected sha256 {sha256}, got {found}; correct the option sha256, or {remedy}")
 
 
-def _kind(head: bytes) -> str | None:
-    """What a file that starts so is, unless it may be a checkpoint: an archive, a pickle or safetensors."""
+def _other_than_checkpoint(path: Path) -> str | None:
+    """What a file is, unless it may be a checkpoint: an archive, a pickle or safetensors."""
+    with path.open("rb") as file:
+        head = file.read(512)
+    if head.startswith(b"PK") and not zipfile.is_zipfile(path):
+        return "an archive that is cut short"
     if head.startswith((b"PK\x03\x04", b"\x80")) or head[8:9] == b"{" or head[257:262] == b"ustar":
         return None
     text = head.strip().lower()

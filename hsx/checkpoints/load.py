@@ -55,9 +55,8 @@ def load_backbone(source: str | Path, **options: Any) -> Backbone:
     try:
         return backbone.to(chosen.device or "cpu")
     except (RuntimeError, AssertionError) as error:
-        raise BackboneError(
-            f"device: expected one that this machine has, got {chosen.device} ({first_line(error)}); name another"
-        ) from None
+        found = f"{chosen.device} ({first_line(error)})"
+        raise BackboneError(f"device: expected one that this machine has, got {found}; name another") from None
 
 
 def _load(source: str, options: Options) -> Backbone:
@@ -78,11 +77,9 @@ def _load(source: str, options: Options) -> Backbone:
         card = card_of_name(path.name)
         address = f" ({card.url}{path.name})" if card and card.url and path.name in card.files else ""
         remedy = f"get {path.name} from {card.source}{address} and put it there" if card else "check the path"
-        raise BackboneError(
-            f"{source}: expected a checkpoint file or a diffusers folder, found nothing there; {remedy}"
-        )
-    folder = None if options.family else folder_of(path)
-    if folder:
+        wanted = "expected a checkpoint file or a diffusers folder"
+        raise BackboneError(f"{source}: {wanted}, found nothing there; {remedy}")
+    if not options.family and (folder := folder_of(path)):
         return read_folder(folder, options, path)
     return _from_file(path, options)
 
@@ -130,10 +127,8 @@ def _with_schedule(options: Options, betas: torch.Tensor | None) -> tuple[Option
     name = next((name for name in ("linear", "cosine") if _same(name, file)), None)
     contradicts = options.schedule is not None and not _same(options.schedule, file)
     if contradicts or options.num_train_timesteps not in (None, count):
-        raise BackboneError(
-            f"expected the schedule of the file, whose diffusion holds {count} betas"
-            f"{f' ({name})' if name else ''}, got options that contradict it; leave them out"
-        )
+        own = f"{count} betas{f' ({name})' if name else ''}"
+        raise BackboneError(f"expected the schedule of the file, {own}, got options that contradict it; leave them out")
     schedule: Any = name or betas.tolist()
     read = {"schedule": Fact(name or f"{count} betas", "read"), "num_train_timesteps": Fact(count, "read")}
     return replace(options, schedule=schedule, num_train_timesteps=count), read

@@ -19,13 +19,8 @@ from hsx.schedule import NoiseSchedule
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 HIGHEST = {"image_size": 8192, "num_train_timesteps": 100_000}  # far above any model's, and what a machine can hold
-ASSUMED = {
-    "attention_order": "legacy",
-    "schedule": "linear",
-    "num_train_timesteps": 1000,
-    "rescale_timesteps": False,
-    "prediction_type": "epsilon",
-}
+ASSUMED: dict[str, Any] = {"schedule": "linear", "attention_order": "legacy", "prediction_type": "epsilon"}
+ASSUMED |= {"num_train_timesteps": 1000, "rescale_timesteps": False}
 NEVER_ASSUMED = {  # a wrong value raises no error anywhere and gives wrong pictures
     "image_size": "the side of the square pictures that the network was trained on",
     "num_head_channels": "64 in most ADM and P2 models",
@@ -135,8 +130,7 @@ class MissingOptions(BackboneError):
         last = classes - 1 if classes else None
         self.missing = {name: NEVER_ASSUMED[name].format(classes=classes, last=last) for name in missing}
         needed = [f"the option {n} ({what})" for n, what in self.missing.items() if not n.startswith("num_head")]
-        heads = [f"{n} ({what})" for n, what in self.missing.items() if n.startswith("num_head")]
-        if heads:
+        if heads := [f"{n} ({what})" for n, what in self.missing.items() if n.startswith("num_head")]:
             needed.append(f"one of the options {' and '.join(heads)}")
         who = "its config does not say" if family == "diffusers" else f"{family} weights cannot tell"
         message = f"expected {' and '.join(needed)}, which {who}; give {'it' if len(needed) == 1 else 'them'}"
@@ -150,14 +144,10 @@ def make_schedule(schedule: str | list[float], num_timesteps: int) -> NoiseSched
     if schedule == "cosine":
         return NoiseSchedule.cosine(num_timesteps)
     if isinstance(schedule, str):
-        raise BackboneError(
-            f"expected the option schedule as linear, cosine or a list of betas, got {schedule}; write the betas out"
-        )
+        raise BackboneError(f"expected the schedule as linear, cosine or a list of betas, got {schedule}; take one")
     betas = torch.as_tensor(schedule, dtype=torch.float64)
     if len(betas) != num_timesteps:
-        raise BackboneError(
-            f"num_train_timesteps: expected {len(betas)}, the number of betas, got {num_timesteps}; leave it out"
-        )
+        raise BackboneError(f"num_train_timesteps: expected {len(betas)}, one a beta, got {num_timesteps}; drop it")
     return NoiseSchedule.from_betas(betas)
 
 
@@ -170,7 +160,6 @@ def log_facts(path: Path, facts: dict[str, Fact]) -> None:
     for line in lines:
         if line.startswith("known"):
             log.info("%s: %s", path, line)
-    assumed = "; ".join(line for line in lines if line.startswith("assumed"))
-    if assumed:
+    if assumed := "; ".join(line for line in lines if line.startswith("assumed")):
         folder = ", or its folder with config.json" if "diffusers' default" in assumed and path.is_file() else ""
         log.warning("%s: %s; give the options that differ%s", path, assumed, folder)

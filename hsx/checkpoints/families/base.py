@@ -63,10 +63,8 @@ class UNet2DFamily(Family):
         except HsxError as error:
             raise BackboneError(f"{path}: {error}") from None
         except (LookupError, ValueError, RuntimeError) as error:  # of UNet2DModel, for options that do not fit it
-            raise BackboneError(
-                f"{path}: expected the whole of a U-Net of family {self.name} that fits its options, "
-                f"got one that does not fit ({first_line(error)}); check the options and the file"
-            ) from None
+            wanted, why = f"expected a U-Net of family {self.name} that fits its options", first_line(error)
+            raise BackboneError(f"{path}: {wanted}, got another ({why}); check the options and the file") from None
         backbone.facts = facts
         return backbone
 
@@ -130,10 +128,9 @@ class UNet2DFamily(Family):
         widths = {architecture.widths[-1], *with_attention}  # the middle block's too
         for width in widths:
             if width % (heads or channels or 1):
-                raise BackboneError(
-                    f"expected heads that divide the {width} channels of an attention layer, got "
-                    f"{f'num_heads {heads}' if heads else f'num_head_channels {channels}'}; correct it"
-                )
+                given = f"num_heads {heads}" if heads else f"num_head_channels {channels}"
+                wanted = f"heads that divide the {width} channels of an attention layer"
+                raise BackboneError(f"expected {wanted}, got {given}; correct it")
         if heads == 1:
             return None
         return math.gcd(*widths) // heads if heads else channels
@@ -160,10 +157,8 @@ class UNet2DFamily(Family):
 
     def incomplete(self, block: str) -> BackboneError:
         """The error for a state that lacks a block by which its architecture would be read."""
-        return BackboneError(
-            f"expected the whole of a U-Net of family {self.name}, got one without blocks such as {block}; check the "
-            "option family and the file"
-        )
+        whole = f"the whole of a U-Net of family {self.name}"
+        return BackboneError(f"expected {whole}, got one without blocks such as {block}; check the option family")
 
 
 def _known(architecture: Architecture, path: Path) -> dict[str, Fact]:
@@ -173,11 +168,7 @@ def _known(architecture: Architecture, path: Path) -> dict[str, Fact]:
         origin = f"known ({published_name(path.name)}, {card.source})"
     else:
         if card:
-            log.warning(
-                "%s: has the name of a model of %s, but another architecture; it is not taken for one",
-                path,
-                card.source,
-            )
+            log.warning("%s: has the name of a model of %s, but not its architecture", path, card.source)
         card = card_of_architecture(architecture)
         origin = f"assumed (the architecture of {card.files[0]})" if card else ""
     return {name: Fact(value, origin) for name, value in (card.settings if card else {}).items()}

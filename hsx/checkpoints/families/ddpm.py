@@ -66,8 +66,7 @@ class DDPM(UNet2DFamily):
 def _source(name: str, shape: Shape, levels: int) -> Source:
     """Where a DDPM file keeps this tensor: attention's linear layers are 1 x 1 convolutions there, (C, C, 1, 1)."""
     for pattern, replacement in NAMES:
-        found = re.match(pattern + r"\.", name)
-        if found:
+        if found := re.match(pattern + r"\.", name):
             up = str(levels - 1 - int(found[1])) if "{u}" in replacement else ""
             part, _, kind = name[found.end() :].rpartition(".")
             words = [found.expand(replacement).replace("{u}", up), PARTS.get(part, part), kind]

@@ -20,26 +20,13 @@ from hsx.checkpoints.cards import Architecture
 from hsx.checkpoints.families.base import UNet2DFamily
 from hsx.checkpoints.families.names import Source, count, first_sizes, has, majority, take_weights
 
-RESNET = {
-    "norm1": "in_layers.0",
-    "conv1": "in_layers.2",
-    "time_emb_proj": "emb_layers.1",
-    "norm2": "out_layers.0",
-    "conv2": "out_layers.3",
-    "conv_shortcut": "skip_connection",
-}
+RESNET = {"norm1": "in_layers.0", "conv1": "in_layers.2", "norm2": "out_layers.0", "conv2": "out_layers.3"}
+RESNET |= {"time_emb_proj": "emb_layers.1", "conv_shortcut": "skip_connection"}
 ATTENTION = {"group_norm": "norm", "to_q": "qkv", "to_k": "qkv", "to_v": "qkv", "to_out.0": "proj_out"}
-OUTSIDE = {
-    "time_embedding.linear_1": "time_embed.0",
-    "time_embedding.linear_2": "time_embed.2",
-    "conv_in": "input_blocks.0.0",
-    "conv_norm_out": "out.0",
-    "conv_out": "out.2",
-    "class_embedding": "label_emb",
-    "mid_block.resnets.0": "middle_block.0",
-    "mid_block.attentions.0": "middle_block.1",
-    "mid_block.resnets.1": "middle_block.2",
-}
+OUTSIDE = {"conv_in": "input_blocks.0.0", "conv_norm_out": "out.0", "conv_out": "out.2"}
+OUTSIDE |= {"time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2"}
+OUTSIDE |= {"mid_block.resnets.0": "middle_block.0", "mid_block.resnets.1": "middle_block.2"}
+OUTSIDE |= {"mid_block.attentions.0": "middle_block.1", "class_embedding": "label_emb"}
 
 
 class OpenAI(UNet2DFamily):
@@ -80,12 +67,9 @@ class OpenAI(UNet2DFamily):
         config = self.config(architecture, facts)
         config |= {"norm_eps": 1e-5, "downsample_padding": 1, "flip_sin_to_cos": True, "freq_shift": 0}
         config["time_embedding_dim"] = majority(first_sizes(state, r"time_embed\.[02]"))
-        prefixes = _prefixes(architecture)
-        expected = shapes(config, time_width(state.get("time_embed.0.weight"), config))
-        sources = {
-            name: _source(name, shape, prefixes, channels, heads, facts["attention_order"])
-            for name, shape in expected.items()
-        }
+        prefixes, order = _prefixes(architecture), facts["attention_order"]
+        named = shapes(config, time_width(state.get("time_embed.0.weight"), config)).items()
+        sources = {name: _source(name, shape, prefixes, channels, heads, order) for name, shape in named}
         return config, take_weights(state, sources, f"a U-Net of family {self.name}")
 
     def _levels(self, state: State) -> tuple[int, int]:

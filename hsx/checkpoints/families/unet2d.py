@@ -37,14 +37,13 @@ class Unet2D(UNet2DFamily):
         levels = max(count(state, r"down_blocks\.(\d+)\."), count(state, r"up_blocks\.(\d+)\."))
         sides = [(rf"down_blocks\.{i}", rf"up_blocks\.{levels - 1 - i}") for i in range(levels)]
         both, first = [f"({down}|{up})" for down, up in sides], "down_blocks.{}.resnets.0"
+        blocks = [(rf"{down}\.resnets\.(\d+)", rf"{up}\.resnets\.(\d+)") for down, up in sides]
         widths = self.read_widths(state, [rf"{level}\.resnets\.\d+\.(conv1|conv2|norm2)" for level in both], first)
         middle = majority(first_sizes(state, r"mid_block\.resnets\.\d\.(conv1|conv2|norm2)")) or widths[-1]
         return Architecture(
             self.name,
             widths=widths,
-            layers=self.read_layers(
-                state, [(rf"{d}\.resnets\.(\d+)", rf"{u}\.resnets\.(\d+)") for d, u in sides], first
-            ),
+            layers=self.read_layers(state, blocks, first),
             attention=tuple(has(state, rf"{level}\.attentions\.") for level in both),
             scale_shift=majority(first_sizes(state, r"mid_block\.resnets\.\d\.time_emb_proj")) == 2 * middle,
             classes=max(first_sizes(state, "class_embedding"), default=None),
@@ -59,9 +58,9 @@ class Unet2D(UNet2DFamily):
         config["time_embedding_dim"] = majority(first_sizes(state, r"time_embedding\.linear_[12]"))
         if not any(name.startswith("mid_block.attentions.0.group_norm.") for name in state):
             config["attn_norm_num_groups"] = None  # that class's default with scale_shift
-        expected = shapes(config, time_width(state.get("time_embedding.linear_1.weight"), config))
+        named = shapes(config, time_width(state.get("time_embedding.linear_1.weight"), config)).items()
         old = has(state, r".*\.attentions\.\d+\.(query|key|value|proj_attn)\.")
-        sources = {name: _source(name, shape, old) for name, shape in expected.items()}
+        sources = {name: _source(name, shape, old) for name, shape in named}
         return config, take_weights(state, sources, "a U-Net of family unet2d")
 
 

@@ -22,19 +22,13 @@ def from_list(found: Found, raw: list[Network], files: list[Found]) -> Network:
         BackboneError: where number and shapes fit none of them, or several that differ.
     """
     assert isinstance(found.tensors, list)
-    label, fitting = ".".join(found.path), []
-    reasons = []
+    label, fitting, reasons = ".".join(found.path), [], []
     for network in raw:
-        whole = next(
-            f.tensors
-            for f in files
-            if f.path == network.path[: len(f.path)]
-            and isinstance(f.tensors, dict)
-            and any(v is w for v in f.tensors.values() for w in list(network.state.values())[:1])
-        )
+        first = next(iter(network.state.values()))
+        around = (f.tensors for f in files if f.path == network.path[: len(f.path)] and isinstance(f.tensors, dict))
+        whole = next(tensors for tensors in around if any(v is first for v in tensors.values()))
         for parameters in (_parameters(network.state), _parameters(whole)):
-            reason = _misfit(found.tensors, parameters)
-            if reason:
+            if reason := _misfit(found.tensors, parameters):
                 reasons.append(f"{reason} of {network.label}")
                 continue
             values = dict(zip(map(_place, parameters.values()), found.tensors, strict=True))
@@ -42,28 +36,20 @@ def from_list(found: Found, raw: list[Network], files: list[Found]) -> Network:
             fitting.append(Network(found.path, state, True, found.doubt, ", in the order of the parameters"))
             break
     if not fitting:
-        raise BackboneError(
-            f"expected averaged weights in {label} that fit the network's parameters, got "
-            f"{reasons[0]}: they cannot be matched; {REMEDY}"
-        )
+        raise BackboneError(f"expected averaged weights in {label} that fit a network, got {reasons[0]}; {REMEDY}")
     if len(fitting) > 1:
         names = " and ".join(network.label for network in raw)
-        raise BackboneError(
-            f"expected averaged weights in {label} of one network, got a list that fits {names}; {REMEDY}"
-        )
+        raise BackboneError(f"expected averaged weights in {label} of one network, got those of {names}; {REMEDY}")
     return fitting[0]
 
 
 def _parameters(state: State) -> State:
     """The parameters, in their order; a tensor under two names is one parameter."""
-    seen: set[int] = set()
-    kept = {}
+    first: dict[int, str] = {}
     for name, value in state.items():
-        if is_buffer(name) or _place(value) in seen:
-            continue
-        seen.add(_place(value))
-        kept[name] = value
-    return kept
+        if not is_buffer(name):
+            first.setdefault(_place(value), name)
+    return {name: state[name] for name in first.values()}
 
 
 def _place(value: Tensor) -> int:
@@ -90,10 +76,9 @@ def from_lit_ema(found: Found, rest: State, raw: list[Network]) -> tuple[list[Ne
         BackboneError: where a tensor of the network has no average.
     """
     averages: list[Network] = []
-    for first in [first for first in by_first(rest) if is_averaged((first,))]:
-        group = {n.removeprefix(f"{first}."): v for n, v in rest.items() if n.startswith(f"{first}.")}
+    for first, group in by_first(rest).items():
         own = {n: v for n, v in group.items() if n not in ("decay", "num_updates")}
-        if not own or any("." in name for name in own):
+        if not is_averaged((first,)) or not own or any("." in name for name in own):
             continue
         for network in raw:
             prefix = network.path[len(found.path) :]
@@ -102,12 +87,9 @@ def from_lit_ema(found: Found, rest: State, raw: list[Network]) -> tuple[list[Ne
                 flat = {name: head + name.replace(".", "") for name in network.state if not is_buffer(name)}
                 if not any(value in own for value in flat.values()):
                     continue
-                absent = next((name for name, value in flat.items() if value not in own), None)
-                if absent:
-                    raise BackboneError(
-                        f"expected averaged weights in {first} for every tensor of {network.label}, "
-                        f"got none for {absent}; save the one that is meant alone"
-                    )
+                if absent := next((name for name, value in flat.items() if value not in own), None):
+                    wanted = f"averaged weights in {first} for every tensor of {network.label}"
+                    raise BackboneError(f"expected {wanted}, got none for {absent}; save the one that is meant alone")
                 state = {name: own[value] for name, value in flat.items()}
                 averages.append(Network((*found.path, first), state, True, doubt_of(group), ", names without dots"))
                 rest = {n: v for n, v in rest.items() if not n.startswith(f"{first}.")}

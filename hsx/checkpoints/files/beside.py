@@ -44,28 +44,23 @@ def diffusion_betas(found: list[Found]) -> Tensor | None:
     betas: list[tuple[str, Tensor]] = []
     noise: list[str] = []
     for label, name, value in _named(found):
-        if name not in (*TO_BETAS, "sigmas", "log_sigmas") or value.is_meta or value.numel() < 3:
+        if value.is_meta or value.numel() < 3:
             continue
         if name in TO_BETAS:
             betas.append((label, TO_BETAS[name](value.double().flatten())))
-        else:
+        elif name in ("sigmas", "log_sigmas"):
             noise.append(label)
     if noise and not betas:
-        raise BackboneError(
-            f"expected a noise schedule of betas or alphas_cumprod, got {noise[0]}, the noise levels of another "
-            "kind of diffusion (score_sde, EDM, k-diffusion); if it was trained with betas, save the network alone"
-        )
+        levels = f"{noise[0]}, the noise levels of another kind of diffusion (score_sde, EDM, k-diffusion)"
+        raise BackboneError(f"expected betas or alphas_cumprod, got {levels}; if it has betas, save the network alone")
     if not betas:
         return None
     (first, schedule), *rest = sorted(betas, key=lambda pair: not pair[0].endswith("betas"))
     for other, value in rest:
-        if len(value) != len(schedule) or not torch.allclose(
-            (1 - value).cumprod(0), (1 - schedule).cumprod(0), rtol=1e-4, atol=1e-6
-        ):
-            raise BackboneError(
-                f"expected one noise schedule, got {first} and {other}, which differ; save the network "
-                "alone and give the option schedule"
-            )
+        a, b = (1 - value).cumprod(0), (1 - schedule).cumprod(0)
+        if len(a) != len(b) or not torch.allclose(a, b, rtol=1e-4, atol=1e-6):
+            remedy = "save the network alone and give the option schedule"
+            raise BackboneError(f"expected one noise schedule, got {first} and {other}, which differ; {remedy}")
     _check_loss(found, (1 - schedule).cumprod(0))
     return schedule
 
@@ -79,10 +74,8 @@ def _check_loss(found: list[Found], alphas_cumprod: Tensor) -> None:
             continue
         for predicts, weight in (("v", snr / (snr + 1)), ("x_0", snr)):
             if torch.allclose(value.double()[noisy], weight[noisy], rtol=1e-3, atol=1e-6):
-                raise BackboneError(
-                    f"expected a network that predicts eps, got one whose {label} is that of a network that predicts "
-                    f"{predicts}; hsx reads such from diffusers folders, whose scheduler says it"
-                )
+                what = f"one whose {label} is that of a network that predicts {predicts}"
+                raise BackboneError(f"expected a network that predicts eps, got {what}; give it as a diffusers folder")
 
 
 def _named(found: list[Found]) -> Iterator[tuple[str, str, Tensor]]:
@@ -94,14 +87,12 @@ def _named(found: list[Found]) -> Iterator[tuple[str, str, Tensor]]:
 
 # The names of settings in the files of training code: the option that each is, and what its values are there.
 SCHEDULES = {"squaredcos_cap_v2": "cosine"}
+COUNTS = ("num_train_timesteps", "diffusion_steps", "num_diffusion_timesteps", "timesteps", "ddpm_num_steps")
 SETTINGS: dict[str, tuple[str, dict[Any, Any]]] = {
     **dict.fromkeys(("prediction_type", "parameterization", "objective"), ("prediction_type", ELSEWHERE)),
     "predict_xstart": ("prediction_type", {True: "sample", False: "epsilon"}),
     **dict.fromkeys(("noise_schedule", "beta_schedule", "ddpm_beta_schedule"), ("schedule", SCHEDULES)),
-    **dict.fromkeys(
-        ["num_train_timesteps", "diffusion_steps", "num_diffusion_timesteps", "timesteps", "ddpm_num_steps"],
-        ("num_train_timesteps", {}),
-    ),
+    **dict.fromkeys(COUNTS, ("num_train_timesteps", {})),
     "rescale_timesteps": ("rescale_timesteps", {}),
 }
 
@@ -120,7 +111,7 @@ def hints(node: Any, path: tuple[str, ...] = (), seen: set[int] | None = None) -
     if id(node) in seen or len(path) > 100:
         return
     seen.add(id(node))
-    node = getattr(node, "held", node) if isinstance(node, Setting) else node
+    node = node.held if isinstance(node, Setting) else node
     if isinstance(node, (list, tuple)):
         node = dict(enumerate(node))
     for key, value in node.items() if isinstance(node, dict) else ():
@@ -146,7 +137,5 @@ def check_hints(path: Path, found: tuple[Hint, ...], facts: dict[str, Fact]) -> 
         if option == "rescale_timesteps" and steps and steps.value == 1000:  # which changes nothing
             continue
         if fact and fact.origin.startswith("assumed") and fact.value != value:
-            raise BackboneError(
-                f"{path}: expected the option {option}, of which {fact.value} would be assumed, "
-                f"because the file's setting {where} says {value}; give it"
-            )
+            why = f"the file's setting {where} says {value}"
+            raise BackboneError(f"{path}: expected the option {option}, not the assumed {fact.value}: {why}; give it")

@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
-from hsx.checkpoints.files.averaged import from_list, from_lit_ema
-from hsx.checkpoints.files.beside import is_buffer
+from hsx.backbones.base import Fact
+from hsx.checkpoints.files.averaged import REMEDY, from_list, from_lit_ema
+from hsx.checkpoints.files.beside import Hint, is_buffer
 from hsx.checkpoints.files.contents import Found, Network, Recognises, State, by_first, is_averaged, networks
 from hsx.errors import BackboneError
 
@@ -21,23 +23,27 @@ SAVE = "save the weights that are meant alone, as one state dict"
 FEW = 100  # numbers beside a network, such as rates and losses
 
 
-class Chosen(NamedTuple):
-    """The network that is taken.
+class Weights(NamedTuple):
+    """What a checkpoint file holds of one network.
 
     Attributes:
-        state: its tensors.
-        label: in words, which of the file's weights they are.
-        path: the keys and the prefix under which they lie.
+        state: its tensors, under the network's own names (prefixes of wrappers are taken off).
+        taken: which weights of the file these are, averaged or not, and what was left out.
+        path: the keys and the prefix under which they lie in the file.
         beside: the names of the file's other tensors.
+        betas: the schedule (T,) float64, where the file holds that of its Gaussian diffusion.
+        hints: what the settings in the file say of the network's use.
     """
 
     state: State
-    label: str
+    taken: Fact
     path: tuple[str, ...]
     beside: tuple[str, ...] = ()
+    betas: Tensor | None = None
+    hints: tuple[Hint, ...] = ()
 
 
-def choose(found: list[Found], recognises: Recognises | None) -> Chosen:
+def choose(found: list[Found], recognises: Recognises | None) -> Weights:
     """Which network of a file is taken.
 
     Args:
@@ -68,7 +74,7 @@ def choose(found: list[Found], recognises: Recognises | None) -> Chosen:
     others += [text for one, rest in rests for text in _rest(one, rest, taken)]
     others += [f"{'.'.join(f.path)} (empty)" for f in found if f.averaged and not f.tensors]
     beside = tuple(".".join((*one.path, name)) for one, rest in rests for name in rest)
-    return Chosen(_weights(taken.state), _label(taken, others), taken.path, beside)
+    return Weights(_weights(taken.state), Fact(_label(taken, others), "read"), taken.path, beside)
 
 
 def _weights(state: State) -> State:
@@ -79,23 +85,18 @@ def _weights(state: State) -> State:
 def _best(nets: list[Network]) -> Network:
     """The averaged network, else the only one; several of equal rank must be the same."""
     rank = [net for net in nets if net.averaged] or nets
-    first, *more = rank
-    for other in more:
-        if not _equal(first.state, other.state):
-            raise BackboneError(
-                f"expected one network, or one averaged, got {' and '.join(map(str, rank[:4]))}, which differ; {SAVE}"
-            )
+    first, names = rank[0], " and ".join(map(str, rank[:4]))
+    if not all(_equal(first.state, other.state) for other in rank[1:]):
+        raise BackboneError(f"expected one network, or one averaged, got {names}, which differ; {SAVE}")
     raw = [net for net in nets if not net.averaged]
     if first.doubt and raw and not _equal(first.state, raw[0].state):
         raise BackboneError(f"expected averaged weights, got {first} with {first.doubt}, beside {raw[0]}; {SAVE}")
     return first
 
 
-def _equal(one: State, other: State) -> bool:
-    one, other = _weights(one), _weights(other)
-    return one.keys() == other.keys() and all(
-        v.shape == other[n].shape and v.dtype == other[n].dtype and torch.equal(v, other[n]) for n, v in one.items()
-    )
+def _equal(one: State, two: State) -> bool:
+    one, two = _weights(one), _weights(two)
+    return one.keys() == two.keys() and all(v.dtype == two[n].dtype and torch.equal(v, two[n]) for n, v in one.items())
 
 
 def _check_names(averaged: Network, raw: Network) -> None:
@@ -105,16 +106,11 @@ def _check_names(averaged: Network, raw: Network) -> None:
         return
     other = next((n for n in averaged.state if n in raw.state and averaged.state[n].shape != raw.state[n].shape), None)
     if other:
-        one, two = (tuple(net.state[other].shape) for net in (averaged, raw))
-        raise BackboneError(
-            f"expected averaged weights with the shapes of the raw ones, got {other} as {one} in "
-            f"{averaged} and {two} in {raw}; {SAVE}"
-        )
+        one, two = (f"{tuple(net.state[other].shape)} in {net}" for net in (averaged, raw))
+        raise BackboneError(f"expected averaged weights shaped as the raw ones, got {other} as {one} and {two}; {SAVE}")
     for name in (*sorted(its - mine), *sorted(mine - its)):
         who, whom = (averaged, raw) if name in its else (raw, averaged)
-        raise BackboneError(
-            f"expected averaged weights with the names of the raw ones, got {name} in {whom} but not in {who}; {SAVE}"
-        )
+        raise BackboneError(f"expected averages named as the raw ones, got {name} in {whom} but not in {who}; {SAVE}")
 
 
 def _rest(found: Found, rest: State, taken: Network) -> list[str]:
@@ -125,10 +121,9 @@ def _rest(found: Found, rest: State, taken: Network) -> list[str]:
     averaged += [f"{first}.{next(iter(group))}" for first, group in groups.items() if is_averaged((first,))]
     averaged += [n for n, v in rest.items() if "." not in n and is_averaged((n,)) and v.numel() > FEW]
     if averaged and not taken.averaged:
-        raise BackboneError(
-            f"expected averaged weights that fit the network {taken.label}, got "
-            f"{'.'.join((*found.path, averaged[0]))}, which does not; {SAVE}"
-        )
+        other = ".".join((*found.path, averaged[0]))
+        wanted = f"expected averaged weights that fit the network {taken.label}"
+        raise BackboneError(f"{wanted}, got {other}, which does not; {SAVE}")
     names = [*groups, *(name for name in rest if "." not in name)]
     if not names:
         return []
@@ -145,15 +140,13 @@ def _label(taken: Network, others: list[str]) -> str:
     return f"{taken}{doubt}{also}"
 
 
-def _largest(named: list[Found], lists: list[Found]) -> Chosen:
+def _largest(named: list[Found], lists: list[Found]) -> Weights:
     """Where no network was recognised: the largest state dict, to say what it is, or for the option family."""
     whole = max(named, key=lambda f: (len(f.tensors) > 4, f.averaged, len(f.tensors)), default=None)
-    if lists and (whole is None or len(whole.tensors) < len(lists[0].tensors) / 2):
-        raise BackboneError(
-            f"expected tensors with names, got a list of {len(lists[0].tensors)}"
-            f"{' in ' + '.'.join(lists[0].path) if lists[0].path else ''} without the network's own "
-            "state_dict, which would name them; copy them into the network and save its state_dict"
-        )
+    listed = lists[0].tensors if lists else []
+    if listed and (whole is None or len(whole.tensors) < len(listed) / 2):
+        label = ".".join(lists[0].path) or "the file"
+        raise BackboneError(f"expected tensors with names, got a list of {len(listed)} without, in {label}; {REMEDY}")
     if whole is None or not isinstance(whole.tensors, dict):
         raise BackboneError(f"expected a state dict of tensors, got none with a tensor in it; {SAVE}")
     state, path = whole.tensors, whole.path
@@ -162,4 +155,5 @@ def _largest(named: list[Found], lists: list[Found]) -> Chosen:
         if first not in PREFIXES:
             break
         state, path = groups[first], (*path, first)
-    return Chosen(_weights(state), f"the largest state dict, under {'.'.join(path)}" if path else ALL, path)
+    label = f"the largest state dict, under {'.'.join(path)}" if path else ALL
+    return Weights(_weights(state), Fact(label, "read"), path)

@@ -94,13 +94,10 @@ def _walk(node: Any, path: tuple[str, ...], averaged: bool, doubt: str, seen: se
     if (id(node), averaged) in seen or len(path) > 100:  # data may hold itself
         return
     seen.add((id(node), averaged))
-    if averaged and isinstance(node, (dict, list, tuple)):
-        inside = list(node.values() if isinstance(node, dict) else node)
-        if sum(isinstance(value, Setting) for value in inside) > len(inside) / 2:
-            where = ".".join(path)
-            raise BackboneError(
-                f"expected averaged weights as tensors, got NumPy arrays or the like in {where}; save tensors"
-            )
+    inside = list(node.values() if isinstance(node, dict) else node) if isinstance(node, (dict, list, tuple)) else []
+    if averaged and sum(isinstance(value, Setting) for value in inside) > len(inside) / 2:
+        at = ".".join(path)
+        raise BackboneError(f"expected averaged weights as tensors, got NumPy arrays or the like in {at}; save tensors")
     if isinstance(node, dict) and node and list(node) == list(range(len(node))):
         node = list(node.values())
     if isinstance(node, (list, tuple)) and node and all(map(_is_named, node)):  # list(network.named_parameters())
@@ -143,9 +140,7 @@ def is_averaged(path: tuple[str, ...]) -> bool | None:
 
 
 def _is_named(pair: Any) -> bool:
-    return (
-        isinstance(pair, (list, tuple)) and len(pair) == 2 and isinstance(pair[0], str) and isinstance(pair[1], Tensor)
-    )
+    return isinstance(pair, (list, tuple)) and len(pair) == 2 and all(map(isinstance, pair, (str, Tensor)))
 
 
 def _is_mmengine(node: dict[Any, Any]) -> bool:
@@ -187,8 +182,7 @@ def networks(found: Found, recognises: Recognises | None) -> tuple[list[Network]
 
 def _beside(state: State, prefix: tuple[str, ...]) -> dict[Any, Any]:
     """The counters of averaging under a prefix."""
-    names = {key: ".".join((*prefix, key)) for key in NOTHING}
-    return {key: state[name] for key, name in names.items() if name in state}
+    return {key: state[name] for key in NOTHING if (name := ".".join((*prefix, key))) in state}
 
 
 def _cleaned(tensors: State) -> State:

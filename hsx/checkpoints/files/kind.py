@@ -25,11 +25,7 @@ BEGINNINGS: tuple[tuple[bytes, str, str], ...] = (
     (rb"\x93NUMPY", "a NumPy array (.npy)", CONVERT),
     (rb"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras, TensorFlow)", CONVERT),
     (rb"GGUF|GGML|lmgg|tjgg", "a GGUF or GGML file, whose weights are quantised", "give the original checkpoint"),
-    (
-        rb"\x08[\x01-\x20]\x12.{1,60}(pytorch|tf2onnx|onnx|keras)|\x08[\x01-\x20]:",
-        "an ONNX graph",
-        "give the checkpoint from which it was exported",
-    ),
+    (rb"\x08[\x01-\x20](\x12.{1,60}(pytorch|tf2onnx|onnx|keras)|:)", "an ONNX graph", "give its original checkpoint"),
     (rb"\x1f\x8b", "a gzip archive", "unpack it with gunzip or tar -xzf, and give the file inside"),
     (rb"BZh", "a bzip2 archive", UNPACK),
     (rb"\xfd7zXZ", "an xz archive", UNPACK),
@@ -39,6 +35,7 @@ BEGINNINGS: tuple[tuple[bytes, str, str], ...] = (
     (rb"%PDF", "a PDF", "give the checkpoint"),
     (rb"[\x81-\x8f][\xa0-\xbf\xd9]|[\xde\xdf]\0", "a msgpack file (Flax, JAX)", "convert it to PyTorch, " + CONVERT),
     (rb"\s*[\[{]", "a JSON text", "a config or an index of shards holds no weights: give the weights, or the folder"),
+    (rb".{257}ustar", "a tar archive", UNPACK + "; if that is of PyTorch 0.1, save it again with a later one"),
 )
 
 
@@ -55,9 +52,7 @@ def kind_of(path: Path) -> Literal["safetensors", "torch", "pickle"]:
             file.seek(max(0, size - 8))
             tail = file.read()
     except OSError as error:
-        raise BackboneError(
-            f"{path}: expected a readable file, got an error ({error.strerror}); check its rights"
-        ) from None
+        raise BackboneError(f"{path}: expected a readable file, got {error.strerror}; check its rights") from None
     if not size:
         raise BackboneError(f"{path}: expected a checkpoint, got an empty file; {AGAIN}")
     if head.startswith(b"PK"):
@@ -95,12 +90,6 @@ def _what_is(path: Path, head: bytes, tail: bytes) -> tuple[str, str]:
     for beginning, what, remedy in BEGINNINGS:
         if re.match(beginning, head, re.IGNORECASE | re.DOTALL):
             return what, remedy
-    if head[257:262] == b"ustar":
-        return (
-            "a tar archive",
-            "unpack it with tar -xf, and give the file inside; if it is a checkpoint of "
-            "PyTorch 0.1, save it again with a later one",
-        )
     if tail == b"\x57\xfb\x80\x8b\x24\x75\x47\xdb" or ".data-0" in path.name:
         return "a TensorFlow checkpoint", "convert it to PyTorch, then " + CONVERT
     try:
@@ -114,6 +103,5 @@ def _what_is(path: Path, head: bytes, tail: bytes) -> tuple[str, str]:
 
 
 def _not(path: Path, what: str, remedy: str) -> BackboneError:
-    known = path.suffix in FILES
-    expected = "a checkpoint of safetensors or torch.save" if known else f"a file ending in {', '.join(FILES)}"
+    expected = "a checkpoint" if path.suffix in FILES else f"a file ending in {', '.join(FILES)}"
     return BackboneError(f"{path}: expected {expected}, got {what}; {remedy}")

@@ -10,23 +10,22 @@ import re
 import warnings
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.serialization import safe_globals
 
-from hsx.backbones.base import Fact
-from hsx.checkpoints.files.beside import Hint, diffusion_betas, hints
-from hsx.checkpoints.files.choose import choose
-from hsx.checkpoints.files.contents import Recognises, Setting, State, walk
+from hsx.checkpoints.files.beside import diffusion_betas, hints
+from hsx.checkpoints.files.choose import Weights, choose
+from hsx.checkpoints.files.contents import Recognises, Setting, walk
 from hsx.checkpoints.files.kind import kind_of
 from hsx.errors import BackboneError
 
-SAFE = Version("2.10")  # below it weights_only=True can be made to run code: CVE-2025-32434, CVE-2026-24747
+SAFE, CVES = Version("2.10"), "CVE-2025-32434, CVE-2026-24747"  # below it weights_only=True can be made to run code
 ALONE = "save its state_dict alone: torch.save(model.state_dict(), NEW)"
 NEW_PICKLE = re.compile(r"Unsupported operand (140|141|142|147|148|149|150)")  # pickle protocols 4 and 5
 
@@ -36,17 +35,10 @@ SETTINGS = {
     "nodes.AnyNode nodes.StringNode nodes.IntegerNode nodes.FloatNode nodes.BooleanNode nodes.BytesNode nodes.PathNode "
     "nodes.EnumNode nodes.InterpolationResultNode nodes.ValueNode",
     "numpy": "dtype ndarray bool_ bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64",
-    "numpy.core": "multiarray.scalar multiarray._reconstruct numeric._frombuffer",
-    "numpy._core": "multiarray.scalar multiarray._reconstruct numeric._frombuffer",
+    **dict.fromkeys(("numpy.core", "numpy._core"), "multiarray.scalar multiarray._reconstruct numeric._frombuffer"),
     "numpy.dtypes": "BoolDType Int8DType Int16DType Int32DType Int64DType UInt8DType UInt16DType UInt32DType "
     "UInt64DType Float16DType Float32DType Float64DType StrDType ObjectDType",
-    "pathlib": "Path PosixPath WindowsPath PurePosixPath PureWindowsPath",
-    "pathlib._local": "Path PosixPath WindowsPath PurePosixPath PureWindowsPath",
-    "datetime": "datetime date time timedelta timezone",
-    "argparse": "Namespace",
-    "types": "SimpleNamespace",
-    "typing": "Any",
-    "uuid": "UUID",
+    **dict.fromkeys(("pathlib", "pathlib._local"), "Path PosixPath WindowsPath PurePosixPath PureWindowsPath"),
     "jsonargparse": "Namespace _namespace.Namespace",
     **dict.fromkeys(  # before Lightning 1.5 a class was a callback's key
         ("pytorch_lightning.callbacks", "lightning.pytorch.callbacks"),
@@ -54,18 +46,13 @@ SETTINGS = {
         "stochastic_weight_avg.StochasticWeightAveraging",
     ),
     "builtins": "dict list tuple int float str bool object slice range frozenset",
+    "datetime": "datetime date time timedelta timezone",
 }
-MAPPINGS = {
-    "collections": "defaultdict",
-    "easydict": "EasyDict",
-    "lightning.fabric.utilities.data": "AttributeDict",
-    "lightning.pytorch.utilities.parsing": "AttributeDict",
-    "pytorch_lightning.utilities.parsing": "AttributeDict",
-    "lightning_fabric.utilities.data": "AttributeDict",
-    "yacs.config": "CfgNode",
-    "addict.addict": "Dict",
-    "ml_collections.config_dict.config_dict": "ConfigDict",
-}
+SETTINGS |= {"argparse": "Namespace", "types": "SimpleNamespace", "typing": "Any", "uuid": "UUID"}
+MAPPINGS = {"collections": "defaultdict", "easydict": "EasyDict", "yacs.config": "CfgNode", "addict.addict": "Dict"}
+MAPPINGS |= {"ml_collections.config_dict.config_dict": "ConfigDict", "lightning.fabric.utilities.data": "AttributeDict"}
+MAPPINGS |= {f"{name}.utilities.parsing": "AttributeDict" for name in ("lightning.pytorch", "pytorch_lightning")}
+MAPPINGS |= {"lightning_fabric.utilities.data": "AttributeDict"}
 
 
 class _Mapping:
@@ -83,28 +70,8 @@ STAND_INS: list[Any] = [
 ]
 
 
-class Weights(NamedTuple):
-    """What a checkpoint file holds of one network.
-
-    Attributes:
-        state: its tensors in float32, under the network's own names (prefixes of wrappers are taken off).
-        taken: which weights of the file these are, averaged or not, and what was left out.
-        betas: the schedule (T,) float64, where the file holds that of its Gaussian diffusion.
-        path: the keys and the prefix under which they lie in the file.
-        beside: the names of the file's other tensors.
-        hints: what the settings in the file say of the network's use.
-    """
-
-    state: State
-    taken: Fact
-    betas: Tensor | None = None
-    path: tuple[str, ...] = ()
-    beside: tuple[str, ...] = ()
-    hints: tuple[Hint, ...] = ()
-
-
 def read_tensors(path: Path, recognises: Recognises | None = None) -> Weights:
-    """The weights in a checkpoint file of any suffix: safetensors, or what ``torch.save`` wrote, by its first bytes.
+    """The weights, in float32, of a file of any suffix: safetensors, or what ``torch.save`` wrote, by its first bytes.
 
     Whatever holds them is unwrapped, and averaged weights (EMA, SWA) are preferred, see ``choose.py``.
 
@@ -126,11 +93,10 @@ def read_tensors(path: Path, recognises: Recognises | None = None) -> Weights:
     except BackboneError as error:
         raise BackboneError(f"{path}: {error}") from None
     state = {name: _real(path, name, value) for name, value in taken.state.items()}
-    return Weights(state, Fact(taken.label, "read"), betas, taken.path, taken.beside, tuple(hints(loaded)))
+    return taken._replace(state=state, betas=betas, hints=tuple(hints(loaded)))
 
 
 def _instead(loaded: Any) -> str:
-    """What a file without a state dict holds."""
     keys = set(map(str, loaded)) if isinstance(loaded, dict) else set()
     if {"state", "param_groups"} <= keys or keys & {"optimizer_state_dict", "optimizer"}:
         return "the state of an optimizer"
@@ -145,7 +111,11 @@ def _loaded(path: Path) -> Any:
     try:
         if kind == "safetensors":
             return load_file(path)
-        _check_torch(path, torch.__version__)
+        if Version(torch.__version__) < SAFE:
+            raise BackboneError(
+                f"{path}: expected torch 2.10 or later to read a pickle safely ({CVES}), got {torch.__version__}; "
+                "upgrade torch, or convert the file to safetensors elsewhere"
+            )
         with safe_globals(STAND_INS), warnings.catch_warnings(), path.open("rb") as file:
             warnings.simplefilter("ignore")  # torch's, of how a file was written
             return torch.load(file, "cpu", weights_only=True)  # of a path it would go by the suffix
@@ -174,29 +144,14 @@ def _why_unread(kind: str, error: Exception) -> str:
     return "a whole checkpoint, got one of torch.save that is cut short or damaged; fetch it again"
 
 
-def _check_torch(path: Path, version: str) -> None:
-    """Refuse a pickle where this torch's ``weights_only=True`` is not safe."""
-    try:
-        safe = Version(version) >= SAFE
-    except InvalidVersion:
-        safe = False
-    if not safe:
-        raise BackboneError(
-            f"{path}: expected torch 2.10 or later to read a pickle safely (CVE-2025-32434, CVE-2026-24747), got torch "
-            f"{version}; upgrade torch, or convert the file to safetensors elsewhere"
-        )
-
-
 def _real(path: Path, name: str, value: Tensor) -> Tensor:
     """The tensor as dense float32; every number must be one."""
     what = str(value.dtype).removeprefix("torch.")
     if value.is_meta:
         what = "no values (a tensor on the device meta)"
     elif not value.numel():
-        raise BackboneError(
-            f"{path}: expected whole weights, got {name} without a number, of shape "
-            f"{tuple(value.shape)}: they lie in other files (DeepSpeed ZeRO 3, FSDP); gather them"
-        )
+        found = f"{name} without a number, of shape {tuple(value.shape)}"
+        raise BackboneError(f"{path}: expected whole weights, got {found}; gather those of DeepSpeed ZeRO 3 or FSDP")
     elif value.layout != torch.strided or value.is_nested:
         what = f"a tensor that is not dense ({str(value.layout).removeprefix('torch.')})"
     elif value.is_floating_point() and not value.is_quantized:

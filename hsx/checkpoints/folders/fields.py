@@ -32,12 +32,10 @@ def number(low: float, high: float) -> Rule:
     return Rule(f"a number between {low:g} and {high:g}", lambda v: is_number(v) and low < v < high)
 
 
-def flag() -> Rule:
-    """True or false."""
-    return Rule("true or false", lambda v: isinstance(v, bool))
+FLAG = Rule("true or false", lambda v: isinstance(v, bool))
 
 
-def one_of(*values: str, remedy: str = Rule._field_defaults["remedy"]) -> Rule:
+def one_of(*values: str, remedy: str = FLAG.remedy) -> Rule:
     """One of some words."""
     *first, last = values
     return Rule(f"{', '.join(first)} or {last}", lambda v: isinstance(v, str) and v in values, remedy)
@@ -45,11 +43,8 @@ def one_of(*values: str, remedy: str = Rule._field_defaults["remedy"]) -> Rule:
 
 def several(rule: Rule, low: int = 1, high: int = 100_000) -> Rule:
     """A list, each item by a rule."""
-    return Rule(
-        f"a list of {low} to {high} items, each {rule.expected}",
-        lambda v: isinstance(v, list) and low <= len(v) <= high and all(map(rule.fits, v)),
-        rule.remedy,
-    )
+    what = f"a list of {low} to {high} items, each {rule.expected}"
+    return Rule(what, lambda v: isinstance(v, list) and low <= len(v) <= high and all(map(rule.fits, v)), rule.remedy)
 
 
 def or_null(rule: Rule) -> Rule:
@@ -74,14 +69,12 @@ def check(file: Path, config: Mapping[str, Any], rules: Mapping[str, Rule], igno
         BackboneError: for the first field that breaks its rule, or that is in no list and asks for something.
     """
     for name, value in config.items():
-        rule = rules.get(name)
-        if rule:
+        if rule := rules.get(name):
             if not rule.fits(value):
                 raise BackboneError(f"{file}: {name}: expected {rule.expected}, got {shown(value)}; {rule.remedy}")
         elif name not in ignored and not name.startswith("_") and not is_nothing(value):
-            raise BackboneError(
-                f"{file}: expected known fields, got {name} {shown(value)}; take it out if it does not matter"
-            )
+            found = f"{name} {shown(value)}"
+            raise BackboneError(f"{file}: expected known fields, got {found}; take it out if it does not matter")
 
 
 def read_json(file: Path, remedy: str = "fetch the model again") -> dict[str, Any]:

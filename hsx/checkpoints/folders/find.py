@@ -17,20 +17,14 @@ PIPELINES = ("DDPMPipeline", "DDIMPipeline", "PNDMPipeline")
 NET = re.compile(r"(.*[-_.])?(unet|ema|swa|averaged)([-_.].*)?$", re.IGNORECASE)  # folders that may hold the U-Net
 WHOLE = {"unet", "model", "diffusion", "weights", "checkpoint", "ckpt"}  # in names of files that may be the network too
 SAVED = re.compile(r"(checkpoint|ckpt|step|epoch|iter)s?[-_]?(\d+)$", re.IGNORECASE)  # folders of one training
-PARTS = by_name(  # components beside a U-Net, by the beginning of their names
+PARTS = by_name(  # components beside a U-Net, by the beginning of their names; the last say it themselves
     {
         "an autoencoder": "vae vq movq first_stage autoencoder",
-        "a text encoder": "text_encoder bert",
-        "a tokenizer": "tokenizer",
-        "an image encoder": "image_encoder",
-        "a prior": "prior",
-        "a ControlNet": "controlnet",
-        "a safety checker": "safety_checker",
-        "a feature extractor": "feature_extractor",
-        "a transformer": "transformer",
         "a decoder": "decoder",
+        "a text encoder": "bert",
         "an upsampler": "super_res",
         "a converter of sounds": "mel",
+        "": "text_encoder tokenizer image_encoder prior controlnet safety_checker feature_extractor transformer",
     }
 )
 LATENT = ("an autoencoder", "a decoder")
@@ -60,7 +54,8 @@ def find(path: Path) -> Place:
         raise BackboneError(f"{path}: {EXPECTED}, got {_instead(path)}")
     unet = _choose(path, nets)
     model, siblings = unet.parent if unet != path else path, nets
-    if unet == path and not index and _is_pipeline(path.parent, path):
+    files = (path.parent / "model_index.json", path.parent / "scheduler" / "scheduler_config.json")
+    if unet == path and not index and (NET.match(path.name) or any(file.is_file() for file in files)):
         model = path.parent  # the U-Net's own folder inside a pipeline was given
         siblings = _nets(model, _index(model), only=path.name)
     left_out = [_short(net, model) for net in siblings if net != unet]
@@ -90,7 +85,9 @@ def _nets(path: Path, index: dict[str, Any], only: str | None = None) -> list[Pa
         name = _class_of(config) if config.is_file() else None
         if config.is_file() and (name == "UNet2DModel" or NET.match(folder.name)):
             nets.append(folder)
-        elif name or (_part(folder.name) and any(p.suffix == ".json" or NAME.match(p.name) for p in folder.iterdir())):
+        elif name or (
+            _part(folder.name) is not None and any(p.suffix == ".json" or NAME.match(p.name) for p in folder.iterdir())
+        ):
             parts[folder.name] = name or ""
     if nets or index or (path / "config.json").is_file():
         for part, kind in (parts if only is None or NET.match(only) else {}).items():
@@ -138,10 +135,8 @@ def _another_part(path: Path, name: str, kind: str, index: dict[str, Any]) -> Ba
     pipeline = f" of {shown(index['_class_name'])}" if index.get("_class_name") not in (None, *PIPELINES) else ""
     model = "a latent model" if what in LATENT else "a model with another part"
     details = ", ".join(part for part in (kind, what) if part)
-    return BackboneError(
-        f"{path}: expected a U-Net and a scheduler alone, got {model}{pipeline}: {name}"
-        f"{f' ({details})' if details else ''} beside the U-Net; {GIVE}"
-    )
+    found = f"{model}{pipeline}: {name}{f' ({details})' if details else ''} beside the U-Net"
+    return BackboneError(f"{path}: expected a U-Net and a scheduler alone, got {found}; {GIVE}")
 
 
 def _scheduler(model: Path, unet: Path, index: dict[str, Any]) -> Path | None:
@@ -155,40 +150,30 @@ def _scheduler(model: Path, unet: Path, index: dict[str, Any]) -> Path | None:
     found = found or beside(*(folder for folder in _folders(model) if not (folder / "config.json").is_file()))
     found = found or beside(model.parent / "scheduler", model.parent)
     configs = [{k: v for k, v in read_json(file).items() if not k.startswith("_diffusers")} for file in found]
-    other = next((file for file, config in zip(found, configs, strict=True) if config != configs[0]), None)
-    if other:
+    if other := next((file for file, config in zip(found, configs, strict=True) if config != configs[0]), None):
         raise BackboneError(f"{model}: expected one scheduler, got {found[0]} and {other}, which differ; remove one")
     if not found and (index.get("scheduler") or (model / "scheduler").is_dir()):
         raise BackboneError(f"{model}: expected scheduler/{name}, found none; fetch the whole model")
     return found[0] if found else None
 
 
-def _is_pipeline(folder: Path, unet: Path) -> bool:
-    files = (folder / "model_index.json", folder / "scheduler" / "scheduler_config.json")
-    return bool(NET.match(unet.name)) or any(file.is_file() for file in files)
-
-
 def _instead(path: Path) -> str:
     """What a folder holds that is no model, and what to do."""
     files = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
     folders = _folders(path)
-    saved = [folder for folder in folders if SAVED.fullmatch(folder.name)]
-    weights = [file for file in files if _is_weights(file)]
     configs = ("model_index.json", "config.json", "unet/config.json")
-    models = [folder for folder in folders if any((folder / config).is_file() for config in configs)]
-    snapshots = _folders(path / "snapshots") if (path / "snapshots").is_dir() else []
-    if saved:
+    if saved := [folder for folder in folders if SAVED.fullmatch(folder.name)]:
         newest = max(saved, key=lambda folder: int(re.sub(r"\D", "", folder.name)))
         return f"{len(saved)} checkpoints of a training; name one: {newest}"
-    if snapshots:
+    if snapshots := _folders(path / "snapshots") if (path / "snapshots").is_dir() else []:
         return f"a model in the Hub's cache; name the snapshot: {snapshots[-1]}"
-    if weights:
+    if weights := [file for file in files if _is_weights(file)]:
         what = f"{len(weights)} checkpoint files" if len(weights) > 1 else "a checkpoint file"
         return f"{what} without a config.json; name the file: {max(weights, key=lambda file: averaged(file.name))}"
-    if models:
+    if models := [folder for folder in folders if any((folder / config).is_file() for config in configs)]:
         return f"a folder of models; name one: {models[0]}"
-    if other_formats(files):
-        return f"{other_formats(files)}; convert it to PyTorch, or fetch the safetensors"
+    if formats := other_formats(files):
+        return f"{formats}; convert it to PyTorch, or fetch the safetensors"
     if files and all(file.suffix.lower() in PICTURES for file in files):
         return f"{len(files)} pictures; give the pipeline or its unet folder"
     some = ", ".join(p.name for p in [*files, *folders][:3])

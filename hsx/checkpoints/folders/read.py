@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 from diffusers import UNet2DModel
-from torch import Tensor
 
 from hsx.backbones.base import Backbone, Fact
+from hsx.backbones.family import State
 from hsx.backbones.prediction import PREDICTIONS
 from hsx.backbones.unet2d import UNet2DBackbone, make_unet, time_width
 from hsx.checkpoints.families.unet2d import OLD
@@ -27,6 +27,7 @@ from hsx.checkpoints.options import MissingOptions, Options, log_facts, make_sch
 from hsx.errors import BackboneError, HsxError
 from hsx.schedule import NoiseSchedule
 
+Facts = dict[str, Fact]
 HSX_FILE, HSX_WEIGHTS = "hsx.json", "hsx.safetensors"  # which diffusers, that would misread them, does not open
 NOTES = "_hsx"  # facts that were assumed or known when hsx convert wrote the folder; diffusers skips such names
 NOTED = {*Options.__dataclass_fields__, *SHAPELESS, "learned_variance"}
@@ -72,17 +73,14 @@ def read_folder(path: Path, options: Options | None = None, weights: Path | None
     options = options or Options()
     path = path if path.name not in ("", "..") else Path(os.path.abspath(path))  # whose name and surroundings matter
     answered = ("num_heads", "num_head_channels", "attention_order", "family")
-    closed = next((name for name in answered if getattr(options, name) not in (None, "diffusers")), None)
-    if closed:
+    if closed := next((name for name in answered if getattr(options, name) not in (None, "diffusers")), None):
         raise BackboneError(f"{weights or path}: expected no option {closed} for a diffusers folder; leave it out")
     try:
         if (path / HSX_FILE).is_file():
             return _read_hsx(path, options)
         return _read_diffusers(path, options, weights)
     except OSError as error:
-        raise BackboneError(
-            f"{path}: expected a readable folder, got an error ({error.strerror}); see its rights"
-        ) from None
+        raise BackboneError(f"{path}: expected a readable folder, got {error.strerror}; check its rights") from None
     except HsxError as error:
         text = str(error)
         if isinstance(error, MissingOptions) or str(path) in text or str(path.parent) in text:
@@ -101,7 +99,7 @@ def _read_diffusers(path: Path, options: Options, weights: Path | None) -> Backb
     if config["out_channels"] == 6:
         facts["learned_variance"] = Fact(True, "read" if scheduler.config.get("variance_type") else "assumed")
     _restore_origins(facts, scheduler.config.get(NOTES))
-    _check_complete(path, config, facts, options)
+    _check_complete(path, config, facts, options, None)
     state, which = read(taken)
     if which:
         name = f"{name}: {which}"
@@ -109,17 +107,15 @@ def _read_diffusers(path: Path, options: Options, weights: Path | None) -> Backb
     if others or which:
         log.warning("%s: the weights of %s are taken%s", path, name, f", left out: {others}" if others else "")
     log_facts(path, facts)
-    backbone = _backbone(_network(config, state), scheduler.schedule, facts, options)
+    backbone = _backbone(_network(config, state), scheduler.schedule, facts, options, 1.0, None)
     backbone.scheduler = scheduler.config
     return backbone
 
 
 def _read_hsx(path: Path, options: Options) -> Backbone:
-    """What ``hsx convert --hsx_only`` wrote."""
     file = path / HSX_FILE
     fields = read_json(file, "convert the checkpoint again")
-    lacking = next((name for name in HSX_RULES if name not in fields), None)
-    if lacking:
+    if lacking := next((name for name in HSX_RULES if name not in fields), None):
         raise BackboneError(f"{file}: expected what hsx convert wrote, got no {lacking}; convert the checkpoint again")
     check(file, fields, HSX_RULES, ())
     config, facts = checked(file, fields["unet"], options)
@@ -133,10 +129,8 @@ def _read_hsx(path: Path, options: Options) -> Backbone:
     elif options.num_train_timesteps not in (None, count):
         raise BackboneError(f"{file}: {COUNT_ALONE}")
     if scale != 1 and options.rescale_timesteps is None and len(schedule) != count:
-        raise BackboneError(
-            f"{file}: timestep_scale: expected the {count} timesteps that it belongs to, got "
-            f"{len(schedule)}; give rescale_timesteps too"
-        )
+        found = f"{len(schedule)}; give rescale_timesteps too"
+        raise BackboneError(f"{file}: timestep_scale: expected the {count} timesteps that it belongs to, got {found}")
     facts = {"weights": Fact(HSX_WEIGHTS, "read"), **facts}
     if scale != 1 and options.rescale_timesteps is None:
         facts["timestep_scale"] = Fact(scale, "read")
@@ -150,17 +144,12 @@ def _read_hsx(path: Path, options: Options) -> Backbone:
     _check_complete(path, config, facts, options, label)
     log_facts(path, facts)
     state = read_tensors(path / HSX_WEIGHTS).state
-    unet = _network(config, state, fields["num_heads"], any_time_width=True)
+    unet = _network(config, state, fields["num_heads"], any_width=True)
     return _backbone(unet, schedule, facts, options, scale, label)
 
 
 def _backbone(
-    unet: UNet2DModel,
-    schedule: NoiseSchedule,
-    facts: dict[str, Fact],
-    options: Options,
-    scale: float = 1.0,
-    label: int | None = None,
+    unet: UNet2DModel, schedule: NoiseSchedule, facts: Facts, options: Options, scale: float, label: int | None
 ) -> UNet2DBackbone:
     """The network with the options over what the folder says."""
     if options.rescale_timesteps is not None:
@@ -174,9 +163,7 @@ def _backbone(
     return backbone
 
 
-def _check_complete(
-    path: Path, config: dict[str, Any], facts: dict[str, Fact], options: Options, label: int | None = None
-) -> None:
+def _check_complete(path: Path, config: dict[str, Any], facts: Facts, options: Options, label: int | None) -> None:
     """Raise MissingOptions for a folder that leaves open what only its user can know."""
     classes = config["num_class_embeds"]
     missing = ["image_size"] if config["sample_size"] is None else []
@@ -186,17 +173,13 @@ def _check_complete(
         raise MissingOptions(path, "diffusers", {k: v for k, v in facts.items() if k not in missing}, missing, classes)
 
 
-def _network(
-    config: dict[str, Any], state: dict[str, Tensor], heads: int | None = None, any_time_width: bool = False
-) -> UNet2DModel:
+def _network(config: dict[str, Any], state: State, heads: int | None = None, any_width: bool = False) -> UNet2DModel:
     """The network that a config describes, with these weights and no others."""
     state = {_current_name(name): value for name, value in state.items()}
-    width = time_width(state.get("time_embedding.linear_1.weight"), config)
-    if width != config["block_out_channels"][0] and not any_time_width:
-        raise BackboneError(
-            f"expected time_embedding.linear_1.weight for {config['block_out_channels'][0]} sinusoids, "
-            f"got one for {width}; save or fetch the model again"
-        )
+    name, width = "time_embedding.linear_1.weight", config["block_out_channels"][0]
+    found = time_width(state.get(name), config)
+    if found != width and not any_width:
+        raise BackboneError(f"expected {name} for {width} sinusoids, got one for {found}; fetch the model again")
     return make_unet(config, state, heads)
 
 
@@ -207,7 +190,7 @@ def _current_name(name: str) -> str:
     return f"{found[1]}{current.get(found[2], found[2])}{found[3]}" if found else name
 
 
-def _restore_origins(facts: dict[str, Fact], notes: Any) -> None:
+def _restore_origins(facts: Facts, notes: Any) -> None:
     """What was assumed or known when hsx convert wrote a folder stays so, where the folder still holds that value."""
     for name, note in notes.items() if isinstance(notes, dict) else ():
         fits = isinstance(note, list) and len(note) == 2 and isinstance(note[1], str) and note[1].isprintable()

@@ -8,7 +8,6 @@ one of the tables below; a test walks the classes of the installed diffusers.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,14 +21,8 @@ from hsx.errors import BackboneError, HsxError
 from hsx.schedule import NoiseSchedule
 
 BETAS = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas")  # what makes a schedule
-DEFAULTS: dict[str, Any] = {
-    "num_train_timesteps": 1000,
-    "beta_start": 1e-4,
-    "beta_end": 0.02,
-    "beta_schedule": "linear",
-    "trained_betas": None,
-    "prediction_type": "epsilon",
-}
+DEFAULTS: dict[str, Any] = {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02, "trained_betas": None}
+DEFAULTS |= {"num_train_timesteps": 1000, "prediction_type": "epsilon"}
 BETWEEN = ("linear", "scaled_linear", "sigmoid")  # schedules that run from beta_start to beta_end
 
 # Classes that are built from the betas of a discrete diffusion, without the word Scheduler, and those among them whose
@@ -40,10 +33,8 @@ CLASSES = """
     HeunDiscrete KDPM2Discrete KDPM2AncestralDiscrete LMSDiscrete
 """
 SMALLER = ("DPMSolverSDE", "HeunDiscrete", "KDPM2Discrete", "KDPM2AncestralDiscrete")
-UNDERSTOOD: dict[str, dict[str, Any]] = {
-    f"{name}Scheduler": {"beta_start": 0.00085, "beta_end": 0.012} if name in SMALLER else {}
-    for name in CLASSES.split()
-}
+UNDERSTOOD: dict[str, dict[str, Any]] = {f"{name}Scheduler": {} for name in CLASSES.split()}
+UNDERSTOOD |= {f"{name}Scheduler": {"beta_start": 0.00085, "beta_end": 0.012} for name in SMALLER}
 
 # Classes without such betas, by the beginning of their names: what their networks are.
 FOREIGN = field.by_name(
@@ -71,36 +62,30 @@ IGNORED = field.by_name(
         "lambda_min_clipped",
         "a solver's bookkeeping of diffusers' own sampling": "solver_order solver_type solver_p algorithm_type "
         "lower_order_final euler_at_final predict_x0 disable_corrector predictor_order corrector_order tau_func",
-        "clips the predicted x_0 of diffusers' own sampling; hsx keeps x_0 as the network has it": "thresholding",
-        "belongs to thresholding": "dynamic_thresholding_ratio sample_max_value",
-        "has no effect without use_flow_sigmas, which is refused": "flow_shift",
-        "has no effect without use_dynamic_shifting, which is refused": "time_shift_type",
+        "clips the predicted x_0 of diffusers' own sampling; hsx keeps x_0 as the network has it": "thresholding "
+        "dynamic_thresholding_ratio sample_max_value",
+        "has no effect without use_flow_sigmas or use_dynamic_shifting, both refused": "flow_shift time_shift_type",
         "numpy or torch, in diffusers before 0.3": "tensor_format",
     }
 )
 COUNT_ALONE = "num_train_timesteps: expected it with the option schedule, got it alone; give both"
 FLOW = "use a model with a schedule of betas"
+VARIANCES = ("fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range")
 RULES: dict[str, field.Rule] = {
     "num_train_timesteps": field.whole(1, HIGHEST["num_train_timesteps"]),
     "beta_start": field.number(0, 1),
     "beta_end": field.number(0, 1),
-    "beta_schedule": field.one_of(
-        *BETWEEN, "squaredcos_cap_v2", "laplace", "exp", remedy="write the betas out as trained_betas"
-    ),
+    "beta_schedule": field.one_of(*BETWEEN, "squaredcos_cap_v2", "laplace", "exp", remedy="write out trained_betas"),
     "trained_betas": field.or_null(field.several(field.number(0, 1))),
     "prediction_type": field.one_of(*PREDICTIONS, remedy="use a model that predicts one of them"),
-    "rescale_betas_zero_snr": field.only(
-        False, remedy="at alpha-bar 0 no x_0 follows from eps: give the option schedule"
-    ),
+    "rescale_betas_zero_snr": field.only(False, remedy="at alpha-bar 0 eps says no x_0: give the option schedule"),
     "use_flow_sigmas": field.only(False, remedy=FLOW),
     "use_dynamic_shifting": field.only(False, remedy=FLOW),
     "shift_terminal": field.only(None, remedy=FLOW),
     "timestep_type": field.only("discrete", remedy="use a model that is given whole timesteps"),
     "predict_epsilon": field.only(True, remedy="write prediction_type sample in its place"),
-    "variance_type": field.or_null(
-        field.one_of("fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range")
-    ),
-    "clip_sample": field.flag(),
+    "variance_type": field.or_null(field.one_of(*VARIANCES)),
+    "clip_sample": field.FLAG,
     "clip_sample_range": field.number(0, math.inf),
 }
 
@@ -109,7 +94,6 @@ class Scheduler(NamedTuple):
     """What a scheduler's config says of a network."""
 
     schedule: NoiseSchedule
-    prediction_type: str
     facts: dict[str, Fact]
     config: dict[str, Any]  # as it was read, without what an option replaced
 
@@ -137,7 +121,7 @@ def read_scheduler(file: Path | None, options: Options, out_channels: int) -> Sc
     count = options.num_train_timesteps
     if file and "schedule" not in given and count not in (None, config.get("num_train_timesteps")):
         raise BackboneError(f"{file}: {COUNT_ALONE}")
-    fields: dict[str, Any] = DEFAULTS | UNDERSTOOD.get(config.get("_class_name", ""), {})
+    fields = DEFAULTS | UNDERSTOOD.get(config.get("_class_name", ""), {})
     fields |= {name: value for name, value in (kept | given).items() if name in DEFAULTS}
     if "schedule" in given:
         if isinstance(options.schedule, list) and "num_train_timesteps" not in given:
@@ -150,7 +134,7 @@ def read_scheduler(file: Path | None, options: Options, out_channels: int) -> Sc
             raise BackboneError(f"{file}: {error}") from None
     else:
         schedule = NoiseSchedule.linear(fields["num_train_timesteps"])
-    return Scheduler(schedule, fields["prediction_type"], _facts(fields, len(schedule), config, given), kept)
+    return Scheduler(schedule, _facts(fields, len(schedule), config, given), kept)
 
 
 def _facts(fields: dict[str, Any], count: int, config: dict[str, Any], given: dict[str, Any]) -> dict[str, Fact]:
@@ -176,33 +160,24 @@ def understood(file: Path, name: Any) -> None:
     """Raise BackboneError, with what it is, for a scheduler class from whose config no betas come."""
     if isinstance(name, str) and name in UNDERSTOOD:
         return
-    what = next(
-        (f", of {w}" for start, w in FOREIGN.items() if field.shown(name).startswith(start)), ", unknown to hsx"
-    )
-    raise BackboneError(
-        f"{file}: expected a scheduler with the betas of a discrete diffusion, such as DDPMScheduler, "
-        f"got {field.shown(name)}{what}; use a DDPM, or name the scheduler of its training"
-    )
+    kind = field.shown(name)
+    what = next((f", of {what}" for start, what in FOREIGN.items() if kind.startswith(start)), ", unknown to hsx")
+    wanted = "expected a scheduler with the betas of a discrete diffusion"
+    raise BackboneError(f"{file}: {wanted}, got {kind}{what}; use a DDPM, or name the scheduler of its training")
 
 
 def _check_consistent(file: Path, config: dict[str, Any], out_channels: int) -> None:
     betas, count = config.get("trained_betas"), config.get("num_train_timesteps")
     if betas is not None and count is not None and len(betas) != count:
-        raise BackboneError(
-            f"{file}: trained_betas: expected {count}, as many as num_train_timesteps, got "
-            f"{len(betas)}; correct one of the two"
-        )
+        wanted = f"expected {count}, as many as num_train_timesteps"
+        raise BackboneError(f"{file}: trained_betas: {wanted}, got {len(betas)}; correct one of the two")
     variance = config.get("variance_type")
     if variance is not None and variance.startswith("learned") != (out_channels == 6):
-        kind = "learned" if out_channels == 6 else "fixed"
-        raise BackboneError(
-            f"{file}: variance_type: expected a {kind} one for {out_channels} outputs, got {variance}; correct it"
-        )
+        wanted = f"expected a {'learned' if out_channels == 6 else 'fixed'} one for {out_channels} outputs"
+        raise BackboneError(f"{file}: variance_type: {wanted}, got {variance}; correct it")
     value = config.get("clip_sample_range", 1)
     if config.get("clip_sample", True) and value != 1:
-        raise BackboneError(
-            f"{file}: clip_sample_range: expected 1, for pictures in [-1, 1], got {value}; use another model"
-        )
+        raise BackboneError(f"{file}: clip_sample_range: expected 1, got {value}; use a model of pictures in [-1, 1]")
 
 
 def schedule_of(fields: dict[str, Any]) -> NoiseSchedule:
@@ -219,14 +194,10 @@ def schedule_of(fields: dict[str, Any]) -> NoiseSchedule:
     elif kind == "squaredcos_cap_v2":
         return NoiseSchedule.cosine(n)
     else:
-        betas = _from_alpha_bar(_laplace if kind == "laplace" else lambda u: math.exp(-12 * u), n)
+        alpha_bar = _laplace if kind == "laplace" else lambda u: math.exp(-12 * u)
+        values = torch.tensor([alpha_bar(i / n) for i in range(n + 1)], dtype=torch.float64)
+        betas = (1 - values[1:] / values[:-1]).clamp(max=0.999)  # as in diffusers' betas_for_alpha_bar
     return NoiseSchedule.from_betas(betas)
-
-
-def _from_alpha_bar(alpha_bar: Callable[[float], float], n: int) -> torch.Tensor:
-    """Betas of an alpha-bar(u), u from 0 to 1, clipped at 0.999 as in diffusers' ``betas_for_alpha_bar``."""
-    values = torch.tensor([alpha_bar(i / n) for i in range(n + 1)], dtype=torch.float64)
-    return (1 - values[1:] / values[:-1]).clamp(max=0.999)
 
 
 def _laplace(u: float) -> float:

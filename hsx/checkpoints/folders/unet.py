@@ -18,6 +18,7 @@ from hsx.errors import BackboneError
 PLAIN = "use a U-Net of DDPM's plain blocks"
 DOWN = ("DownBlock2D", "AttnDownBlock2D", "ResnetDownsampleBlock2D")
 UP = ("UpBlock2D", "AttnUpBlock2D", "ResnetUpsampleBlock2D")
+SHARE = field.Rule("a number from 0 to 1", lambda v: field.is_number(v) and 0 <= v <= 1)
 RULES: dict[str, field.Rule] = {
     "sample_size": field.Rule(
         f"the side of square pictures, 1 to {HIGHEST['image_size']}, or null",
@@ -26,11 +27,11 @@ RULES: dict[str, field.Rule] = {
     ),
     "in_channels": field.only(3, remedy="use a pixel-space RGB model"),
     "out_channels": field.only(3, 6, remedy="use a model that predicts 3 channels, or 6 with its variance"),
-    "center_input_sample": field.flag(),
+    "center_input_sample": field.FLAG,
     "time_embedding_type": field.only("positional", remedy="use a DDPM network, which is given whole timesteps"),
     "time_embedding_dim": field.or_null(field.whole(1, 65536)),
-    "freq_shift": field.Rule("a number from 0 to 1", lambda v: field.is_number(v) and 0 <= v <= 1),
-    "flip_sin_to_cos": field.flag(),
+    "freq_shift": SHARE,
+    "flip_sin_to_cos": field.FLAG,
     "down_block_types": field.several(field.one_of(*DOWN, *(f"UNetRes{name}" for name in DOWN), remedy=PLAIN), high=16),
     "mid_block_type": field.only("UNetMidBlock2D", remedy="use a U-Net with a middle block, whose output is h"),
     "up_block_types": field.several(field.one_of(*UP, *(f"UNetRes{name}" for name in UP), remedy=PLAIN), high=16),
@@ -40,31 +41,24 @@ RULES: dict[str, field.Rule] = {
     "downsample_padding": field.whole(0, 1),
     "downsample_type": field.one_of("conv", "resnet"),
     "upsample_type": field.one_of("conv", "resnet"),
-    "dropout": field.Rule(
-        "a number from 0 to 1", lambda v: field.is_number(v) and 0 <= v <= 1
-    ),  # without effect in evaluation
+    "dropout": SHARE,  # without effect in evaluation
     "act_fn": field.one_of("silu", "swish", "mish", "gelu", "relu"),
     "attention_head_dim": field.or_null(field.whole(1, 65536)),
     "norm_num_groups": field.whole(1, 65536),
     "attn_norm_num_groups": field.or_null(field.whole(1, 65536)),
     "norm_eps": field.number(0, 1),
     "resnet_time_scale_shift": field.one_of("default", "scale_shift"),
-    "add_attention": field.flag(),
+    "add_attention": field.FLAG,
     "class_embed_type": field.only(None, remedy="use an unconditional network, or one with a table of classes"),
     "num_class_embeds": field.or_null(field.whole(1, 10_000_000)),
     "num_train_timesteps": field.or_null(field.whole(1, 10_000_000)),  # of a learned time embedding, which is refused
 }
-IGNORED = field.by_name(
-    {
-        "how the weights were averaged in training, a note of diffusers' EMAModel": "decay min_decay optimization_step "
-        "update_after_step use_ema_warmup inv_gamma power collected_params"
-    }
+IGNORED = (  # how the weights were averaged in training, a note of diffusers' EMAModel
+    *("decay", "min_decay", "optimization_step", "update_after_step"),
+    *("use_ema_warmup", "inv_gamma", "power", "collected_params"),
 )
-DEFAULTS = {
-    name: parameter.default
-    for name, parameter in inspect.signature(UNet2DModel.__init__).parameters.items()
-    if name in RULES
-}
+_parameters = inspect.signature(UNet2DModel.__init__).parameters
+DEFAULTS = {name: _parameters[name].default for name in RULES}
 
 # What changes the output and no shape tells: where a config leaves one out, the class's default is only assumed.
 SHAPELESS = (
@@ -125,23 +119,18 @@ def _side(value: Any) -> int | None:
 
 
 def _agree(file: Path, config: dict[str, Any]) -> None:
-    """Whether the fields fit together."""
     widths, groups = config["block_out_channels"], config["norm_num_groups"]
     lengths = {name: len(config[name]) for name in ("block_out_channels", "down_block_types", "up_block_types")}
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"{count} {name}" for name, count in lengths.items())
         raise BackboneError(f"{file}: expected as many block types as widths, got {counts}; correct it")
-    uneven = next((width for width in widths if width % groups), None)
-    if uneven:
+    if uneven := next((width for width in widths if width % groups), None):
         raise BackboneError(f"{file}: norm_num_groups: expected a divisor of {uneven}, got {groups}; correct it")
     middle, last = config["attn_norm_num_groups"], widths[-1]
     if middle and last % middle:
         raise BackboneError(f"{file}: attn_norm_num_groups: expected a divisor of {last}, got {middle}; correct it")
-    attending = [
-        w
-        for w, down, up in zip(widths, config["down_block_types"], reversed(config["up_block_types"]), strict=True)
-        if "Attn" in down or "Attn" in up
-    ]
+    levels = zip(widths, config["down_block_types"], reversed(config["up_block_types"]), strict=True)
+    attending = [width for width, down, up in levels if "Attn" in down or "Attn" in up]
     head, narrow = config["attention_head_dim"], min([*attending, *[last] * config["add_attention"]], default=None)
     if head and narrow and head > narrow:
         raise BackboneError(f"{file}: attention_head_dim: expected at most {narrow}, got {head}; correct it")

@@ -55,18 +55,17 @@ def choose(folder: Path, named: Path | None = None) -> tuple[Candidate, list[str
     files = sorted(file for file in folder.iterdir() if file.is_file())
     candidates = _candidates(files)
     if named is not None:
-        found = [c for c in candidates if named.name in (c.name, *(f.name for f in c.files))]
-        found = found[:1] or [Candidate(named.name, (named,), False)]
-        candidates = found + [c for c in candidates if c not in found]
+        named_by = (c for c in candidates if named.name in (c.name, *(f.name for f in c.files)))
+        found = next(named_by, Candidate(named.name, (named,), False))
+        candidates = [found] + [c for c in candidates if c != found]
     else:
         candidates.sort(key=Candidate.rank)
         first, second = (*candidates, None, None)[:2]
         if first and second and first.rank() == second.rank():
             raise BackboneError(f"{folder}: expected one file of weights, got {first.name} and {second.name}; name one")
     if not candidates:
-        raise BackboneError(
-            f"{folder}: expected {USUAL}.safetensors or .bin, got {_instead(files)}; fetch the model again"
-        )
+        there = _instead(files)
+        raise BackboneError(f"{folder}: expected {USUAL}.safetensors or .bin, got {there}; fetch the model again")
     used = {file.name for c in candidates for file in c.files}
     lora = [file.name for file in files if file.name.lower().startswith("pytorch_lora")]
     stray = [name for f in files if NAME.match(name := f.name) and name not in used and not BESIDE.match(name)]
@@ -79,7 +78,7 @@ def read(candidate: Candidate) -> tuple[dict[str, Tensor], str]:
     Raises:
         BackboneError: for a shard that is missing, of a strange name, or does not hold what its index says.
     """
-    listed = _listed(candidate.listing) if candidate.listing else None
+    listed = _listed(candidate.listing) if candidate.listing else ()
     state: dict[str, Tensor] = {}
     which = []
     for file in candidate.files:
@@ -87,12 +86,10 @@ def read(candidate: Candidate) -> tuple[dict[str, Tensor], str]:
             raise BackboneError(f"{candidate.listing}: expected its shards, {file.name} is missing; fetch it too")
         inside, taken, *_ = read_tensors(file, None if len(candidate.files) > 1 else _is_unet)
         which += [taken.value] * (taken.value != ALL)
-        twice = next((name for name in inside if name in state), None)
-        if twice:
+        if twice := next((name for name in inside if name in state), None):
             raise BackboneError(f"{file}: expected tensors of its own, got {twice} again; save the model again")
         state |= inside
-    lost = next((name for name in listed or () if name not in state), None)
-    if lost:
+    if lost := next((name for name in listed if name not in state), None):
         raise BackboneError(f"{candidate.listing}: expected the tensor {lost}, got no such; save the model again")
     return state, "; ".join(which)
 
@@ -104,11 +101,8 @@ def _is_unet(state: dict[str, Tensor]) -> bool:
 
 def other_formats(files: Iterable[Path]) -> str | None:
     """Weights of other libraries among some files, named."""
-    for file in files:
-        for suffix, name in OTHER.items():
-            if file.name.endswith(suffix):
-                return f"{name} weights ({file.name})"
-    return None
+    others = ((file.name, kind) for file in files for suffix, kind in OTHER.items() if file.name.endswith(suffix))
+    return next((f"{kind} weights ({name})" for name, kind in others), None)
 
 
 def _listed(index: Path) -> dict[str, str]:
@@ -119,10 +113,8 @@ def _listed(index: Path) -> dict[str, str]:
     for tensor, shard in weights.items():
         matched = NAME.match(shard) if isinstance(shard, str) and Path(shard).name == shard else None
         if not matched or not matched["part"]:
-            raise BackboneError(
-                f"{index}: expected shards such as {USUAL}-00001-of-00002.safetensors beside it, got "
-                f"{shown(shard)} for {tensor}; save the model again"
-            )
+            wanted = f"shards such as {USUAL}-00001-of-00002.safetensors beside it"
+            raise BackboneError(f"{index}: expected {wanted}, got {shown(shard)} for {tensor}; save the model again")
     return weights
 
 
@@ -130,10 +122,8 @@ def _candidates(files: list[Path]) -> list[Candidate]:
     """Shards with their index, single files, and whole sets of shards without an index."""
     found: list[Candidate] = []
     for index in (file for file in files if INDEX.match(file.name)):
-        shards = sorted(set(_listed(index).values()))
-        found.append(
-            Candidate(index.name, tuple(index.parent / name for name in shards), index.name.startswith(USUAL), index)
-        )
+        shards = tuple(index.parent / name for name in sorted(set(_listed(index).values())))
+        found.append(Candidate(index.name, shards, index.name.startswith(USUAL), index))
     listed = {shard.name for candidate in found for shard in candidate.files}
     sets: dict[tuple[str, str, str], list[Path]] = {}
     for file in files:
@@ -151,7 +141,7 @@ def _candidates(files: list[Path]) -> list[Candidate]:
 
 
 def _instead(files: list[Path]) -> str:
-    shard = next((NAME.match(file.name) for file in files if NAME.match(file.name)), None)
+    shard = next(filter(None, (NAME.match(file.name) for file in files)), None)
     if shard and shard["part"]:
         return f"shards without all of their {int(shard['parts'])} parts ({shard[0]})"
     return other_formats(files) or (", ".join(f.name for f in files if f.name != "config.json")[:80] or "none")
