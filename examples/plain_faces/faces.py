@@ -1,4 +1,4 @@
-"""What the plain model is trained on: poster faces drawn once, each shown in ever other styles."""
+"""What the plain model is trained on: poster faces drawn once, each shown in a different style every time."""
 
 from __future__ import annotations
 

@@ -42,5 +42,5 @@ class Counted(Backbone):
         return eps
 
     def fingerprint(self) -> str:
-        """Of the network."""
+        """The fingerprint of the network itself."""
         return self.counted.fingerprint()

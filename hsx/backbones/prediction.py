@@ -1,4 +1,4 @@
-"""What a network may predict: the names of it, and the eps that follows.  Another prediction is added here alone."""
+"""What a network may predict: the names of it, and the eps that follows.  Another one is added here."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ def to_eps(predicted: Tensor, x: Tensor, a: Tensor, prediction: str) -> Tensor:
         return a.sqrt().to(x) * predicted + (1 - a).sqrt().to(x) * x
     if prediction == "sample":
         return (x - a.sqrt().to(x) * predicted) / (1 - a).sqrt().to(x)
-    return predicted
+    if prediction == "epsilon":
+        return predicted
+    raise BackboneError(f"expected a prediction that has its eps here, got {prediction}; add it to to_eps")
 
 
 def predict_x0(x: Tensor, eps: Tensor, a: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ class TransferConfig:
     1000, scaled."""
 
     seed: int = field(default=0, metadata={"said_by": "seed_everything"})
-    """Of that noise."""
+    """The seed of the noise."""
 
     dt_lambda: float = 1.0
     """Scales the direction term at injection steps with t >= dt_end (the authors' 0.9985 for in-domain mixing).
@@ -124,7 +124,7 @@ class TransferConfig:
             "seed": self.seed,
             "dt_end": dt_end,
         }
-        ints: dict[str, Any] = {name: int(value) for name, value in numbers.items()}  # numpy's are none to JSON
+        ints: dict[str, Any] = {name: int(value) for name, value in numbers.items()}  # JSON does not take numpy's
         return replace(self, injection_steps=steps, **ints, **deepcopy(self.strategies))
 
     @property
@@ -136,6 +136,11 @@ class TransferConfig:
     def options(self) -> dict[str, Any]:
         """All settings but the strategies, by name."""
         return {option.name: getattr(self, option.name) for option in fields(self) if option.name not in KINDS}
+
+    @property
+    def inversion(self) -> dict[str, int | None]:
+        """Those that decide a picture's trajectory; one more means that all pictures are inverted again."""
+        return {"steps": self.inversion_steps, "t_start": self.t_start}
 
     def as_model(self) -> dict[str, Any]:
         """What the section ``model`` of a config takes to make these settings again, as plain data."""

@@ -13,7 +13,7 @@ from hsx.pairs.pairing import PairList, product, random_pairs, zipped
 from hsx.pairs.sources import find_images
 from hsx.pairs.table import read_table
 
-WORKERS = 8  # processes a core at most that read pictures
+WORKERS = 8  # processes that read pictures, at most, for each core
 
 
 class Pairs:

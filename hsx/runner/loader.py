@@ -23,13 +23,13 @@ def loader(items: Items, batch_size: int, num_workers: int) -> DataLoader[Item]:
 
 
 class _Loader(DataLoader[Item]):
-    """One whose workers leave Ctrl-C to the main process, from their first moment on and however they are started."""
+    """Its workers leave Ctrl-C to the main process, from their first moment and however they are started."""
 
     def __iter__(self) -> Any:
         if not self.num_workers or not hasattr(signal, "pthread_sigmask"):
             return super().__iter__()
         if multiprocessing.get_start_method() != "fork":
-            if QUIET not in sys.warnoptions:  # a run that is stopped in the middle leaves it nothing that need be said
+            if QUIET not in sys.warnoptions:  # its warnings about a run that was stopped mean nothing
                 sys.warnoptions.append(QUIET)
             resource_tracker.ensure_running()  # when it starts it unblocks the signal
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which they inherit
@@ -40,6 +40,6 @@ class _Loader(DataLoader[Item]):
 
 
 def _begin_worker(number: int) -> None:
-    """SIGTERM, which a scheduler sends to all processes, ends a worker without a word: the main process has it."""
+    """SIGTERM, which a scheduler sends to all processes, ends a worker silently: the main process reports it."""
     signal.set_wakeup_fd(-1)  # a forked one would wake the main process's watch
     signal.signal(signal.SIGTERM, lambda *given: os._exit(0))

@@ -9,7 +9,6 @@ from hsx.assets import resolve
 from hsx.backbones.counted import Counted
 from hsx.checkpoints.load import load_backbone
 from hsx.errors import HsxError
-from hsx.io.digests import digest
 from hsx.io.urls import public_url
 from hsx.method.transfer import Transfer
 from hsx.store.fingerprints import Fingerprints
@@ -43,18 +42,7 @@ class TransferModel:
 
     def fingerprints(self, precision: str, dtype: str) -> Fingerprints:
         """The identities of a run with numbers of this precision, whose store keeps h in ``dtype``."""
-        return Fingerprints(self.settings_digest, self.inversion_settings, precision, dtype, self.transfer.config.fit)
-
-    @property
-    def settings_digest(self) -> str:
-        """A hash of all that decides how a picture is made from a content and a style."""
-        return digest({"network": self.network, **self.transfer.config.record()})
-
-    @property
-    def inversion_settings(self) -> dict[str, Any]:
-        """What decides a trajectory, beside its picture."""
-        config = self.transfer.config
-        return {"network": self.network, "steps": config.inversion_steps, "t_start": config.t_start}
+        return Fingerprints.of(self.network, self.transfer.config, precision, dtype)
 
 
 def anywhere(source: str) -> str:

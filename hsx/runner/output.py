@@ -56,7 +56,7 @@ def check_ours(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Found:
-    """What found runs left in an output folder.
+    """What earlier runs left in an output folder.
 
     Attributes:
         folder: the output folder.
@@ -218,7 +218,7 @@ def _is_whole(picture: Path) -> bool:
 
 
 def _check_apart(picture: Path, found: Iterable[str]) -> None:
-    """Refuse to take results of an found run, ``found`` in the output folder, for contents, styles or masks."""
+    """Refuse to take results of an earlier run, ``found`` in the output folder, for contents, styles or masks."""
     if str(picture.absolute()) in found and record_of(picture):
         raise HsxError(
             f"data: expected pictures that are no results in output_dir, got {picture}; move that "

@@ -61,7 +61,7 @@ class Plan:
         return len(self.pairs.contents) + self.pairs.indices()[1]
 
     def pictures_to_check(self) -> np.ndarray:
-        """The numbers of the pictures from which results that are there were made."""
+        """The numbers of the pictures that the results in the folder were made from."""
         return np.union1d(self.contents[self.done], self.styles[self.done])
 
     def pictures_needed(self) -> np.ndarray:

@@ -50,7 +50,7 @@ class StageProgress(Callback):
             self.bar.start()
 
     def on_predict_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Batch, *_: int) -> None:
-        """As many further as this process and the others have come."""
+        """Show how far this process and the others are."""
         self.done += batch.items
         now = time.monotonic()
         if not trainer.is_global_zero or (now - self.looked < LOOK and self.done < self.total):

@@ -95,7 +95,7 @@ class _Settings:
         self.trainer = make_trainer("cpu" if wanted[0].on_cpu else "auto", 1, precision=precision, callbacks=self.last)
 
     def read(self) -> Iterator[tuple[Wanted, HsxError]]:
-        """Read all contents and styles, and give back, with the reason, those wanted that cannot be made of them."""
+        """Read all contents and styles; yields the pictures that cannot be made from them, with the reason."""
         self.images: dict[str, Tensor] = {}  # by the digest of their pixels
         read: dict[Path, Tensor] = {}
         for one in list(self.wanted):

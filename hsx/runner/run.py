@@ -29,12 +29,12 @@ from hsx.runner.model import TransferModel
 from hsx.runner.output import CONFIG, check_writable, clear, refuse, sweep
 from hsx.runner.plan import Plan, make_plan
 from hsx.runner.progress import StageProgress
-from hsx.runner.stages import Inject, Invert, Stage, Wanted
+from hsx.runner.stages import Inject, Invert, Needed, Stage
 from hsx.runner.writers import Outcome, PictureWriter, TrajectoryWriter, Writer
 from hsx.store.journal import Journal
 from hsx.store.trajectories import Store
 
-TRIES = 3  # as often trajectories may vanish, by another run's eviction or a bad disk, before their pairs have failed
+TRIES = 3  # how often trajectories may vanish (another run's eviction, a bad disk) before their pairs have failed
 
 T = TypeVar("T")
 log = logging.getLogger("hsx")
@@ -125,7 +125,7 @@ class Work:
     def _read(self, title: str, plan: Plan, numbers: np.ndarray, needed: set[int], journal: Journal | None) -> Outcome:
         contents, fingerprints = len(plan.pairs.contents), plan.recorder.fingerprints
         items = Pictures(numbers, self.trainer.world_size, plan.pairs, plan.size, self.data.fit)
-        stage = Invert(self.model.transfer, Wanted(needed, contents, self.store, fingerprints))
+        stage = Invert(self.model.transfer, Needed(needed, contents, self.store, fingerprints))
         return self._run(title, items, stage, TrajectoryWriter(journal, self.store, fingerprints, contents))
 
     def inject(self, plan: Plan, numbers: np.ndarray) -> Outcome:

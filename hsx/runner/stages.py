@@ -37,14 +37,14 @@ class Stage(lightning.LightningModule):
 
     @property
     def machine(self) -> dict[str, Any]:
-        """On what a picture is computed, which decides its last bits: the device, and on a CPU how many threads."""
+        """What decides the last bits of a picture: the device, and on a CPU the number of threads."""
         if self.device.type == "cpu":
             return {"device": "cpu", "threads": torch.get_num_threads()}
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
         return {"device": name, "threads": None}
 
     def in_parts(self, work: Callable[[slice], T], rows: int) -> tuple[list[T], list[int]]:
-        """``work`` on all rows, in parts that are halved, with a word, whenever memory runs out.
+        """``work`` on all rows, in parts that are halved, with a line in the log, whenever memory runs out.
 
         Returns:
             The parts' results, and for each row how many were computed at once.
@@ -74,7 +74,7 @@ class Stage(lightning.LightningModule):
         return results, at_once
 
 
-class Wanted:
+class Needed:
     """Which pictures of a batch are to be inverted: once in a process, whatever their names.
 
     Args:
@@ -104,16 +104,16 @@ class Invert(Stage):
 
     Args:
         transfer: with whose steps.
-        wanted: the rows of a batch that are to be inverted; all by default.
+        needed: the rows of a batch that are to be inverted; all by default.
     """
 
-    def __init__(self, transfer: Transfer, wanted: Callable[[PictureBatch], list[int]] | None = None) -> None:
+    def __init__(self, transfer: Transfer, needed: Callable[[PictureBatch], list[int]] | None = None) -> None:
         super().__init__(transfer)
-        self.wanted = wanted or (lambda batch: list(range(len(batch))))
+        self.needed = needed or (lambda batch: list(range(len(batch))))
 
     def predict_step(self, batch: Batch) -> Inverted:
-        """A batch of pictures to the trajectories of those that are wanted."""
-        rows = self.wanted(batch) if isinstance(batch, PictureBatch) else []
+        """A batch of pictures to the trajectories of those that are needed."""
+        rows = self.needed(batch) if isinstance(batch, PictureBatch) else []
         if not rows or not isinstance(batch, PictureBatch):
             return Inverted([], None, [])
         images = batch.images[rows]

@@ -7,9 +7,12 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hsx.io.digests import digest, file_digest
+
+if TYPE_CHECKING:
+    from hsx.method.config import TransferConfig
 
 FORMAT, VERSION = "hsx_trajectory", "2"  # 2: keys hold the whole network's fingerprint
 
@@ -37,6 +40,12 @@ class Fingerprints:
     precision: str
     dtype: str
     fit: str
+
+    @classmethod
+    def of(cls, network: str, config: TransferConfig, precision: str, dtype: str) -> Fingerprints:
+        """Those of a run with this network, by its fingerprint, and these settings."""
+        settings = digest({"network": network, **config.record()})
+        return cls(settings, {"network": network, **config.inversion}, precision, dtype, config.fit)
 
     @cached_property
     def run(self) -> str:

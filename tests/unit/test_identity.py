@@ -374,11 +374,18 @@ def test_every_option_of_the_method_changes_the_settings(tiny_model, tmp_path):
     assert {"backbone", *names_of(TransferConfig)} == set(METHOD)
     found = {name: module(tiny_model, **make(tmp_path, tiny_model)) for name, make in METHOD.items()}
     found["nothing"] = module(tiny_model)
-    assert len({each.settings_digest for each in found.values()}) == len(found)
-    inverted = {name for name, each in found.items() if each.inversion_settings != found["nothing"].inversion_settings}
+    assert len({each.fingerprints("32-true", "float16").settings for each in found.values()}) == len(found)
+    inverted = {
+        name
+        for name, each in found.items()
+        if each.fingerprints("32-true", "float16").inversion
+        != found["nothing"].fingerprints("32-true", "float16").inversion
+    }
     assert inverted == {"backbone", "inversion_steps", "t_start"}
     same = module(tiny_model, injection_steps=8, t_edit=400, t_boost=200, t_start=999, dt_end=950)
-    assert same.settings_digest == found["nothing"].settings_digest  # a default that is written out
+    assert (
+        same.fingerprints("32-true", "float16").settings == found["nothing"].fingerprints("32-true", "float16").settings
+    )  # a default that is written out
 
 
 def test_how_a_path_is_spelt_has_no_part_in_it(tiny_model, tmp_path, monkeypatch):
@@ -387,6 +394,9 @@ def test_how_a_path_is_spelt_has_no_part_in_it(tiny_model, tmp_path, monkeypatch
     other = picture(tmp_path / "n.png", 4)
     for make in (Masked, lambda path: SphericalMean([path])):
         spelt = [module(tiny_model, blend=make(path)) for path in (str(mask), "masks/m.png", "masks/../masks/m.png")]
-        assert len({each.settings_digest for each in spelt}) == 1
+        assert len({each.fingerprints("32-true", "float16").settings for each in spelt}) == 1
         assert len({str(each.config) for each in spelt}) == 1 and str(mask) in str(spelt[0].config)
-        assert module(tiny_model, blend=make(str(other))).settings_digest != spelt[0].settings_digest
+        assert (
+            module(tiny_model, blend=make(str(other))).fingerprints("32-true", "float16").settings
+            != spelt[0].fingerprints("32-true", "float16").settings
+        )
