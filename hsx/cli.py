@@ -47,7 +47,7 @@ def _command(argv: list[str]) -> int:
     try:
         return _run(argv)
     except BaseException as error:
-        if isinstance(error, BrokenPipeError) or getattr(error, "errno", None) == errno.ENOSPC:
+        if isinstance(error, BrokenPipeError) or isinstance(error, OSError) and error.errno == errno.ENOSPC:
             return streams.unwritten(error)
         if watch.asked or isinstance(error, KeyboardInterrupt):  # what was doing broke off in its own way
             return watch.stopped()

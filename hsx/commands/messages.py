@@ -111,10 +111,11 @@ def _innermost(message: str) -> tuple[list[str], str]:
 
 def _classes(option: str) -> list[str]:
     """The strategies that an option such as model.blend may name; the import costs that of torch."""
-    from hsx.plugins.registry import STRATEGIES, load
+    from hsx.plugins.registry import load
+    from hsx.strategies.base import KINDS
 
     kind = option.rpartition(".")[2]
-    return list(load().of(kind)) if kind in STRATEGIES else []
+    return list(load().of(kind)) if kind in KINDS else []
 
 
 def _nearest(name: str, known: Iterable[str], dashes: str = "") -> str:

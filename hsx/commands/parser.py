@@ -37,9 +37,10 @@ class Parser(ArgumentParser):
         self.needed = frozenset(action.dest for action in self._actions if action.required)
         words = self._words(argv)
         with as_one_line(self.prog, self.known):
-            return self.parse_args(words)
+            options: Namespace = self.parse_args(words)
+        return options
 
-    def parse_path(self, cfg_path: Any, **options: Any) -> Namespace:
+    def parse_path(self, cfg_path: Any, **options: Any) -> Any:
         """A config, as ``ArgumentParser`` reads it; what is wrong in it names the file."""
         with as_one_line(self.prog, self.known, cfg_path):
             return super().parse_path(cfg_path, **options)
@@ -123,12 +124,12 @@ def run(prog: str, command: Command | dict[str, Command], argv: Sequence[str]) -
     if isinstance(command, dict):
         if argv and argv[0] in command:
             return run(f"{prog} {argv[0]}", command[argv[0]], argv[1:])
-        names = "|".join(command)
+        choices = "|".join(command)
         if not {*argv} & {"-h", "--help"}:
-            wrong = f"expected one of {names}, got '{argv[0]}'" if argv else LACKING + names
+            wrong = f"expected one of {choices}, got '{argv[0]}'" if argv else LACKING + choices
             raise HsxError(f"{wrong}; see {prog} --help")
-        about = [f"  {name:8}{_summary(one)} (see {prog} {name} --help)" for name, one in command.items()]
-        print(f"usage: {prog} {names} …", "", *about, sep="\n")
+        lines = [f"  {name:8}{_summary(one)} (see {prog} {name} --help)" for name, one in command.items()]
+        print(f"usage: {prog} {choices} …", "", *lines, sep="\n")
         return 0
     about = {each.arg_name: each.description for each in docstring_parser.parse(inspect.getdoc(command) or "").params}
     parser = Parser(prog=prog, description=f"{_summary(command)}.", exit_on_error=False, allow_abbrev=False)

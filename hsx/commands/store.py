@@ -13,7 +13,8 @@ from rich.filesize import decimal
 from rich.table import Column, Table
 
 from hsx.errors import HsxError, expanded
-from hsx.store.trajectories import VERSION, Entry, Store, StoreError, VersionError, read, remove
+from hsx.store.fingerprints import VERSION
+from hsx.store.trajectories import Entry, Store, StoreError, VersionError, read, remove
 
 
 def ls(folder: str, *, json: bool = False) -> int:

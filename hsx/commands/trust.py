@@ -23,7 +23,7 @@ from omegaconf import OmegaConf
 from hsx._renamed import ALIASES
 from hsx.errors import HsxError, first_line
 from hsx.plugins import registry as plugins
-from hsx.strategies import Strategy
+from hsx.strategies.base import KINDS, Strategy
 
 FLAG = "--trust"
 MODE = "omegaconf+"  # how jsonargparse reads a config
@@ -67,7 +67,7 @@ def register(trusted: Sequence[str]) -> None:
 def only_known_classes(trusted: Sequence[str]) -> Iterator[None]:
     """Within it nothing can be imported from a config or a command line but what is registered or ``trusted``."""
     known = [getattr(callbacks, name) for name in callbacks.__all__]
-    known += [*plugins.load().of(*plugins.STRATEGIES).values(), *ALIASES.values()]
+    known += [*plugins.load().of(*KINDS).values(), *ALIASES.values()]
     allowed = [*trusted, *(f"{home}.{cls.__name__}" for cls in known for home in plugins.homes(cls))]
     _limit_aliases()
     OmegaConf.clear_resolver("oc.env")  # a config is no way to the environment, where secrets are

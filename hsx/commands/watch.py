@@ -117,15 +117,16 @@ def waiting_announced(world_size: int, rank: int) -> Iterator[None]:
 
 
 def _announce(done: threading.Event, world_size: int, rank: int) -> None:
-    from torch import distributed
+    from torch.distributed import TCPStore, is_initialized  # type: ignore[attr-defined]
 
-    store, due = None, time.monotonic() + WAIT
-    while not done.wait(1) and not distributed.is_initialized():
+    store: TCPStore | None = None
+    due = time.monotonic() + WAIT
+    while not done.wait(1) and not is_initialized():
         host, port = (os.environ.get(name, "") for name in MEETING)
         if store is None and port:
             with suppress(OSError, RuntimeError):  # process 0 is not there, or not yet
                 socket.create_connection((host, int(port)), 1).close()
-                store = distributed.TCPStore(host, int(port), None, False, timedelta(seconds=2), wait_for_workers=False)
+                store = TCPStore(host, int(port), None, False, timedelta(seconds=2), wait_for_workers=False)
                 store.add(CAME, 1)
         starting = bool(_descendants(os.getpid()))  # those that Lightning has started take their time
         if time.monotonic() < due + 5 * WAIT * starting:

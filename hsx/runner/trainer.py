@@ -8,7 +8,8 @@ import warnings
 from typing import Any, Literal
 
 import lightning
-from lightning.fabric.plugins.environments import LightningEnvironment, SLURMEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 
@@ -48,9 +49,10 @@ def make_trainer(
     extras = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
     others: dict[str, Any] = {"callbacks": callbacks, **dict.fromkeys(extras, False)}
     shell = "SLURM_NTASKS" in os.environ and "SLURM_PROCID" not in os.environ  # of salloc: no task of srun
+    if shell and "TORCHELASTIC_RUN_ID" not in os.environ:
+        others["plugins"] = [LightningEnvironment()]
     try:
-        plugins = [LightningEnvironment()] if shell and "TORCHELASTIC_RUN_ID" not in os.environ else None
-        trainer = lightning.Trainer(**given, **others, plugins=plugins)
+        trainer = lightning.Trainer(**given, **others)
         _as_the_environment_says(trainer)
         return trainer
     except KeyError as error:
