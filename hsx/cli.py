@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 
+import hsx
 from hsx.commands import streams, watch
 from hsx.errors import HsxError
 from hsx.io.urls import without_secrets
@@ -70,9 +71,7 @@ def _run(argv: list[str]) -> int:
         print(USAGE)
         return 0 if argv else 2
     if argv[0] == "--version":
-        from hsx import __version__
-
-        print(f"hsx {__version__}")
+        print(f"hsx {hsx.__version__}")
         return 0
     try:
         os.getcwd()

@@ -16,9 +16,7 @@ from hsx.io.formats import likely
 from hsx.io.reading import FITS, reason
 from hsx.store.records import record_of
 
-
-def _text(value: Any) -> bool:
-    return isinstance(value, str)
+TEXTS = ("name", "content", "style", "fingerprint", "settings_digest", "made")
 
 
 def _count(value: Any) -> bool:
@@ -34,13 +32,13 @@ FULL: dict[str, Callable[[Any], bool]] = {  # what a record must hold, in which 
     "model": lambda value: isinstance(value, dict) and "backbone" in value,
     "data": lambda value: isinstance(value, dict) and value.get("fit") in FITS,
     "store": lambda value: isinstance(value, dict) and value.get("dtype") in ("float16", "float32"),
-    "trainer": lambda value: isinstance(value, dict) and _text(value.get("precision")),
+    "trainer": lambda value: isinstance(value, dict) and isinstance(value.get("precision"), str),
     "computed": lambda value: _way(value) and all(not value.get(of) or _way(value[of]) for of in ("content", "style")),
-    "pixels": lambda value: isinstance(value, list) and len(value) == 2 and all(map(_text, value)),
+    "pixels": lambda value: isinstance(value, list) and [type(one) for one in value] == [str, str],
     "gamma": lambda value: value is None or type(value) in (int, float),
     **dict.fromkeys(("seed", "seed_everything"), lambda value: type(value) is int),
-    "mask": lambda value: value is None or _text(value),
-    **dict.fromkeys(("name", "content", "style", "fingerprint", "settings_digest", "made"), _text),
+    "mask": lambda value: value is None or isinstance(value, str),
+    **dict.fromkeys(TEXTS, lambda value: isinstance(value, str)),
 }
 
 
@@ -58,8 +56,8 @@ def show(picture: str, *, json: bool = False, config: bool = False) -> int:
     elif config:
         text = _yaml(config_of(picture))
         if "${" in text:
-            reason = "expected names that a config can hold, got one with ${, which is looked up there"
-            raise HsxError(f"{picture}: {reason}; rename it, or take hsx remake")
+            wanted = "expected names that a config can hold, got one with ${, which is looked up there"
+            raise HsxError(f"{picture}: {wanted}; rename it, or take hsx remake")
         print(f"# Makes a picture again: hsx predict --config THIS_FILE\n{text}")
     else:
         print(_yaml(record))
