@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 
+import hsx
 from hsx.commands import streams, watch
 from hsx.errors import HsxError
 from hsx.io.urls import without_secrets
@@ -45,51 +46,43 @@ def main(argv: list[str] | None = None) -> int:
 
 def _command(argv: list[str]) -> int:
     try:
-        if not argv or argv[0] in ("-h", "--help"):
-            print(USAGE)
-            return 0 if argv else 2
-        if argv[0] == "--version":
-            from hsx import __version__
-
-            print(f"hsx {__version__}")
-            return 0
-        try:
-            os.getcwd()
-        except FileNotFoundError:  # without one torch's libraries end the process in their own way
-            raise HsxError("expected a current folder, found that it was taken away; cd to another") from None
-        if argv[0] not in COMMANDS:
-            raise HsxError(f"expected a command ({', '.join(COMMANDS)}), got '{argv[0]}'; see hsx --help")
-        watch.on_stop(watch.leave)
-        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # not how often a process looked for the others
-        command = getattr(importlib.import_module(f"hsx.commands.{argv[0]}"), argv[0])
-        from hsx.commands.parser import run
-
-        watch.on_stop(watch.stop)
-        return command(argv[1:]) if argv[0] == "predict" else run(f"hsx {argv[0]}", command, argv[1:])
-    except HsxError as error:
-        if watch.asked:
-            return watch.stopped()
-        return streams.refused(without_secrets(str(error)))
-    except BrokenPipeError as error:
-        return streams.unwritten(error)
-    except (KeyboardInterrupt, SystemExit) as stop:
-        if isinstance(stop, SystemExit) and not watch.asked:
-            return int(stop.code or 0)  # jsonargparse's way to end --help and --print_config
-        return watch.stopped()
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return _run(argv)
+    except BaseException as error:
+        if isinstance(error, BrokenPipeError) or isinstance(error, OSError) and error.errno == errno.ENOSPC:
             return streams.unwritten(error)
-        if watch.asked:  # what was doing broke off in its own way
+        if watch.asked or isinstance(error, KeyboardInterrupt):  # what was doing broke off in its own way
             return watch.stopped()
+        if isinstance(error, SystemExit):
+            return int(error.code or 0)  # jsonargparse's way to end --help and --print_config
+        if isinstance(error, HsxError):
+            return streams.refused(without_secrets(str(error)))
         from hsx.plugins.registry import raised_by
 
-        plugin = raised_by(error)
-        if plugin is None:
+        if (plugin := raised_by(error)) is None:
             raise
         traceback.print_exc()
-        print(
-            f"hsx: error: {plugin.name} of {plugin.package} {plugin.version} raised this {type(error).__name__}; "
-            "tell its author, or name another class",
-            file=sys.stderr,
-        )
+        raised = f"{plugin.name} of {plugin.package} {plugin.version} raised this {type(error).__name__}"
+        print(f"hsx: error: {raised}; tell its author, or name another class", file=sys.stderr)
         return 1
+
+
+def _run(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0 if argv else 2
+    if argv[0] == "--version":
+        print(f"hsx {hsx.__version__}")
+        return 0
+    try:
+        os.getcwd()
+    except FileNotFoundError:  # without one torch's libraries end the process in their own way
+        raise HsxError("expected a current folder, found that it was taken away; cd to another") from None
+    if argv[0] not in COMMANDS:
+        raise HsxError(f"expected a command ({', '.join(COMMANDS)}), got '{argv[0]}'; see hsx --help")
+    watch.on_stop(at_once=True)
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # not how often a process looked for the others
+    command = getattr(importlib.import_module(f"hsx.commands.{argv[0]}"), argv[0])
+    from hsx.commands.parser import run
+
+    watch.on_stop(at_once=False)
+    return command(argv[1:]) if argv[0] == "predict" else run(f"hsx {argv[0]}", command, argv[1:])

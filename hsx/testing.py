@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy, deepcopy
 from dataclasses import replace
 from functools import cache, partial
@@ -31,8 +32,10 @@ from hsx.schedule import NoiseSchedule
 from hsx.strategies import Blend, BlendingSchedule, Calibrator, Constant, Normalizer, Strategy
 from hsx.strategies.base import KINDS, StepState
 
+Call = Callable[..., Any]
 DTYPES = {torch.float32: 1e-4, torch.float64: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}  # and their tolerance
 ROWS, SIDE, STEPS = 3, 16, 5
+ALL = slice(None)  # rows
 
 
 def check_strategy(strategy: Strategy | type[Strategy]) -> None:
@@ -58,11 +61,8 @@ def check_strategy(strategy: Strategy | type[Strategy]) -> None:
 
 
 def _schedule(schedule: BlendingSchedule, device: str) -> None:
-    for noise, times in (
-        (NoiseSchedule.linear(), [999, 600, 599, 20, 0]),
-        (NoiseSchedule.cosine(4000), [3999]),
-        (NoiseSchedule.linear(100), []),
-    ):
+    cosine, short = NoiseSchedule.cosine(4000), NoiseSchedule.linear(100)
+    for noise, times in ((NoiseSchedule.linear(), [999, 600, 599, 20, 0]), (cosine, [3999]), (short, [])):
         mine, given = copy(schedule), list(times)
         mine.prepare(given, noise)
         asked = times or [99, 0]
@@ -82,7 +82,7 @@ def _normalizer(normalizer: Normalizer, device: str) -> None:
         for size in ((8, 8), (5, 7), (1, 1)):
             h, content_h = (v.to(device, dtype) for v in _features(size))
             _rows(normalizer, call, (content_h, h), h, tolerance)
-            same = _near(call(slice(None), h, h.clone()), h, 4 * tolerance)
+            same = _near(call(ALL, h, h.clone()), h, 4 * tolerance)
             _expect(normalizer, same, "does not give h back where content_h is h")
     h, content_h = (v.to(device) for v in _features((8, 8)))
     for what, c, s in _extremes(content_h, h):
@@ -90,9 +90,7 @@ def _normalizer(normalizer: Normalizer, device: str) -> None:
 
 
 def _blend(blend: Blend, device: str) -> None:
-    images = _images(device)
-    backbone = _backbone(device)
-    inverts = partial(invert, backbone, steps=STEPS)
+    images, inverts = _images(device), partial(invert, _backbone(device), steps=STEPS)
     content = inverts(images)
     h = inverts(images.flip(0)).h_at(500)
     gammas = torch.tensor([0.0, 0.5, 1.0], device=device).reshape(-1, 1, 1, 1)
@@ -100,27 +98,22 @@ def _blend(blend: Blend, device: str) -> None:
 
     def call(rows: slice, h: Tensor, gamma: Tensor, mask: Tensor | None = None) -> Tensor:
         mine, before = copy(blend), replace(content, x_T=content.x_T[rows], h=content.h[rows])
-        kept = before.x_T.clone(), before.h.clone()
-        prepared = mine.prepare(before, inverts)
+        with _unchanged(blend, [before.x_T, before.h], "the trajectory that prepare is given; use dataclasses.replace"):
+            prepared = mine.prepare(before, inverts)
         alike = isinstance(prepared, Trajectory) and prepared.h.shape == before.h.shape
         _expect(blend, alike, "prepare does not return a Trajectory of the same shape")
-        intact = torch.equal(kept[0], before.x_T) and torch.equal(kept[1], before.h)
-        _expect(blend, intact, "changes the trajectory that prepare is given; use dataclasses.replace")
         content_h = prepared.h_at(500).to(h.dtype)
-        was = content_h.clone()
-        out = mine(h[rows], content_h, gamma[rows], None if mask is None else mask[rows])
-        _expect(blend, torch.equal(was, content_h), "changes content_h in place; work on a copy")
-        return out
+        with _unchanged(blend, [content_h], "content_h in place; work on a copy"):
+            return mine(h[rows], content_h, gamma[rows], None if mask is None else mask[rows])
 
-    everything = slice(None)
     for dtype, tolerance in DTYPES.items():
         like, gamma, mask = h.to(dtype), gammas.to(dtype), masks.to(dtype)
         _rows(blend, call, (like, gamma), like, tolerance)
         _rows(blend, call, (like, gamma, mask), like, tolerance)
         zero, half, full = (torch.full_like(gamma, value) for value in (0, 0.5, 1))
-        _expect(blend, _near(call(everything, like, zero), like, tolerance), "does not give h back at gamma 0")
-        _expect(blend, _near(call(everything, like, full, 0 * mask), like, tolerance), "changes h where the mask is 0")
-        one, each = call(everything, like, half, mask[:1]), call(everything, like, half, mask[:1].expand_as(mask))
+        _expect(blend, _near(call(ALL, like, zero), like, tolerance), "does not give h back at gamma 0")
+        _expect(blend, _near(call(ALL, like, full, 0 * mask), like, tolerance), "changes h where the mask is 0")
+        one, each = call(ALL, like, half, mask[:1]), call(ALL, like, half, mask[:1].expand_as(mask))
         _expect(blend, _near(one, each, tolerance), "does not take one mask for all rows")
     mine = copy(blend)
     own = mine.prepare(content, inverts).h_at(500)
@@ -141,31 +134,22 @@ def _calibrator(calibrator: Calibrator, device: str) -> None:
             h = 0.5 * (b.h + h_other[rows])
             eps, eps_injected = backbone.decode(b), backbone.decode(b.with_h(h))
             state = StepState(backbone, x[rows], t[rows], backbone.schedule.at(t[rows]), eps, eps_injected, b, h)
-            kept = [v.clone() for v in _tensors(state)]
-            out = copy(calibrator)(state)
-            intact = all(map(torch.equal, kept, _tensors(state)))
-            _expect(calibrator, intact, "changes the state in place; work on copies")
-            return out
+            seen = [state.x, state.t, state.a, state.eps, state.eps_injected, state.h, state.b.h, *state.b.skips]
+            with _unchanged(calibrator, seen, "the state in place; work on copies"):
+                return copy(calibrator)(state)
 
-        if call(slice(None), x, h_other) is not None:
+        if call(ALL, x, h_other) is not None:
             _rows(calibrator, call, (x, h_other), x, 10 * tolerance)
-
-
-def _tensors(state: StepState) -> list[Tensor]:
-    """All tensors that a calibrator sees."""
-    return [state.x, state.t, state.a, state.eps, state.eps_injected, state.h, state.b.h, *state.b.skips]
 
 
 def _transfers(strategy: Strategy, device: str) -> None:
     """Check a whole transfer: finite at gamma 0 and 1, and at 0 the style alone."""
-    kind = type(strategy).kind
-    backbone, images = _backbone(device), _images(device)
+    kind, images = type(strategy).kind, _images(device)
     few: dict[str, Any] = {"inversion_steps": STEPS, "generation_steps": STEPS, "t_boost": 0}
-    plain = Transfer(backbone, Constant(0.0), **few)
+    plain = Transfer(_backbone(device), Constant(0.0), **few)
     contents, styles = plain.invert(images), plain.invert(images.flip(0))
     for gamma in (0.0, 1.0):
-        chosen: dict[str, Any] = {"schedule": Constant(gamma), kind: strategy}
-        transfer = Transfer(backbone, **chosen, **few)
+        transfer = Transfer(_backbone(device), **{"schedule": Constant(gamma), kind: strategy}, **few)
         result = transfer.inject(contents, styles)
         _expect(strategy, _finite(result), f"gives pictures that are not finite at gamma {gamma:g}")
         again = transfer.inject(contents, styles)
@@ -175,22 +159,17 @@ def _transfers(strategy: Strategy, device: str) -> None:
             _expect(strategy, torch.equal(style, result), "changes pictures although gamma is 0")
 
 
-def _rows(
-    strategy: Strategy, call: Callable[..., Any], arguments: Sequence[Tensor], like: Tensor, tolerance: float
-) -> None:
+def _rows(strategy: Strategy, call: Call, arguments: Sequence[Tensor], like: Tensor, tolerance: float) -> None:
     """Check that a result is like ``like`` and finite, arguments are unchanged, and each row is as if it were alone."""
-    kept = [v.clone() for v in arguments]
-    out = call(slice(None), *arguments)
-    _expect(strategy, all(map(torch.equal, kept, arguments)), "changes its arguments in place; work on a copy")
-    _expect(
-        strategy,
-        isinstance(out, Tensor) and out.shape == like.shape,
-        f"returns {tuple(getattr(out, 'shape', ()))}; expected a tensor of shape {tuple(like.shape)}",
-    )
+    with _unchanged(strategy, arguments, "its arguments in place; work on a copy"):
+        out = call(ALL, *arguments)
+    shape, wanted = tuple(getattr(out, "shape", ())), tuple(like.shape)
+    right = isinstance(out, Tensor) and shape == wanted
+    _expect(strategy, right, f"returns {shape}; expected a tensor of shape {wanted}")
     _expect(strategy, out.dtype == like.dtype, f"returns {out.dtype} for {like.dtype}; end with .to(h.dtype)")
     _expect(strategy, out.device == like.device, f"returns a tensor on {out.device} for one on {like.device}")
     _expect(strategy, _finite(out), f"is not finite for ordinary {like.dtype} features at gamma 0, 0.5 and 1")
-    _expect(strategy, _near(call(slice(None), *arguments), out, 1e-5), "gives another result for the same arguments")
+    _expect(strategy, _near(call(ALL, *arguments), out, 1e-5), "gives another result for the same arguments")
     for i in range(len(like)):
         alone = call(slice(i, i + 1), *arguments)
         same = isinstance(alone, Tensor) and _near(alone, out[i : i + 1], tolerance)
@@ -199,14 +178,12 @@ def _rows(
 
 def _extremes(content_h: Tensor, h: Tensor) -> Iterator[tuple[str, Tensor, Tensor]]:
     """Pairs (content_h, h) on which formulas break, each with what it is."""
-    yield from (
-        ("a content_h of zeros", 0 * content_h, h),
-        ("an h of zeros", content_h, 0 * h),
-        ("zeros in both", 0 * h, 0 * h),
-        ("content_h equal to h", h.clone(), h),
-        ("content_h opposite to h", -h, h),
-        ("constant features", 0 * h + 1, 0 * h + 2),
-    )
+    yield "a content_h of zeros", 0 * content_h, h
+    yield "an h of zeros", content_h, 0 * h
+    yield "zeros in both", 0 * h, 0 * h
+    yield "content_h equal to h", h.clone(), h
+    yield "content_h opposite to h", -h, h
+    yield "constant features", 0 * h + 1, 0 * h + 2
 
 
 def _features(size: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -224,17 +201,11 @@ def _images(device: str) -> Tensor:
 @cache
 def _backbone(device: str, dtype: torch.dtype = torch.float32) -> UNet2DBackbone:
     """A small random network with a bottleneck of 16 x 8 x 8."""
+    blocks = {"down_block_types": ("DownBlock2D", "AttnDownBlock2D"), "up_block_types": ("AttnUpBlock2D", "UpBlock2D")}
+    sizes = {"block_out_channels": (8, 16), "layers_per_block": 1, "norm_num_groups": 4, "attention_head_dim": 8}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        unet = UNet2DModel(
-            sample_size=SIDE,
-            block_out_channels=(8, 16),
-            layers_per_block=1,
-            norm_num_groups=4,
-            attention_head_dim=8,
-            down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-            up_block_types=("AttnUpBlock2D", "UpBlock2D"),
-        )
+        unet = UNet2DModel(SIDE, **blocks, **sizes)
     return UNet2DBackbone(unet, NoiseSchedule.linear()).to(device, dtype)
 
 
@@ -252,15 +223,18 @@ def _near(a: Tensor, b: Tensor, tolerance: float) -> bool:
     return a.shape == b.shape and float((a.double() - b.double()).abs().max()) <= tolerance * scale * math.sqrt(2)
 
 
+@contextmanager
+def _unchanged(strategy: Strategy, tensors: Sequence[Tensor], what: str) -> Iterator[None]:
+    """Within it a strategy must not change any of these."""
+    kept = [tensor.clone() for tensor in tensors]
+    yield
+    _expect(strategy, all(map(torch.equal, kept, tensors)), f"changes {what}")
+
+
 def _expect(strategy: Strategy, holds: bool, otherwise: str) -> None:
     """Raises AssertionError, with what the strategy does ``otherwise``, unless something holds."""
     if not holds:
         raise AssertionError(f"{type(strategy).__name__} {otherwise}")
 
 
-CHECKS: dict[str, Callable[[Any, str], None]] = {  # of one kind, beside the whole transfer
-    "schedule": _schedule,
-    "blend": _blend,
-    "normalizer": _normalizer,
-    "calibrator": _calibrator,
-}
+CHECKS: dict[str, Call] = {"schedule": _schedule, "blend": _blend, "normalizer": _normalizer, "calibrator": _calibrator}

@@ -8,9 +8,9 @@ from typing import Any
 
 from diffusers.models.attention_processor import Attention
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
-from hsx.backbones.base import Backbone, Fact
+from hsx.backbones.base import Backbone
 from hsx.checkpoints.load import load_backbone
 from hsx.checkpoints.options import MissingOptions, Options
 from hsx.io.urls import public_url
@@ -31,7 +31,8 @@ def inspect(source: str, *, json: bool = False, **options: Any) -> int:
     try:
         found, unsaid = describe(load_backbone(source, **Options(**options).given())), None
     except MissingOptions as error:
-        found, unsaid = {"family": error.family, "facts": _plain(error.facts), "missing": error.missing}, error
+        facts = {name: fact._asdict() for name, fact in error.facts.items()}
+        found, unsaid = {"family": error.family, "facts": facts, "missing": error.missing}, error
     finally:
         log.disabled = False
     if json:
@@ -44,12 +45,12 @@ def inspect(source: str, *, json: bool = False, **options: Any) -> int:
 
 
 def _table(source: str, found: dict[str, Any]) -> Table:
-    table = Table("", "", "", title=public_url(source), title_justify="left", show_header=False)
-    table.columns[0].no_wrap = True
-    table.columns[1].overflow = "fold"  # names of files are shown whole
+    columns = (Column(no_wrap=True), Column(overflow="fold"), Column())  # names of files are shown whole
+    table = Table(*columns, title=public_url(source), title_justify="left", show_header=False)
     table.add_row("family", found["family"], "read")
     for name, fact in found["facts"].items():
-        table.add_row(name, _short(fact["value"]), fact["origin"])
+        value, many = fact["value"], isinstance(fact["value"], list) and len(fact["value"]) > 9  # such as betas
+        table.add_row(name, f"{len(value)} numbers" if many else str(value), fact["origin"])
     table.add_section()
     for name, what in found.get("missing", {}).items():
         table.add_row(name, "?", f"to be given{', or the other' if name.startswith('num_head') else ''}: {what}")
@@ -60,15 +61,11 @@ def _table(source: str, found: dict[str, Any]) -> Table:
     table.add_row("multiply-adds of E", f"{found['encode_macs']:,}", "one picture")
     table.add_row("multiply-adds of D", f"{found['decode_macs']:,}", "one picture")
     table.add_section()
-    table.add_row(found["bottleneck"], _times(found["h"]), "h, the bottleneck")
-    for skip in found["skips"]:
-        table.add_row(skip["module"], _times(skip["shape"]), "skip")
+    shapes = [(found["bottleneck"], found["h"], "h, the bottleneck")]
+    shapes += [(skip["module"], skip["shape"], "skip") for skip in found["skips"]]
+    for module, shape, what in shapes:
+        table.add_row(module, " x ".join(map(str, shape)), what)
     return table
-
-
-def _short(value: Any) -> str:
-    """A fact's value; of a long list, such as betas, how many they are."""
-    return str(value) if not isinstance(value, list) or len(value) < 10 else f"{len(value)} numbers"
 
 
 def describe(backbone: Backbone) -> dict[str, Any]:
@@ -76,23 +73,13 @@ def describe(backbone: Backbone) -> dict[str, Any]:
     layout = backbone.layout
     return {
         "family": backbone.family,
-        "facts": _plain(backbone.facts),
+        "facts": {name: fact._asdict() for name, fact in backbone.facts.items()},
         "parameters": sum(p.numel() for p in backbone.parameters()),
         "heads": sorted({m.heads for m in backbone.modules() if isinstance(m, Attention)}),
         "image_size": backbone.sample_size,
         "timesteps": len(backbone.schedule),
         "prediction_type": getattr(backbone, "prediction_type", "epsilon"),
-        "encode_macs": layout.encode_macs,
-        "decode_macs": layout.decode_macs,
-        "bottleneck": layout.bottleneck,
+        **{name: getattr(layout, name) for name in ("encode_macs", "decode_macs", "bottleneck")},
         "h": list(layout.h),
         "skips": [{"module": name, "shape": list(shape)} for name, shape in layout.skips],
     }
-
-
-def _plain(facts: dict[str, Fact]) -> dict[str, dict[str, Any]]:
-    return {name: {"value": fact.value, "origin": fact.origin} for name, fact in facts.items()}
-
-
-def _times(shape: list[int]) -> str:
-    return " x ".join(map(str, shape))

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from hsx.errors import HsxError
 
 LACKING = "the following arguments are required: "  # as argparse says it
+LIGHTNINGS = "callbacks of Lightning, such as DeviceStatsMonitor"
 OWN = "a class of your own: install it as a plugin, or name its module with --trust"
 KEY = re.compile(r"(?:Parser key \"|--)(?P<key>[\w.]+)\"?: *")
 CLASS = re.compile(r"Problem with given class_path '(?P<path>[^']*)': *")
@@ -59,12 +60,17 @@ def one_line(error: Exception, program: str, options: Collection[str]) -> str:
     option, page = places[0] if places else "", f"{program} --help"
     path = next((place[6:] for place in reversed(places) if place.startswith("class ")), "")
     name, key = path.rpartition(".")[2], "" if places[-1:] in ([], [f"class {path}"]) else places[-1]
-    if name and option.removeprefix("model.") in _kinds():
+    if name and _classes(option):
         page = f"hsx plugins {name}"
-    lacking = text.removeprefix(LACKING)
     if no_class := NO_CLASS.search(text):
-        name = ""
-        text, page = _wrong_class((key or option).rpartition(".")[2], no_class[1], page)
+        got, name, kind = no_class[1], "", key or option
+        if classes := _classes(kind):
+            text = f"expected one of {', '.join(closest(got, classes))}, got {got}"
+            own = "." in got and all(part.isidentifier() for part in got.split("."))
+            page = f"hsx plugins; {OWN}" if own else "hsx plugins"
+        else:
+            wanted = LIGHTNINGS if kind.endswith("callbacks") else "a class that is registered"
+            text = f"expected {wanted}, got {got}; {OWN}"
     elif (unknown := UNKNOWN.match(text)) and path and not key:
         known = inspect.signature(getattr(sys.modules[path.rpartition(".")[0]], name)).parameters
         names = ", ".join(closest(unknown["name"], known)) or "it has none"
@@ -74,7 +80,7 @@ def one_line(error: Exception, program: str, options: Collection[str]) -> str:
         text = f"expected an option of {program}, got {given}{_nearest(given, options)}"
     elif text.startswith("unrecognized arguments: --"):
         text += _nearest(re.split("[ =]", text[26:])[0], options, "--")
-    elif lacking in options:
+    elif (lacking := text.removeprefix(LACKING)) in options:
         text = f"{LACKING}--{lacking}"
     else:
         for pattern, plain in REWRITES:
@@ -103,24 +109,13 @@ def _innermost(message: str) -> tuple[list[str], str]:
     return places, f"Expected a {types[1]}. Got value: {value[1]}" if types and value else " ".join(message.split())
 
 
-def _wrong_class(kind: str, name: str, page: str) -> tuple[str, str]:
-    """What is said of a name that is no class's: what may be named, and where to look."""
-    if kind in _kinds():
-        from hsx.plugins import registry as plugins
-
-        own = "." in name and all(part.isidentifier() for part in name.split("."))
-        known = closest(name, plugins.load().of(kind))
-        return f"expected one of {', '.join(known)}, got {name}", "hsx plugins" + f"; {OWN}" * own
-    callbacks = "callbacks of Lightning, such as DeviceStatsMonitor"
-    expected = callbacks if kind == "callbacks" else "a class that is registered"
-    return f"expected {expected}, got {name}; {OWN}", page
-
-
-def _kinds() -> Collection[str]:
-    """The kinds of strategy, which cost the import of torch."""
+def _classes(option: str) -> list[str]:
+    """The strategies that an option such as model.blend may name; the import costs that of torch."""
+    from hsx.plugins.registry import load
     from hsx.strategies.base import KINDS
 
-    return KINDS
+    kind = option.rpartition(".")[2]
+    return list(load().of(kind)) if kind in KINDS else []
 
 
 def _nearest(name: str, known: Iterable[str], dashes: str = "") -> str:

@@ -12,7 +12,7 @@ import sys
 import textwrap
 import types
 from argparse import SUPPRESS, Action
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import docstring_parser
@@ -33,17 +33,14 @@ class Parser(ArgumentParser):
     needed: frozenset[str] = frozenset()
 
     def parse(self, argv: Sequence[str]) -> Namespace:
-        """The options that ``argv`` gives.
-
-        Raises:
-            HsxError: for whatever is wrong with them.
-        """
+        """The options that ``argv`` gives.  Raises HsxError for whatever is wrong with them."""
         self.needed = frozenset(action.dest for action in self._actions if action.required)
         words = self._words(argv)
         with as_one_line(self.prog, self.known):
-            return self.parse_args(words)
+            options: Namespace = self.parse_args(words)
+        return options
 
-    def parse_path(self, cfg_path: Any, **options: Any) -> Namespace:
+    def parse_path(self, cfg_path: Any, **options: Any) -> Any:
         """A config, as ``ArgumentParser`` reads it; what is wrong in it names the file."""
         with as_one_line(self.prog, self.known, cfg_path):
             return super().parse_path(cfg_path, **options)
@@ -127,34 +124,27 @@ def run(prog: str, command: Command | dict[str, Command], argv: Sequence[str]) -
     if isinstance(command, dict):
         if argv and argv[0] in command:
             return run(f"{prog} {argv[0]}", command[argv[0]], argv[1:])
+        choices = "|".join(command)
         if not {*argv} & {"-h", "--help"}:
-            wrong = (
-                f"expected one of {', '.join(command)}, got '{argv[0]}'" if argv else f"{LACKING}{'|'.join(command)}"
-            )
+            wrong = f"expected one of {choices}, got '{argv[0]}'" if argv else LACKING + choices
             raise HsxError(f"{wrong}; see {prog} --help")
-        about = [f"  {name:8}{_summary(one)} (see {prog} {name} --help)" for name, one in command.items()]
-        print("\n".join([f"usage: {prog} {'|'.join(command)} …", "", *about]))
+        lines = [f"  {name:8}{_summary(one)} (see {prog} {name} --help)" for name, one in command.items()]
+        print(f"usage: {prog} {choices} …", "", *lines, sep="\n")
         return 0
-    parameters = inspect.signature(command).parameters.values()
-    words = [each for each in parameters if each.kind in (each.POSITIONAL_OR_KEYWORD, each.VAR_POSITIONAL)]
-    given = parser_of(prog, command, words).parse(argv)
-    values = [given.pop(each.name) for each in words]
-    if words and words[-1].kind is inspect.Parameter.VAR_POSITIONAL:
-        values += values.pop()
-    return command(*values, **given.as_dict())
-
-
-def parser_of(prog: str, command: Command, words: Iterable[inspect.Parameter]) -> Parser:
-    """The parser of a function, of which some parameters are words."""
     about = {each.arg_name: each.description for each in docstring_parser.parse(inspect.getdoc(command) or "").params}
     parser = Parser(prog=prog, description=f"{_summary(command)}.", exit_on_error=False, allow_abbrev=False)
-    hints = get_type_hints(command)
-    for each in words:
-        several = each.kind is each.VAR_POSITIONAL
-        nargs: dict[str, Any] = {"nargs": "+"} if several else {} if each.default is each.empty else {"nargs": "?"}
-        parser.add_argument(each.name, type=hints[each.name], help=about[each.name], **nargs)
-    parser.add_function_arguments(command, as_group=False, skip={each.name for each in words})
-    return parser
+    hints, names = get_type_hints(command), []
+    for each in inspect.signature(command).parameters.values():
+        if each.kind in (each.POSITIONAL_OR_KEYWORD, each.VAR_POSITIONAL):
+            nargs = "+" if each.kind is each.VAR_POSITIONAL else None if each.default is each.empty else "?"
+            parser.add_argument(each.name, type=hints[each.name], help=about[each.name], nargs=nargs)
+            names.append(each.name)
+    parser.add_function_arguments(command, as_group=False, skip={*names})
+    given = parser.parse(argv)
+    words = [given.pop(name) for name in names]
+    if words and isinstance(words[-1], list):
+        words += words.pop()
+    return command(*words, **given.as_dict())
 
 
 def _summary(command: Command) -> str:

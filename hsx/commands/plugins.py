@@ -9,11 +9,11 @@ from typing import Any
 from docstring_parser import parse
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from hsx.commands.messages import closest
 from hsx.errors import HsxError
-from hsx.plugins.registry import DISABLED, KINDS, Item, Registry, load
+from hsx.plugins.registry import DISABLED, KINDS, Item, load
 
 
 def plugins(name: str | None = None, *, json: bool = False) -> int:
@@ -25,27 +25,22 @@ def plugins(name: str | None = None, *, json: bool = False) -> int:
     """
     registry = load()
     if name is None:
-        found = overview(registry)
+        shown = [_about(item) for item in sorted(registry.items, key=lambda item: KINDS.index(item.kind))]
+        broken = [vars(each) for each in registry.broken]
+        found = {"plugins": shown, "broken": broken, "disabled": registry.disabled}
         print(dumps(found, indent=1)) if json else _table(found)
         return 1 if registry.broken else 0
     items = {item.name: item for item in registry.items}
-    for broken in registry.broken:
-        if name in (broken.plugin, broken.package) and name not in items:
-            line = f"{broken.plugin} is BROKEN ({broken.package} {broken.version}): {broken.cause}"
-            print(dumps(vars(broken), indent=1) if json else line)
+    if name in items:
+        about = details(items[name])
+        print(dumps(about, indent=1)) if json else _page(about)
+        return 0
+    for each in registry.broken:
+        if name in (each.plugin, each.package):
+            line = f"{each.plugin} is BROKEN ({each.package} {each.version}): {each.cause}"
+            print(dumps(vars(each), indent=1) if json else line)
             return 1
-    if name not in items:
-        raise HsxError(f"expected one of {', '.join(closest(name, list(items)))}, got {name}; see hsx plugins")
-    about = details(items[name])
-    print(dumps(about, indent=1)) if json else _page(about)
-    return 0
-
-
-def overview(registry: Registry) -> dict[str, Any]:
-    """All that ``hsx plugins`` shows, as plain data."""
-    items = sorted(registry.items, key=lambda item: KINDS.index(item.kind))
-    shown = [{name: getattr(item, name) for name in ("kind", "name", "package", "version", "line")} for item in items]
-    return {"plugins": shown, "broken": [vars(broken) for broken in registry.broken], "disabled": registry.disabled}
+    raise HsxError(f"expected one of {', '.join(closest(name, items))}, got {name}; see hsx plugins")
 
 
 def details(item: Item) -> dict[str, Any]:
@@ -56,31 +51,25 @@ def details(item: Item) -> dict[str, Any]:
     for name, parameter in inspect.signature(item.cls).parameters.items():
         kind = "" if parameter.annotation is parameter.empty else parameter.annotation
         option = {"name": name, "type": kind if isinstance(kind, str) else inspect.formatannotation(kind)}
-        if parameter.default is not parameter.empty:
-            option["default"] = parameter.default
-        options.append({**option, "about": " ".join(about.get(name, "").split())})
-    return {
-        "kind": item.kind,
-        "name": item.name,
-        "class_path": f"{item.cls.__module__}.{item.cls.__qualname__}",
-        "package": item.package,
-        "version": item.version,
-        "line": item.line,
-        "description": "\n\n".join(" ".join(part.split()) for part in (page.long_description or "").split("\n\n")),
-        "options": options,
-    }
+        default = {} if parameter.default is parameter.empty else {"default": parameter.default}
+        options.append({**option, **default, "about": " ".join(about.get(name, "").split())})
+    description = "\n\n".join(" ".join(part.split()) for part in (page.long_description or "").split("\n\n"))
+    class_path = f"{item.cls.__module__}.{item.cls.__qualname__}"
+    return {**_about(item), "class_path": class_path, "description": description, "options": options}
+
+
+def _about(item: Item) -> dict[str, str]:
+    return {name: getattr(item, name) for name in ("kind", "name", "package", "version", "line")}
 
 
 def _table(found: dict[str, Any]) -> None:
     """The overview; what is broken last."""
-    table = Table("kind", "name", "package", "what it does", box=None, pad_edge=False)
+    whole = (Column(title, no_wrap=True) for title in ("kind", "name"))
+    table = Table(*whole, "package", Column("what it does", overflow="fold"), box=None, pad_edge=False)
     for row in found["plugins"]:
         table.add_row(row["kind"], row["name"], f"{row['package']} {row['version']}", escape(row["line"]))
     for row in found["broken"]:
         table.add_row("[red]BROKEN[/]", row["plugin"], f"{row['package']} {row['version']}", escape(row["cause"]))
-    for column in table.columns[:2]:
-        column.no_wrap = True
-    table.columns[-1].overflow = "fold"
     console = Console()
     console.print(table)
     if found["disabled"]:
@@ -90,11 +79,9 @@ def _table(found: dict[str, Any]) -> None:
 def _page(about: dict[str, Any]) -> None:
     """One class with its options."""
     console = Console(highlight=False)
-    package = f"{about['package']} {about['version']}"
-    console.print(f"[bold]{about['name']}[/], a {about['kind']} of {package} ({about['class_path']})\n")
-    for text in (about["line"], about["description"]):
-        if text:
-            console.print(escape(text) + "\n")
+    title = "[bold]{name}[/], a {kind} of {package} {version} ({class_path})".format(**about)
+    for text in filter(None, (title, escape(about["line"]), escape(about["description"]))):
+        console.print(text + "\n")
     if not about["options"]:
         console.print("It has no options.")
         return

@@ -25,17 +25,18 @@ from hsx.store.trajectories import Store
 from hsx.strategies.base import KINDS
 
 PROGRAM = "hsx predict"
-ELSEWHERE = {  # the fields that another option sets for the whole run
-    each.name: each.metadata["said_by"] for each in fields(TransferConfig) if "said_by" in each.metadata
-}
+ABOUT = """Every content in every style, with a frozen diffusion model.  A config may name the classes that
+`hsx plugins` lists, and Lightning's callbacks; --trust MODULE, which is for the command line only, adds those of a
+module of yours."""
+# the fields that another option sets for the whole run
+ELSEWHERE = {each.name: each.metadata["said_by"] for each in fields(TransferConfig) if "said_by" in each.metadata}
 SEEDS = 2**32  # numpy's
 
 
 def predict(argv: Sequence[str]) -> int:
     """Contents in the styles of others; the exit code, 3 if some pairs failed.
 
-    Raises:
-        HsxError: for a mistake in the options, and whatever else a user can cause.
+    Raises HsxError for a mistake in the options, and whatever else a user can cause.
     """
     plugins.load()  # so that short names in a config are found
     quiet()
@@ -67,13 +68,12 @@ def predict(argv: Sequence[str]) -> int:
 def options(argv: Sequence[str]) -> tuple[Parser, Namespace]:
     """The parser and the options, parsed twice: the strategies named become the defaults, so that none has another's.
 
-    Raises:
-        HsxError: for whatever is wrong with them.
+    Raises HsxError for whatever is wrong with them.
     """
-    first_parser = parser_of({})
+    parser = parser_of({})
     for name in ELSEWHERE:
-        first_parser.add_argument(f"--model.{name}", type=Any, default=None, help=SUPPRESS)
-    first = first_parser.parse(argv)
+        parser.add_argument(f"--model.{name}", type=Any, default=None, help=SUPPRESS)
+    first = parser.parse(argv)
     for section in ("model", "data", "trainer", "store"):
         if not isinstance(first[section], Namespace):
             raise HsxError(f"{section}: expected a mapping of options, got {first[section]}; see {PROGRAM} --help")
@@ -83,16 +83,12 @@ def options(argv: Sequence[str]) -> tuple[Parser, Namespace]:
         raise HsxError(f"seed_everything: expected a {expected}, got {seed}; see {PROGRAM} --help")
     for name, option in ELSEWHERE.items():
         if (given := first.get(f"model.{name}")) is not None:
-            raise HsxError(
-                f"model.{name}: expected none, as {option} says it for the whole run, got {given}; "
-                f"write {option}: {given} instead"
-            )
+            wanted = f"expected none, as {option} says it for the whole run"
+            raise HsxError(f"model.{name}: {wanted}, got {given}; write {option}: {given} instead")
     backbone = first.model.backbone
     if isinstance(backbone, dict) and "source" not in backbone:
-        raise HsxError(
-            f"model.backbone: expected a source with its options, got {', '.join(backbone)} alone, in place of any "
-            "path given before; add --model.backbone.source SOURCE"
-        )
+        found = f"{', '.join(backbone)} alone, in place of any path given before"
+        raise HsxError(f"model.backbone: expected a source, got {found}; add --model.backbone.source SOURCE")
     parser = parser_of({kind: first.model[kind].class_path for kind in KINDS if first.model[kind]})
     return parser, parser.parse(argv)
 
@@ -100,15 +96,7 @@ def options(argv: Sequence[str]) -> tuple[Parser, Namespace]:
 def parser_of(classes: dict[str, str]) -> Parser:
     """The parser of all options; ``classes`` are the strategies by default, in place of TransferConfig's."""
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True, docstring_parse_attribute_docstrings=True)
-    parser = Parser(
-        prog=PROGRAM,
-        description="Every content in every style, with a frozen diffusion model.  A config may name the classes that "
-        "`hsx plugins` lists, and Lightning's callbacks; --trust MODULE, which is for the command line only, adds "
-        "those of a module of yours.",
-        exit_on_error=False,
-        allow_abbrev=False,
-        parser_mode=trust.MODE,
-    )
+    parser = Parser(prog=PROGRAM, description=ABOUT, exit_on_error=False, allow_abbrev=False, parser_mode=trust.MODE)
     add = parser.add_argument
     add("-c", "--config", action="config", help="a YAML file of options; of several the later count")
     add("--output_dir", type=str, default="outputs", help="where all results go")
@@ -116,8 +104,7 @@ def parser_of(classes: dict[str, str]) -> Parser:
     add("--seed_everything", type=int | bool, default=0, help="the seed of the noise")
     about = "the checkpoint, or a mapping of source and what the file cannot tell, such as image_size"
     add("--model.backbone", type=str | dict[str, Any], required=True, help=about)
-    skip: set[str | int] = {*ELSEWHERE}
-    parser.add_class_arguments(TransferConfig, "model", skip=skip, instantiate=False, sub_configs=True)
+    parser.add_class_arguments(TransferConfig, "model", skip={*ELSEWHERE}, instantiate=False, sub_configs=True)
     vars(parser._option_string_actions["--model"])["basetype"] = None  # it names a file, and never a class
     parser.add_class_arguments(Pairs, "data", instantiate=False, sub_configs=True)
     add("--store.path", type=str | None, default=None, help="where trajectories are kept, for other runs too")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
 from hsx.commands.show import full_record
+from hsx.commands.streams import refused
 from hsx.commands.trust import register
 from hsx.errors import HsxError, expanded
 from hsx.io.images import to_picture
@@ -50,40 +50,28 @@ def remake(
     register(trust.split(",") if trust else [])
     moved = {of: place for of, place in (("content", content), ("style", style), ("mask", mask)) if place}
     paths = [expanded(name, "picture") for name in pictures]
-    if len(paths) > 1:
-        paths = [path for path in paths if not _is_sheet(path)]
+    if len(paths) > 1:  # as in out/*.png
+        for path in [path for path in paths if "sheet" in record_of(path)]:
+            print(f"{path}: a contact sheet, left out", file=sys.stderr)
+            paths.remove(path)
     places = _places(output, paths)
     quiet()
-    wanted, refused, same = [], 0, 0
+    wanted, code, same = [], 0, 0
     for path in paths:
         try:
             wanted.append(Wanted(path, full_record(str(path)), moved))
         except HsxError as error:
-            refused += _refuse(str(error))
+            code = refused(without_secrets(str(error)))
     for one, image in made_again(wanted, backbone):
         if isinstance(image, HsxError):
-            refused += _refuse(f"{one.picture}: {image}")
+            code = refused(without_secrets(f"{one.picture}: {image}"))
             continue
         difference = compare(one, to_picture(image), places.get(one.picture))
         same += difference == SAME
         print(f"{one.picture}: {difference}", flush=True)
     if len(paths) != 1:
         print(f"{same} of {len(paths)} are byte-identical")
-    return 2 if refused else 0 if same == len(paths) else 1
-
-
-def _refuse(error: str) -> int:
-    """Print why one picture could not be made; the others are."""
-    print(f"hsx: error: {without_secrets(error)}", file=sys.stderr, flush=True)
-    return 1
-
-
-def _is_sheet(path: Path) -> bool:
-    """Whether this is a contact sheet, as in ``out/*.png``; it is then said to be left out."""
-    found = "sheet" in record_of(path)
-    if found:
-        print(f"{path}: a contact sheet, left out", file=sys.stderr)
-    return found
+    return code or int(same < len(paths))
 
 
 def compare(one: Wanted, picture: Image.Image, place: Path | None) -> str:
@@ -93,23 +81,18 @@ def compare(one: Wanted, picture: Image.Image, place: Path | None) -> str:
         write_png(picture, new, {RECORD: png_text(one.picture, RECORD) or ""})
         if new.read_bytes() == one.picture.read_bytes():
             return SAME
-    before, after = (np.asarray(each).astype(int) for each in (read_png(one.picture), picture))
-    if before.shape != after.shape:
-        return f"differs in size: {before.shape[1]} x {before.shape[0]}, made again {after.shape[1]} x {after.shape[0]}"
-    apart = abs(before - after).max(-1)
+    before = read_png(one.picture)
+    if before.size != picture.size:
+        return "differs in size: {} x {}, made again {} x {}".format(*before.size, *picture.size)
+    apart = abs(np.asarray(before, int) - np.asarray(picture, int)).max(-1)
     if not apart.any():
         return "the same pixels in another file, as where it was saved anew or with another zlib"
     differ = f"{np.count_nonzero(apart)} of {apart.size} pixels differ, by at most {apart.max()} of 255"
-    return differ + _where(one.record)
-
-
-def _where(record: dict[str, Any]) -> str:
-    """Why that may be so."""
-    version, device = record.get("torch"), record["computed"].get("device")
+    version, device = one.record.get("torch"), one.record["computed"].get("device")
     here = torch.cuda.get_device_name() if device != "cpu" and torch.cuda.is_available() else "cpu"
     if (version, device) == (torch.__version__, here):
-        return ""
-    return f"; it was made with torch {version} on {device}, here is torch {torch.__version__} on {here}"
+        return differ
+    return f"{differ}; it was made with torch {version} on {device}, here is torch {torch.__version__} on {here}"
 
 
 def _places(output: str | None, pictures: list[Path]) -> dict[Path, Path]:
@@ -119,9 +102,8 @@ def _places(output: str | None, pictures: list[Path]) -> dict[Path, Path]:
     target = expanded(output, "--output")
     one_file = len(pictures) == 1 and target.suffix.lower() == ".png" and not target.is_dir()
     places = {path: target if one_file else target / path.name for path in pictures}
-    existing = [place for place in places.values() if place.exists()]
-    twice = len(set(places.values())) < len(pictures)
-    if existing or twice:
-        found = f"{existing[0]}, which exists already" if existing else "pictures of one name"
+    existing = next((place for place in places.values() if place.exists()), None)
+    if existing or len(set(places.values())) < len(pictures):
+        found = f"{existing}, which exists already" if existing else "pictures of one name"
         raise HsxError(f"--output: expected new files, got {found}; name another folder")
     return places

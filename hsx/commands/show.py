@@ -16,33 +16,29 @@ from hsx.io.formats import likely
 from hsx.io.reading import FITS, reason
 from hsx.store.records import record_of
 
+TEXTS = ("name", "content", "style", "fingerprint", "settings_digest", "made")
+
+
+def _count(value: Any) -> bool:
+    return type(value) is int and 0 < value < 2**16
+
 
 def _way(value: Any) -> bool:
     """Whether this says how something was computed: how many rows at once, and how many threads, if that is known."""
-    return (
-        isinstance(value, dict)
-        and type(value.get("rows")) is int
-        and 0 < value["rows"] < LIMIT
-        and (value.get("threads") is None or type(value["threads"]) is int and 0 < value["threads"] < LIMIT)
-    )
+    return isinstance(value, dict) and _count(value.get("rows")) and _count(value.get("threads") or 1)
 
 
-def _text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-LIMIT = 2**16  # rows and threads
 FULL: dict[str, Callable[[Any], bool]] = {  # what a record must hold, in which the rest can be looked up
     "model": lambda value: isinstance(value, dict) and "backbone" in value,
     "data": lambda value: isinstance(value, dict) and value.get("fit") in FITS,
     "store": lambda value: isinstance(value, dict) and value.get("dtype") in ("float16", "float32"),
-    "trainer": lambda value: isinstance(value, dict) and _text(value.get("precision")),
+    "trainer": lambda value: isinstance(value, dict) and isinstance(value.get("precision"), str),
     "computed": lambda value: _way(value) and all(not value.get(of) or _way(value[of]) for of in ("content", "style")),
-    "pixels": lambda value: isinstance(value, list) and len(value) == 2 and all(map(_text, value)),
+    "pixels": lambda value: isinstance(value, list) and [type(one) for one in value] == [str, str],
     "gamma": lambda value: value is None or type(value) in (int, float),
     **dict.fromkeys(("seed", "seed_everything"), lambda value: type(value) is int),
-    "mask": lambda value: value is None or _text(value),
-    **dict.fromkeys(("name", "content", "style", "fingerprint", "settings_digest", "made"), _text),
+    "mask": lambda value: value is None or isinstance(value, str),
+    **dict.fromkeys(TEXTS, lambda value: isinstance(value, str)),
 }
 
 
@@ -60,10 +56,8 @@ def show(picture: str, *, json: bool = False, config: bool = False) -> int:
     elif config:
         text = _yaml(config_of(picture))
         if "${" in text:
-            raise HsxError(
-                f"{picture}: expected names that a config can hold, got one with ${{, which is looked up "
-                "there; rename it, or take hsx remake"
-            )
+            wanted = "expected names that a config can hold, got one with ${, which is looked up there"
+            raise HsxError(f"{picture}: {wanted}; rename it, or take hsx remake")
         print(f"# Makes a picture again: hsx predict --config THIS_FILE\n{text}")
     else:
         print(_yaml(record))
@@ -73,8 +67,7 @@ def show(picture: str, *, json: bool = False, config: bool = False) -> int:
 def known_record(picture: str) -> dict[str, Any]:
     """The record in a picture.  Raises HsxError where there is none."""
     path = expanded(picture, "picture")
-    record = record_of(path)
-    if not record:
+    if not (record := record_of(path)):
         found = _what(path) if isfile(path) else "a folder" if isdir(path) else "nothing there"
         raise HsxError(f"{picture}: expected a picture that hsx made, found {found}; name one of a run's pictures")
     return record
@@ -97,10 +90,8 @@ def full_record(picture: str) -> dict[str, Any]:
     if "sheet" in record or wrong:
         older = f"one of hsx {record.get('hsx')} with no {wrong} that this hsx understands"
         found = "that of a contact sheet" if "sheet" in record else older
-        raise HsxError(
-            f"{picture}: expected a record that makes a picture again, got {found}; name one of a run's "
-            "pictures, or run its config.yaml again"
-        )
+        remedy = "name one of a run's pictures, or run its config.yaml again"
+        raise HsxError(f"{picture}: expected a record that makes a picture again, got {found}; {remedy}")
     return record
 
 
@@ -108,18 +99,14 @@ def config_of(picture: str) -> dict[str, Any]:
     """The config that makes a picture again.  Raises HsxError for a record that holds none."""
     record = full_record(picture)
     row = {name: record[name] for name in ("content", "style", "mask", "gamma", "seed") if record.get(name) is not None}
-    cpu = {"accelerator": "cpu"} if record["computed"].get("device") == "cpu" else {}
+    pairs, computed = [{**row, "output": record["name"]}], record["computed"]
     return {
         "seed_everything": record["seed_everything"],
         "output_dir": "outputs/remade",
         "model": record["model"],
-        "data": {
-            "pairs": [{**row, "output": record["name"]}],
-            **record["data"],
-            "batch_size": record["computed"]["rows"],
-        },
+        "data": {"pairs": pairs, **record["data"], "batch_size": computed["rows"]},
         "store": record["store"],
-        "trainer": {**record["trainer"], **cpu},
+        "trainer": record["trainer"] | ({"accelerator": "cpu"} if computed.get("device") == "cpu" else {}),
     }
 
 

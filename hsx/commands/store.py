@@ -10,10 +10,11 @@ from typing import Any
 
 from rich.console import Console
 from rich.filesize import decimal
-from rich.table import Table
+from rich.table import Column, Table
 
 from hsx.errors import HsxError, expanded
-from hsx.store.trajectories import VERSION, Entry, Store, StoreError, VersionError, read, remove
+from hsx.store.fingerprints import VERSION
+from hsx.store.trajectories import Entry, Store, StoreError, VersionError, read, remove
 
 
 def ls(folder: str, *, json: bool = False) -> int:
@@ -24,18 +25,16 @@ def ls(folder: str, *, json: bool = False) -> int:
         json: For programs.
     """
     place, entries = _opened(folder)
-    rows: list[dict[str, Any]] = []
+    titles, rows = ("key", "size", "h", "last used"), []
+    table = Table(*(Column(title, no_wrap=True) for title in titles), box=None, pad_edge=False)
     for entry in entries:
-        used = datetime.fromtimestamp(entry.used).isoformat(" ", "seconds")
-        about = {"h": entry.has_h, "version": entry.version, "used": used}
-        rows.append({"key": entry.key, "bytes": entry.bytes, **about})
+        h, version, used = entry.has_h, entry.version, datetime.fromtimestamp(entry.used).isoformat(" ", "seconds")
+        rows.append({"key": entry.key, "bytes": entry.bytes, "h": h, "version": version, "used": used})
+        unused = f"not used (version {version})" if version else "not used (not hsx's)"
+        use = unused if version != VERSION else "with h" if h else "without"
+        table.add_row(entry.key, decimal(entry.bytes), use, used)
     if json:
         return _json({"trajectories": rows, **_total(entries)})
-    table = Table("key", "size", "h", "last used", box=None, pad_edge=False)
-    for column in table.columns:
-        column.no_wrap = True
-    for row, entry in zip(rows, entries, strict=True):
-        table.add_row(entry.key, decimal(entry.bytes), _use(row), str(row["used"]))
     Console().print(table)
     print(f"{_count(entries)} in {place}")
     return 0
@@ -76,11 +75,13 @@ def verify(folder: str, *, delete: bool = False, json: bool = False) -> int:
             others.append(entry.key)
         except FileNotFoundError:
             pass  # removed by another process meanwhile
-        except (OSError, StoreError) as error:
-            unread = f"{entry.path}: expected a trajectory, could not read it ({{}}); take it away"
-            corrupt[entry.key] = str(error) if isinstance(error, StoreError) else unread.format(error.strerror)
-            if delete:
-                remove(entry.path)
+        except StoreError as error:
+            corrupt[entry.key] = str(error)
+        except OSError as error:
+            reason = f"expected a trajectory, could not read it ({error.strerror}); take it away"
+            corrupt[entry.key] = f"{entry.path}: {reason}"
+        if delete and entry.key in corrupt:
+            remove(entry.path)
     code = 1 if corrupt else 0
     if json:
         return _json({"checked": len(entries), "corrupt": corrupt, "other_versions": others, "deleted": delete}, code)
@@ -103,17 +104,9 @@ def _opened(folder: str) -> tuple[Path, list[Entry]]:
         place /= "trajectories"
     entries = sorted(Store(place).entries(), key=lambda entry: -entry.used)
     if not entries:
-        raise HsxError(
-            f"expected a folder with trajectories, got {place} ({found}); name a run's --store.path or --output_dir"
-        )
+        remedy = "name a run's --store.path or --output_dir"
+        raise HsxError(f"expected a folder with trajectories, got {place} ({found}); {remedy}")
     return place, entries
-
-
-def _use(row: dict[str, Any]) -> str:
-    """What an entry is good for."""
-    if row["version"] == VERSION:
-        return "with h" if row["h"] else "without"
-    return f"not used (version {row['version']})" if row["version"] else "not used (not hsx's)"
 
 
 def _json(found: dict[str, Any], code: int = 0) -> int:

@@ -9,22 +9,21 @@ from __future__ import annotations
 import importlib
 import inspect
 import math
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from itertools import chain
 from typing import Any
 
-import jsonargparse
 import yaml
+from jsonargparse import ArgumentParser, get_loader, set_loader, set_parsing_settings
 from lightning.pytorch import callbacks
 from omegaconf import OmegaConf
 
 from hsx._renamed import ALIASES
 from hsx.errors import HsxError, first_line
 from hsx.plugins import registry as plugins
-from hsx.strategies import Strategy
-from hsx.strategies.base import KINDS
+from hsx.strategies.base import KINDS, Strategy
 
 FLAG = "--trust"
 MODE = "omegaconf+"  # how jsonargparse reads a config
@@ -32,12 +31,9 @@ LIMIT = 10_000  # values in one that has YAML's aliases, each written out
 
 
 def taken_out(argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    """What ``--trust`` names on a command line, and the other words.
+    """What ``--trust`` names on a command line, and the other words.  Raises HsxError for what is no module's name.
 
     It is no option of the parser: a config that could trust itself would protect nobody.
-
-    Raises:
-        HsxError: for what is no module's name.
     """
     trusted, others, words = [], [], iter(argv)
     for word in words:
@@ -47,26 +43,21 @@ def taken_out(argv: Sequence[str]) -> tuple[list[str], list[str]]:
         else:
             others.append(word)
     for module in trusted:
-        if not module or not all(part.isidentifier() for part in module.split(".")):
+        if not all(part.isidentifier() for part in module.split(".")):
             raise HsxError(f"{FLAG}: expected modules of yours such as my_schedules, got '{module}'; name some")
     return trusted, others
 
 
 def register(trusted: Sequence[str]) -> None:
-    """Take the strategies of trusted modules for registered, under their whole names.
-
-    Raises:
-        HsxError: for a module that cannot be imported.
-    """
+    """Register the strategies of trusted modules by their whole names.  Raises HsxError if one cannot be imported."""
     plugins.load()
     for name in trusted:
         try:
             module = importlib.import_module(name)
         except Exception as error:  # whatever somebody's module raises
-            raise HsxError(
-                f"{FLAG}: expected a module that can be imported, got {name} ({type(error).__name__}: "
-                f"{first_line(error)}); mend it, or set PYTHONPATH"
-            ) from None
+            got = f"{name} ({type(error).__name__}: {first_line(error)})"
+            remedy = "mend it, or set PYTHONPATH"
+            raise HsxError(f"{FLAG}: expected a module that can be imported, got {got}; {remedy}") from None
         for cls in vars(module).values():
             if isinstance(cls, type) and issubclass(cls, Strategy) and not inspect.isabstract(cls):
                 Strategy.listed[f"{cls.__module__}.{cls.__qualname__}"] = cls
@@ -75,41 +66,32 @@ def register(trusted: Sequence[str]) -> None:
 @contextmanager
 def only_known_classes(trusted: Sequence[str]) -> Iterator[None]:
     """Within it nothing can be imported from a config or a command line but what is registered or ``trusted``."""
-    allowed = [*trusted]
-    known: list[type] = [getattr(callbacks, name) for name in callbacks.__all__]
-    for cls in [*plugins.load().of(*KINDS).values(), *ALIASES.values(), *known]:
-        parts = cls.__module__.split(".")
-        homes = [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
-        allowed += [
-            f"{home}.{cls.__name__}" for home in homes if getattr(sys.modules.get(home), cls.__name__, None) is cls
-        ]
+    known = [getattr(callbacks, name) for name in callbacks.__all__]
+    known += [*plugins.load().of(*KINDS).values(), *ALIASES.values()]
+    allowed = [*trusted, *(f"{home}.{cls.__name__}" for cls in known for home in plugins.homes(cls))]
     _limit_aliases()
     OmegaConf.clear_resolver("oc.env")  # a config is no way to the environment, where secrets are
-    jsonargparse.set_parsing_settings(
-        instantiate_subclass_spec_in_any=False,
-        config_read_mode_urls_enabled=False,
-        config_read_mode_fsspec_enabled=False,
-        import_path_denylist=["*"],
-        import_path_allowlist=allowed,
-    )
+    set_parsing_settings(instantiate_subclass_spec_in_any=False)
+    set_parsing_settings(config_read_mode_urls_enabled=False, config_read_mode_fsspec_enabled=False)
+    set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=allowed)
     try:
         yield
     finally:
-        jsonargparse.set_parsing_settings(import_path_denylist=allowed)
+        set_parsing_settings(import_path_denylist=allowed)
 
 
 @cache
 def _limit_aliases() -> None:
     """A config of nine lines whose aliases stand for billions of values is refused before it is written out."""
-    jsonargparse.ArgumentParser(parser_mode=MODE).parse_string("{}")  # which makes the loader that is to be limited
-    load = jsonargparse.get_loader(MODE)
+    ArgumentParser(parser_mode=MODE).parse_string("{}")  # which makes the loader that is to be limited
+    load = get_loader(MODE)
 
     def limited(text: str) -> Any:
         if "&" in text and "*" in text and _values(yaml.compose(text, yaml.SafeLoader), {}) > LIMIT:
             raise HsxError(f"config: expected at most {LIMIT:,} values, got more by its aliases (*); write them out")
         return load(text)
 
-    jsonargparse.set_loader(MODE, limited, (yaml.YAMLError,))
+    set_loader(MODE, limited, (yaml.YAMLError,))
 
 
 def _values(node: Any, known: dict[int, float]) -> float:
@@ -118,6 +100,6 @@ def _values(node: Any, known: dict[int, float]) -> float:
         return 1
     if id(node) not in known:
         known[id(node)] = math.inf
-        parts = (part if isinstance(part, tuple) else (part,) for part in node.value)
-        known[id(node)] = 1 + sum(_values(one, known) for part in parts for one in part)
+        parts = chain(*node.value) if isinstance(node, yaml.MappingNode) else node.value
+        known[id(node)] = 1 + sum(_values(part, known) for part in parts)
     return known[id(node)]

@@ -11,35 +11,35 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from types import FrameType
+from pathlib import Path
 
 from hsx.errors import HsxError, first_line
 
+STOPS = (signal.SIGINT, signal.SIGTERM)
 PATIENCE = 3.0  # seconds that an orderly end may take
 WAIT = 10.0  # seconds until a run says for what it waits
 AGAIN = 300.0  # and then again
-CAME = "hsx_came"  # where they meet: how many have come
+MEETING = ("MASTER_ADDR", "MASTER_PORT")  # where the processes of a run meet, in the environment
+CAME = "hsx_came"  # and there: how many have come
 asked: list[int] = []  # by which signals this process was asked to stop
 _announced: list[bool] = []
 
 
-def leave(number: int, frame: FrameType | None) -> None:
-    """Ends the process at once: for the time of imports, where there is nothing to tidy up and exceptions go astray."""
-    asked.append(number)
-    os._exit(stopped())
+def on_stop(at_once: bool) -> None:
+    """Ctrl-C and SIGTERM raise KeyboardInterrupt, so that all is tidied up; Lightning makes another exception of it.
 
+    While modules are imported there is nothing to tidy up, and exceptions go astray: they end the process ``at_once``.
+    """
 
-def stop(number: int, frame: FrameType | None) -> None:
-    """Raises KeyboardInterrupt, so that all is tidied up; Lightning makes another exception of it."""
-    asked.append(number)
-    raise KeyboardInterrupt
+    def stop(number: int, frame: object) -> None:
+        asked.append(number)
+        if at_once:
+            os._exit(stopped())
+        raise KeyboardInterrupt
 
-
-def on_stop(handler: signal._HANDLER) -> None:
-    """Ctrl-C and SIGTERM end a command alike."""
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, handler)
+        for number in STOPS:
+            signal.signal(number, stop)
 
 
 def stopped(how: int = signal.SIGTERM) -> int:
@@ -65,7 +65,7 @@ def ended_in_time() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in STOPS}
     read, write = os.pipe()
     os.set_blocking(write, False)
     before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
@@ -75,15 +75,15 @@ def ended_in_time() -> Iterator[None]:
     finally:
         signal.set_wakeup_fd(before)
         os.close(write)  # which ends the thread, if nobody asked
-        for number, handler in handlers.items():
-            if not asked:
+        if not asked:
+            for number, handler in handlers.items():
                 signal.signal(number, handler)
 
 
 def _end(read: int) -> None:
     """End the process some time after a signal has come, if it is still there."""
     while number := os.read(read, 1):
-        if number[0] in (signal.SIGINT, signal.SIGTERM):
+        if number[0] in STOPS:
             time.sleep(PATIENCE)
             os._exit(stopped(signal.SIGKILL))
     os.close(read)
@@ -91,21 +91,16 @@ def _end(read: int) -> None:
 
 def _descendants(pid: int) -> list[int]:
     """The processes that a process started, and theirs; none where the system does not tell."""
-    children = []
+    children: list[int] = []
     with suppress(OSError):
-        for task in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
-                children += [int(child) for child in file.read().split()]
+        for file in Path(f"/proc/{pid}/task").glob("*/children"):
+            children += map(int, file.read_text().split())
     return children + [deeper for child in children for deeper in _descendants(child)]
 
 
 @contextmanager
 def waiting_announced(world_size: int, rank: int) -> Iterator[None]:
-    """Within it a process that waits for the others to come says so, on stderr, and what to do.
-
-    Raises:
-        HsxError: where they do not meet.
-    """
+    """Within it a process that waits for others says so, on stderr.  Raises HsxError where they do not meet."""
     done = threading.Event()
     if world_size > 1:
         threading.Thread(target=_announce, args=(done, world_size, rank), daemon=True).start()
@@ -114,57 +109,46 @@ def waiting_announced(world_size: int, rank: int) -> Iterator[None]:
     except RuntimeError as error:
         if not type(error).__name__.startswith("Dist"):  # torch.distributed's
             raise
-        host, port = _meeting_place()
-        raise HsxError(
-            f"trainer: expected {world_size} processes to meet at {host}:{port}, got an error "
-            f"({first_line(error)}); {_remedy()}"
-        ) from None
+        host, port = (os.environ.get(name, "") for name in MEETING)
+        wanted = f"expected {world_size} processes to meet at {host}:{port}"
+        raise HsxError(f"trainer: {wanted}, got an error ({first_line(error)}); {_remedy()}") from None
     finally:
         done.set()
 
 
 def _announce(done: threading.Event, world_size: int, rank: int) -> None:
-    from torch import distributed
+    from torch.distributed import TCPStore, is_initialized  # type: ignore[attr-defined]
 
-    begun = announced = time.monotonic()
-    store = None
-    while not done.wait(1) and not distributed.is_initialized():
-        host, port = _meeting_place()
+    store: TCPStore | None = None
+    due = time.monotonic() + WAIT
+    while not done.wait(1) and not is_initialized():
+        host, port = (os.environ.get(name, "") for name in MEETING)
         if store is None and port:
             with suppress(OSError, RuntimeError):  # process 0 is not there, or not yet
                 socket.create_connection((host, int(port)), 1).close()
-                store = distributed.TCPStore(host, int(port), None, False, timedelta(seconds=2), wait_for_workers=False)
+                store = TCPStore(host, int(port), None, False, timedelta(seconds=2), wait_for_workers=False)
                 store.add(CAME, 1)
-        now = time.monotonic()
         starting = bool(_descendants(os.getpid()))  # those that Lightning has started take their time
-        if now - begun < WAIT * (6 if starting else 1) or begun < announced > now - AGAIN:
+        if time.monotonic() < due + 5 * WAIT * starting:
             continue
-        announced = now
-        if store is not None and rank == 0:
+        due = time.monotonic() + AGAIN
+        if store is None:
+            found = f"process {rank} of {world_size} finds no process 0 at {host}:{port}"
+        elif rank == 0:
             came = int(store.add(CAME, 0))
             found = f"{came} of {world_size} processes {'has' if came == 1 else 'have'} come"
-        elif store is None:
-            found = f"process {rank} of {world_size} finds no process 0 at {host}:{port}"
         else:
             continue  # process 0 tells
         print(f"hsx: waiting: {found}; {_remedy()}", file=sys.stderr, flush=True)
 
 
-def _meeting_place() -> tuple[str, str]:
-    return os.environ.get("MASTER_ADDR", ""), os.environ.get("MASTER_PORT", "")
-
-
 def _remedy() -> str:
     """How the others are started, as far as the environment tells."""
-    if "SLURM_NTASKS" in os.environ:
-        return (
-            "start one in each task with srun hsx predict …, or say --trainer.devices 1 --trainer.num_nodes 1 "
-            f"(SLURM_NTASKS is {os.environ['SLURM_NTASKS']})"
-        )
-    return "start hsx predict on every node, with torchrun or srun, or say --trainer.devices 1 --trainer.num_nodes 1"
+    alone, tasks = "say --trainer.devices 1 --trainer.num_nodes 1", os.environ.get("SLURM_NTASKS")
+    if tasks is not None:
+        return f"start one in each task with srun hsx predict …, or {alone} (SLURM_NTASKS is {tasks})"
+    return f"start hsx predict on every node, with torchrun or srun, or {alone}"
 
 
 if hasattr(os, "register_at_fork"):  # a worker's signals are not its parent's
-    os.register_at_fork(
-        after_in_child=lambda: threading.current_thread() is threading.main_thread() and signal.set_wakeup_fd(-1)
-    )
+    os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))

@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from itertools import accumulate
 from traceback import walk_tb
 from typing import Any
 
 import pluggy
+from packaging.utils import canonicalize_name
 
 import hsx
 from hsx._renamed import ALIASES
@@ -95,15 +97,13 @@ class Registry:
         try:
             if name in self.plugins:
                 raise PluginError(f"a plugin named {name} is there already; rename the entry point")
-            taken = {item.name: item.package for item in self.items}
-            found = []
+            items = {item.name: item for item in self.items}
             for kind, cls in _supplied(load()):
-                item = Item(kind, _short_name(cls), cls, package, version)
-                if item.name in taken:
-                    raise PluginError(f"the name {item.name} is taken by {taken[item.name]}; rename the class")
-                taken[item.name] = package
-                found.append(item)
-            self.items += found
+                own = getattr(cls, "name", None)  # a family's
+                item = Item(kind, own if isinstance(own, str) else cls.__name__, cls, package, version)
+                if (taken := items.setdefault(item.name, item)) is not item:
+                    raise PluginError(f"the name {item.name} is taken by {taken.package}; rename the class")
+            self.items = [*items.values()]
             self.plugins.add(name)
         except (Exception, SystemExit) as error:  # whatever somebody else's module raises
             cause = f"{type(error).__name__}: " * (not isinstance(error, PluginError)) + first_line(error)
@@ -116,15 +116,15 @@ def load() -> Registry:
     """The registry with everything that is installed; a plugin that is broken is a warning in the log ``hsx``."""
     registry = Registry()
     registry.add("hsx", "hsx", hsx.__version__, _built_in)
-    blocked = {_normal(name) for name in os.environ.get(DISABLED, "").split(",") if name.strip()}
+    blocked = {canonicalize_name(name.strip()) for name in os.environ.get(DISABLED, "").split(",") if name.strip()}
     for entry in sorted(entry_points(group="hsx"), key=lambda e: (_package(e)[0], e.name)):
         package, version = _package(entry)
-        if blocked & {_normal(entry.name), _normal(package)}:
+        if blocked & {canonicalize_name(entry.name), canonicalize_name(package)}:
             registry.disabled.append(entry.name)
         else:
             registry.add(entry.name, package, version, entry.load)
-    Strategy.listed.update(registry.of(*STRATEGIES))
-    Strategy.listed.update({name: cls for name, cls in ALIASES.items() if issubclass(cls, Strategy)})
+    renamed = {name: cls for name, cls in ALIASES.items() if issubclass(cls, Strategy)}
+    Strategy.listed.update(registry.of(*STRATEGIES) | renamed)
     return registry
 
 
@@ -168,13 +168,17 @@ def _kind(cls: Any, kinds: Mapping[str, type[Any]]) -> str:
         raise PluginError(f"{cls.__name__} lacks {', '.join(sorted(cls.__abstractmethods__))}")
     if kind == "backbone":
         cls()  # a family is made without arguments
-    parts = cls.__module__.split(".")
-    homes = [sys.modules.get(".".join(parts[:n])) for n in range(1, len(parts) + 1) if parts[n - 1][0] != "_"]
-    if "." in cls.__qualname__ or not any(getattr(home, cls.__name__, None) is cls for home in homes):
-        raise PluginError(
-            f"{cls.__name__} cannot be imported from {cls.__module__}; put it at the top of a public module"
-        )
+    public = [home for home in homes(cls) if not home.rpartition(".")[2].startswith("_")]
+    if "." in cls.__qualname__ or not public:
+        remedy = "put it at the top of a public module"
+        raise PluginError(f"{cls.__name__} cannot be imported from {cls.__module__}; {remedy}")
     return kind
+
+
+def homes(cls: type[Any]) -> list[str]:
+    """The modules that have a class, from the package that it is in to its own."""
+    modules = accumulate(cls.__module__.split("."), "{}.{}".format)
+    return [name for name in modules if getattr(sys.modules.get(name), cls.__name__, None) is cls]
 
 
 def _what(thing: Any) -> str:
@@ -182,15 +186,5 @@ def _what(thing: Any) -> str:
     return f"the class {thing.__name__}" if isinstance(thing, type) else f"an object of {type(thing).__name__}"
 
 
-def _short_name(cls: type[Any]) -> str:
-    """What a config calls a class."""
-    name = getattr(cls, "name", None)
-    return name if isinstance(name, str) else cls.__name__
-
-
 def _package(entry: EntryPoint) -> tuple[str, str]:
     return (entry.dist.name, entry.dist.version) if entry.dist else ("", "")
-
-
-def _normal(name: str) -> str:
-    return name.strip().lower().replace("_", "-")

@@ -8,7 +8,8 @@ import warnings
 from typing import Any, Literal
 
 import lightning
-from lightning.fabric.plugins.environments import LightningEnvironment, SLURMEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 
@@ -45,24 +46,19 @@ def make_trainer(
             raise HsxError(f"{name}: expected a number in the environment, got {os.environ[name]}; unset it")
     given: dict[str, Any] = {"accelerator": accelerator, "devices": devices, "num_nodes": num_nodes}
     given |= {"strategy": strategy, "precision": precision}
+    extras = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+    others: dict[str, Any] = {"callbacks": callbacks, **dict.fromkeys(extras, False)}
     shell = "SLURM_NTASKS" in os.environ and "SLURM_PROCID" not in os.environ  # of salloc: no task of srun
+    if shell and "TORCHELASTIC_RUN_ID" not in os.environ:
+        others["plugins"] = [LightningEnvironment()]
     try:
-        trainer = lightning.Trainer(
-            **given,
-            callbacks=callbacks,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            plugins=[LightningEnvironment()] if shell and "TORCHELASTIC_RUN_ID" not in os.environ else None,
-        )
+        trainer = lightning.Trainer(**given, **others)
         _as_the_environment_says(trainer)
         return trainer
     except KeyError as error:
-        raise HsxError(
-            f"trainer: expected {error.args[0]} in the environment, as srun and torchrun set it, found "
-            "none; start with one of them, or unset their other variables"
-        ) from None
+        wanted = f"{error.args[0]} in the environment, as srun and torchrun set it"
+        remedy = "start with one of them, or unset their other variables"
+        raise HsxError(f"trainer: expected {wanted}, found none; {remedy}") from None
     except (MisconfigurationException, TypeError, ValueError, RuntimeError) as error:
         values = ", ".join(f"trainer.{name} {value}" for name, value in given.items())
         reason = " ".join(str(error).split()).rstrip(".!")
@@ -76,11 +72,10 @@ def _as_the_environment_says(trainer: lightning.Trainer) -> None:
     environment = trainer._accelerator_connector.cluster_environment
     tasks, processes = os.environ.get("SLURM_NTASKS"), trainer.num_devices * trainer.num_nodes
     if isinstance(environment, SLURMEnvironment) and int(tasks or 1) != processes:
-        raise HsxError(
-            f"trainer.devices, trainer.num_nodes: expected {tasks} processes, as SLURM_NTASKS says, got {processes} "
-            f"({trainer.num_devices} on each of {trainer.num_nodes} nodes); give as many, start as many with srun "
-            "--ntasks-per-node, or unset SLURM_NTASKS"
-        )
+        wanted = f"trainer.devices, trainer.num_nodes: expected {tasks} processes, as SLURM_NTASKS says"
+        found = f"{processes} ({trainer.num_devices} on each of {trainer.num_nodes} nodes)"
+        remedy = "give as many, start as many with srun --ntasks-per-node, or unset SLURM_NTASKS"
+        raise HsxError(f"{wanted}, got {found}; {remedy}")
     environment.validate_settings(trainer.num_devices, trainer.num_nodes)
 
 
