@@ -13,20 +13,22 @@ from hsx.commands import streams, watch
 from hsx.errors import HsxError
 from hsx.io.urls import without_secrets
 
-USAGE = """usage: hsx predict --config configs/demo.yaml [options]
+COMMANDS = {  # modules of hsx.commands, each with a function of its name
+    "predict": "contents in the styles of others; `hsx predict --help` lists the options",
+    "inspect": "what a checkpoint is: hsx inspect SOURCE [--json]",
+    "convert": "a checkpoint as a diffusers folder: hsx convert SOURCE FOLDER",
+    "plugins": "all strategies, backbone families and metrics: hsx plugins [NAME] [--json]",
+    "show": "how a picture was made: hsx show PICTURE",
+    "remake": "the same pictures again, from their records: hsx remake PICTURE …",
+    "store": "the trajectories that are kept: hsx store ls|prune|verify FOLDER",
+}
+USAGE = f"""usage: hsx predict --config configs/demo.yaml [options]
 
-  predict    contents in the styles of others; `hsx predict --help` lists the options
-  inspect    what a checkpoint is: hsx inspect SOURCE [--json]
-  convert    a checkpoint as a diffusers folder: hsx convert SOURCE FOLDER
-  plugins    all strategies, backbone families and metrics: hsx plugins [NAME] [--json]
-  show       how a picture was made: hsx show PICTURE
-  remake     the same pictures again, from their records: hsx remake PICTURE …
-  store      the trajectories that are kept: hsx store ls|prune|verify FOLDER
+{chr(10).join(f"  {name:9}  {about}" for name, about in COMMANDS.items())}
 
 hsx --version prints the version.  Exit codes: 0 done, 1 a plugin is broken or raised an error, a
 trajectory is corrupt (hsx store verify) or a picture made again differs (hsx remake), 2 a mistake in what
 was asked, or a full disk, 3 some pairs failed, 130 stopped by Ctrl-C or SIGTERM."""
-COMMANDS = ("predict", "inspect", "convert", "plugins", "show", "remake", "store")  # modules of hsx.commands
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -50,7 +52,7 @@ def _command(argv: list[str]) -> int:
     except BaseException as error:
         if isinstance(error, BrokenPipeError) or isinstance(error, OSError) and error.errno == errno.ENOSPC:
             return streams.unwritten(error)
-        if watch.asked or isinstance(error, KeyboardInterrupt):  # what was doing broke off in its own way
+        if watch.asked or isinstance(error, KeyboardInterrupt):  # what was going on may have failed on the way out
             return watch.stopped()
         if isinstance(error, SystemExit):
             return int(error.code or 0)  # jsonargparse's way to end --help and --print_config
