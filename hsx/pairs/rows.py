@@ -11,7 +11,6 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from itertools import repeat
-from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from hsx.pairs.cells import READERS
 Cells = Mapping[str, Any] | HsxError  # of a row, by column, or why it is none
 BATCH = 8192  # rows of Parquet that are read at once
 LINES = 10  # that a row of CSV has at most, within quotes
-_strip = methodcaller("strip", " \t")
 MARKS = {",": "commas", ";": "semicolons", "\t": "tabs"}  # between cells
 
 
@@ -77,7 +75,7 @@ def _csv(path: Path) -> Iterator[Any]:
             reason = f"expected {len(columns)} cells, got {len(cells)}; {mend}"
         elif lines > 1:
             reason = next(filter(None, map(_unclosed, columns, cells, repeat(path.parent))), "")
-        yield HsxError(reason) if reason else dict(zip(columns, map(_strip, cells), strict=True))
+        yield HsxError(reason) if reason else {n: c.strip(" \t") for n, c in zip(columns, cells, strict=True)}
 
 
 def _split(path: Path, mark: str) -> Iterator[tuple[list[str], int, str]]:

@@ -72,24 +72,27 @@ def _remedy(name: str, columns: list[str]) -> str:
 def _columns(names: list[str], rows: Iterable[Cells]) -> tuple[list[str], dict[str, Column], dict[int, str]]:
     """The names of all columns, those that are read, of texts, and why some of the rows are none."""
     found, errors, n = dict[str, Any].fromkeys(names), dict[int, str](), 0
-    texts = {name: {"": 0} for name in READERS}
-    numbers = {name: array("i") for name in READERS}
+    columns = {name: ({"": 0}, array("i")) for name in READERS}
     for n, row in enumerate(rows, 1):
         try:
             if isinstance(row, HsxError):
                 raise row
             found.update(row)
             for name, cell in row.items():
-                if name in READERS:
-                    column, known = numbers[name], texts[name]
+                if name in columns:
+                    known, numbers = columns[name]
                     text = cell if isinstance(cell, str) else as_text(name, cell)
-                    while len(column) < n - 1:  # rows without it
-                        column.append(0)
-                    column.append(known.setdefault(text, len(known)))
+                    while len(numbers) < n - 1:  # rows without it
+                        numbers.append(0)
+                    numbers.append(known.setdefault(text, len(known)))
         except HsxError as error:
             errors[n - 1] = str(error)
-    padded = {name: np.pad(np.array(column), (0, n - len(column))) for name, column in numbers.items()}
-    return [*found], {name: Column([*texts.pop(name)], padded[name]) for name in READERS}, errors
+
+    def column(name: str) -> Column:
+        known, numbers = columns.pop(name)
+        return Column([*known], np.pad(np.array(numbers), (0, n - len(numbers))))
+
+    return [*found], {name: column(name) for name in READERS}, errors
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
