@@ -36,7 +36,12 @@ def safe_stem(path: str) -> str:
 
 def folded(text: str) -> bytes:
     """What two names have in common that are one to a file system that ignores case."""
-    return text.lower().encode() if text.isascii() else unicodedata.normalize("NFC", text.casefold()).encode()
+    return encoded(text.lower() if text.isascii() else unicodedata.normalize("NFC", text.casefold()))
+
+
+def encoded(text: str) -> bytes:
+    """A text as bytes, also one that is not UTF-8."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 class Column(NamedTuple):
@@ -118,7 +123,7 @@ class Names:
             clashing[[*bad]] = np.isin(rows.values, names)
         hashes = np.zeros_like(names)
         for column in (content, style, *options) if clashing.any() else ():
-            keys = Keys.of(column.values, lambda value: str(value).encode("utf-8", "surrogatepass"))
+            keys = Keys.of(column.values, lambda value: encoded(str(value)))
             hashes = _mixed(hashes, keys.values[column.numbers])
         self._clashing, self._hashes = clashing, (hashes >> np.uint64(32)).astype(np.uint32)
         self._equal = clashing & _repeated(_mixed(names, self._hashes))

@@ -19,6 +19,7 @@ from hsx.pairs.pairing import PairList, Row
 from hsx.pairs.rows import Cells, located, open_rows
 
 NEEDED = ("content", "style")
+Stamp = tuple[int, int] | None  # a file's size and when it was changed
 
 log = logging.getLogger("hsx")
 
@@ -95,7 +96,7 @@ def _columns(names: list[str], rows: Iterable[Cells]) -> tuple[list[str], dict[s
     return [*found], {name: column(name) for name in READERS}, errors
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def _stamp(path: Path) -> Stamp:
     with suppress(OSError):
         found = path.stat()
         return found.st_size, found.st_mtime_ns
@@ -118,9 +119,7 @@ class _Pictures(Sequence[Path]):
 class _Table(PairList):
     """The pairs of a table: its columns, and why some of its rows are bad.  Number 0 of a column is the empty text."""
 
-    def __init__(
-        self, path: Path, stamp: tuple[int, int] | None, cells: dict[str, Column], errors: dict[int, str]
-    ) -> None:
+    def __init__(self, path: Path, stamp: Stamp, cells: dict[str, Column], errors: dict[int, str]) -> None:
         self._path, self._stamp, self._cells, self._errors = path, stamp, cells, errors
         for name, (values, numbers) in cells.items():
             wrong = {0: f"expected a content and a style, got no {name}; fill it in"} if name in NEEDED else {}
