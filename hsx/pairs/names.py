@@ -77,7 +77,7 @@ class Keys(NamedTuple):
             padded = np.array(chunk)  # with NULs, which count for nothing
             powers = np.power(BASE, np.arange(padded.itemsize + 1, dtype=np.uint64))
             values = padded.view(np.uint8).reshape(len(chunk), -1) @ powers[:-1]
-            ended = np.array([bool(_ENDING.search(text)) for text in chunk])
+            ended = np.array([b"~" in text and bool(_ENDING.search(text)) for text in chunk])
             parts.append(cls(values, powers[np.char.str_len(padded)], ended))
         return cls(*map(np.concatenate, zip(*parts, strict=True)))
 

@@ -121,11 +121,12 @@ class _Table(PairList):
 
     def __init__(self, path: Path, stamp: Stamp, cells: dict[str, Column], errors: dict[int, str]) -> None:
         self._path, self._stamp, self._cells, self._errors = path, stamp, cells, errors
-        for name, (values, numbers) in cells.items():
+        for name, read in READERS.items():
+            values, numbers = cells[name]
             wrong = {0: f"expected a content and a style, got no {name}; fill it in"} if name in NEEDED else {}
             for k, text in enumerate(values):
                 try:
-                    values[k] = text and READERS[name](text)
+                    values[k] = text and read(text)
                 except HsxError as error:
                     wrong[k] = f"{name}: {error}"
             for i in np.flatnonzero(np.isin(numbers, [*wrong])).tolist():
