@@ -5,15 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from bisect import bisect_left
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 STEM_BYTES = 100  # of a picture's stem in a name, at most
-CHUNK = 8192  # texts or rows that are Python objects at once
+CHUNK = 1024  # texts that are bytes at once
 BASE = np.uint64(0x9E3779B97F4A7C15)  # any large odd number that is 5 mod 8
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff/\\:*?"<>|]')
 _ENDING = re.compile(rb"~[0-9a-f]{8}(-\d+)?$")
@@ -38,15 +36,24 @@ def safe_stem(path: str) -> str:
 
 def folded(text: str) -> bytes:
     """What two names have in common that are one to a file system that ignores case."""
-    return text.lower().encode() if text.isascii() else unicodedata.normalize("NFC", text.casefold()).encode()
+    return encoded(text.lower() if text.isascii() else unicodedata.normalize("NFC", text.casefold()))
 
 
-@dataclass(frozen=True)
-class Column:
-    """The cells of a column: its distinct texts, and which one each row has, int32; -1 for none."""
+def encoded(text: str) -> bytes:
+    """A text as bytes, also one that is not UTF-8."""
+    return text.encode("utf-8", "surrogatepass")
 
-    texts: Sequence[str]
+
+class Column(NamedTuple):
+    """The cells of a column: what distinct ones there are, and the number of each row's, int32."""
+
+    values: list[Any]  # "" where nothing is given
     numbers: np.ndarray
+
+    def value(self, i: int) -> Any:
+        """The cell of row ``i``; None where nothing is given."""
+        value = self.values[self.numbers[i]]
+        return None if value == "" else value
 
 
 class Keys(NamedTuple):
@@ -59,37 +66,34 @@ class Keys(NamedTuple):
 
     values: np.ndarray  # (n,) of uint64
     factors: np.ndarray  # (n,) of uint64
-    ended: np.ndarray  # (n,) of bool: which look like names that ``Endings`` has ended
+    ended: np.ndarray  # (n,) of bool: which look like names that ``Names`` has ended
 
     @classmethod
-    def of(cls, texts: Sequence[str], as_bytes: Callable[[str], bytes]) -> Keys:
-        """The keys of texts as bytes without NULs, and behind them that of no text, which the number -1 finds."""
-        parts = [cls._of([*map(as_bytes, texts[i : i + CHUNK])]) for i in range(0, len(texts), CHUNK)]
-        return cls(*(np.concatenate(columns) for columns in zip(*parts, cls._of([b""]), strict=True)))
-
-    @classmethod
-    def _of(cls, texts: Sequence[bytes]) -> Keys:
-        lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-        letters = np.frombuffer(b"\0".join([*texts, b""]), np.uint8)  # the NULs count for nothing
-        starts = np.cumsum(lengths + 1) - lengths - 1
-        powers = np.power(BASE, np.arange(lengths.max() + 1, dtype=np.uint64))
-        terms = letters * powers[np.arange(len(letters)) - np.repeat(starts, lengths + 1)]
-        ended = (b"~" in text and _ENDING.search(text) is not None for text in texts)
-        return cls(np.add.reduceat(terms, starts), powers[lengths], np.fromiter(ended, bool, len(texts)))
+    def of(cls, texts: Sequence[Any], as_bytes: Callable[[Any], bytes]) -> Keys:
+        """The keys of texts, at least one, as bytes without NULs."""
+        parts = []
+        for i in range(0, len(texts), CHUNK):
+            chunk = [*map(as_bytes, texts[i : i + CHUNK])]
+            padded = np.array(chunk)  # with NULs, which count for nothing
+            powers = np.power(BASE, np.arange(padded.itemsize + 1, dtype=np.uint64))
+            values = padded.view(np.uint8).reshape(len(chunk), -1) @ powers[:-1]
+            ended = np.array([b"~" in text and bool(_ENDING.search(text)) for text in chunk])
+            parts.append(cls(values, powers[np.char.str_len(padded)], ended))
+        return cls(*map(np.concatenate, zip(*parts, strict=True)))
 
 
-class Endings:
-    """What is added to the names ``content__style`` of pairs, so that no two of them are called alike.
+class Names:
+    """The names of pairs' results, no two alike whatever the case: ``content__style`` after their stems.
 
-    A name that several pairs would have, whatever the case, ends in ``~`` and a hash of eight digits of all in which
-    these pairs may differ: their paths as they were given and their own options.  Pairs that are equal in everything,
-    or have the same hash, have their number in the list behind that: ``a__b~1f0c52d9-7``.  A name that looks as if it
-    had such an ending already gets another one.
+    A name that several pairs would have ends in ``~`` and a hash of eight digits of all in which the pairs may differ:
+    their paths as they were given and their own options.  Pairs that are equal in everything, or have the same hash,
+    have their number in the list behind that: ``a__b~1f0c52d9-7``.  A name that looks as if it had such an ending
+    already gets another one.
 
     Args:
         content, style: the paths, as they were given.
-        options: what else the pairs may differ in; None is a column without texts.
-        outputs: keys of names that pairs have of their own instead, and which one each pair has, -1 for none.
+        options: what else the pairs may differ in.
+        outputs: names that pairs have of their own instead; number 0 stands for none.
         bad: numbers of pairs called ``row-1``, ``row-2``, … by their number; no other name changes for these.
     """
 
@@ -97,57 +101,55 @@ class Endings:
         self,
         content: Column,
         style: Column,
-        options: Sequence[Column | None] = (),
-        outputs: tuple[Keys, np.ndarray] | None = None,
-        bad: Sequence[int] = (),
+        options: Sequence[Column] = (),
+        outputs: Column | None = None,
+        bad: Collection[int] = (),
     ) -> None:
-        first = Keys.of(content.texts, lambda path: folded(safe_stem(path)) + b"__")
-        second = Keys.of(style.texts, lambda path: folded(safe_stem(path)))
+        self._content, self._style, self._outputs, self._bad = content, style, outputs, bad
+        first = Keys.of(content.values, lambda path: folded(safe_stem(path)) + b"__")
+        second = Keys.of(style.values, lambda path: folded(safe_stem(path)))
         names = second.values[style.numbers]
         names *= first.factors[content.numbers]
         names += first.values[content.numbers]
         clashing = second.ended[style.numbers]
-        del first, second
-        if outputs is not None:
-            own, numbers = outputs
-            names = np.where(numbers < 0, names, own.values[numbers])
-            clashing = np.where(numbers < 0, clashing, own.ended[numbers])
+        del first, second  # to free their memory
+        if outputs:
+            named = np.flatnonzero(outputs.numbers)
+            own, numbers = Keys.of(outputs.values, folded), outputs.numbers[named]
+            names[named], clashing[named] = own.values[numbers], own.ended[numbers]
         clashing |= _repeated(names)
-        if len(bad):
-            clashing[bad] = np.isin(Keys.of([f"row-{i + 1}" for i in bad], str.encode).values[:-1], names)
-        self._pairs, names = np.flatnonzero(clashing).astype(np.int32), names[clashing]
+        if bad:
+            rows = Keys.of([f"row-{i + 1}" for i in bad], str.encode)
+            clashing[[*bad]] = np.isin(rows.values, names)
         hashes = np.zeros_like(names)
-        for column in (content, style, *options) if len(names) else ():
-            keys = Keys.of(column.texts, encoded).values[column.numbers[self._pairs]] if column else np.uint64(0)
-            hashes = _mixed(hashes, keys)
-        self._hashes = (hashes >> np.uint64(32)).astype(np.uint32)
-        self._equal = _repeated(_mixed(names, self._hashes))
+        for column in (content, style, *options) if clashing.any() else ():
+            keys = Keys.of(column.values, lambda value: encoded(str(value)))
+            hashes = _mixed(hashes, keys.values[column.numbers])
+        self._clashing, self._hashes = clashing, (hashes >> np.uint64(32)).astype(np.uint32)
+        self._equal = clashing & _repeated(_mixed(names, self._hashes))
 
     def __getitem__(self, i: int) -> str:
-        k = bisect_left(self._pairs, i)
-        if k == len(self._pairs) or self._pairs[k] != i:
-            return ""
-        return f"~{self._hashes[k]:08x}" + (f"-{i + 1}" if self._equal[k] else "")
+        if i in self._bad:
+            name = f"row-{i + 1}"
+        elif not (self._outputs and (name := self._outputs.value(i))):
+            name = f"{safe_stem(self._content.value(i))}__{safe_stem(self._style.value(i))}"
+        ending = f"~{self._hashes[i]:08x}" if self._clashing[i] else ""
+        return name + ending + (f"-{i + 1}" if self._equal[i] else "")
 
 
-def encoded(path: str) -> bytes:
-    """A path as bytes, also one that is not UTF-8."""
-    return path.encode("utf-8", "surrogatepass")
-
-
-def _mixed(hashes: np.ndarray, values: np.ndarray | np.uint64) -> np.ndarray:
+def _mixed(hashes: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Hashes that depend on these and on a value each."""
     hashes = (hashes ^ values) * BASE
-    return (hashes ^ (hashes >> np.uint64(32))) * BASE
+    hashes ^= hashes >> np.uint64(32)
+    hashes *= BASE
+    return hashes
 
 
 def _repeated(values: np.ndarray) -> np.ndarray:
     """Which values occur more than once, (n,) of bool."""
-    ordered = np.sort(values)
-    several = ordered[1:][ordered[1:] == ordered[:-1]]
-    del ordered
-    if not len(several):
-        return np.zeros(len(values), bool)
-    several = np.append(several, several[-1])  # for what is above the last
-    parts = np.array_split(values, len(values) // CHUNK + 1)  # so that little memory is taken at once
-    return np.concatenate([several[np.searchsorted(several[:-1], part)] == part for part in parts])
+    order = np.argsort(values)
+    ordered = values[order]
+    same = ordered[1:] == ordered[:-1]
+    repeated = np.zeros(len(values), bool)
+    repeated[order[1:][same]] = repeated[order[:-1][same]] = True
+    return repeated

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hsx.errors import HsxError
-from hsx.pairs.names import Column, Endings, safe_stem
+from hsx.pairs.names import Column, Names
 
 
 class Row(NamedTuple):
@@ -24,51 +24,44 @@ class Row(NamedTuple):
 
 
 class PairList:
-    """Pairs of distinct contents and styles, the same in every process, called ``content__style`` after their stems.
-
-    Names that clash are told apart as ``Endings`` describes: a name depends on its own pair, and on whether that of
-    another one would be equal.
+    """Pairs of distinct contents and styles, the same in every process.
 
     Args:
         contents, styles: the distinct pictures.
-        content, style: their numbers pair by pair, (n,) of int32.
+        content, style: their numbers pair by pair, (n,) of int32; -1 where a table's row is bad.
+        names: of the results; by default after the pictures' paths.
         grid: whether pair i is content i // M with style i % M.
     """
 
-    contents: Sequence[Path]
-    styles: Sequence[Path]
-    grid = False
-
     def __init__(
         self,
-        contents: list[Path],
-        styles: list[Path],
+        contents: Sequence[Path],
+        styles: Sequence[Path],
         content: np.ndarray,
         style: np.ndarray,
+        names: Names | None = None,
         grid: bool = False,
     ) -> None:
         self.contents, self.styles, self.grid = contents, styles, grid
-        self._content, self._style = Column([*map(str, contents)], content), Column([*map(str, styles)], style)
-        self._endings = Endings(self._content, self._style)
+        self._indices = content, style
+        self._names = names or Names(Column([*map(str, contents)], content), Column([*map(str, styles)], style))
 
     def __len__(self) -> int:
-        return len(self._content.numbers)
+        return len(self._indices[0])
 
     def __getitem__(self, i: int) -> Row:
         """Pair ``i``.  Raises HsxError for a bad row of a table."""
         i = range(len(self))[i]
-        return Row(self.name(i), int(self._content.numbers[i]), int(self._style.numbers[i]))
+        content, style = self._indices
+        return Row(self.name(i), int(content[i]), int(style[i]))
 
     def name(self, i: int) -> str:
         """The name of pair ``i``, also of a bad row."""
-        return self._base(i) + self._endings[i]
-
-    def _base(self, i: int) -> str:
-        return "__".join(safe_stem(column.texts[column.numbers[i]]) for column in (self._content, self._style))
+        return self._names[i]
 
     def indices(self) -> tuple[np.ndarray, np.ndarray]:
         """The content's and the style's number of each pair, int32; -1 where a table's row is bad."""
-        return self._content.numbers, self._style.numbers
+        return self._indices
 
 
 def product(contents: Sequence[Path], styles: Sequence[Path]) -> PairList:
@@ -81,11 +74,10 @@ def product(contents: Sequence[Path], styles: Sequence[Path]) -> PairList:
 
 def zipped(contents: Sequence[Path], styles: Sequence[Path]) -> PairList:
     """The first content with the first style, and so on; a picture may be given in several places."""
-    if len(contents) != len(styles):
-        raise HsxError(
-            f"data.pairing: expected as many contents as styles to zip, got {len(contents)} and "
-            f"{len(styles)}; use product, or folders or lists of equal length"
-        )
+    n, m = len(contents), len(styles)
+    if n != m:
+        remedy = "use product, or folders or lists of equal length"
+        raise HsxError(f"data.pairing: expected as many contents as styles to zip, got {n} and {m}; {remedy}")
     (contents, content), (styles, style) = _distinct(contents), _distinct(styles)
     return PairList(contents, styles, content, style)
 
@@ -93,19 +85,17 @@ def zipped(contents: Sequence[Path], styles: Sequence[Path]) -> PairList:
 def random_pairs(contents: Sequence[Path], styles: Sequence[Path], per_content: int, seed: int) -> PairList:
     """Each content with ``per_content`` different styles, whose draw depends on ``seed`` and its number alone."""
     contents, styles = list(dict.fromkeys(contents)), list(dict.fromkeys(styles))
-    if not 0 < per_content <= len(styles):
-        raise HsxError(
-            f"data.per_content: expected from 1 to as many as there are styles ({len(styles)}), got "
-            f"{per_content}; ask for fewer, or add styles"
-        )
-    drawn = np.empty((len(contents), per_content), np.int32)
-    for i, styles_of_i in enumerate(drawn):
-        styles_of_i[:] = np.random.default_rng((seed, i)).choice(len(styles), per_content, replace=False)
-    return PairList(contents, styles, np.repeat(np.arange(len(contents), dtype=np.int32), per_content), drawn.ravel())
+    n, m = len(contents), len(styles)
+    if not 0 < per_content <= m:
+        got = f"got {per_content}; ask for fewer, or add styles"
+        raise HsxError(f"data.per_content: expected from 1 to as many as there are styles ({m}), {got}")
+    content, style = np.repeat(np.arange(n, dtype=np.int32), per_content), np.empty((n, per_content), np.int32)
+    for i in range(n):
+        style[i] = np.random.default_rng((seed, i)).choice(m, per_content, replace=False)
+    return PairList(contents, styles, content, style.ravel())
 
 
 def _distinct(paths: Sequence[Path]) -> tuple[list[Path], np.ndarray]:
     """Each path once, in the order of their first places, and the number of the one in each place."""
-    numbers: dict[Path, int] = {}
-    index = [numbers.setdefault(path, len(numbers)) for path in paths]
-    return list(numbers), np.array(index, np.int32)
+    numbers = {path: k for k, path in enumerate(dict.fromkeys(paths))}
+    return list(numbers), np.array([numbers[path] for path in paths], np.int32)

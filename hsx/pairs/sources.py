@@ -26,60 +26,36 @@ log = logging.getLogger("hsx")
 def find_images(source: str, option: str = "pictures") -> list[Path]:
     """The pictures ``source`` names: a picture, a folder, a pattern such as ``data/**/a*.png``, or a list of paths.
 
-    Folders are searched with the folders in them, sorted by path.  A list is a ``.txt`` file with a path a line,
-    relative to it; its order is kept, and so is a path that occurs twice.
+    Folders are searched with the folders in them, sorted by path; links are followed, hidden files skipped.  In a
+    pattern, ``**`` is any depth.  A list is a ``.txt`` file with a path a line, relative to it; its order is kept, and
+    so is a path that occurs twice; blank lines and lines that start with # are skipped.
 
     Raises:
         HsxError: naming ``option``, where nothing is found, or nothing that is a picture.
     """
     if not source.strip():
         raise HsxError(f"{option}: expected a picture or a folder of pictures, got an empty name; give a path")
-    path = resolve(source)
+    path, scan = resolve(source), cache(_scan)
     if os.path.isdir(path):
-        return in_folder(path, option)
+        try:
+            os.scandir(path).close()
+        except OSError as error:
+            reason = f"got {shown(path)} ({error.strerror}); check its permissions"
+            raise HsxError(f"{option}: expected a folder that can be read, {reason}") from None
+        return _pictures([path], scan, option, path, "in the folder", "put some there or name another folder")
     if path.suffix.lower() == ".txt" and os.path.isfile(path):
-        return listed(path, option)
+        return _listed(path, option)
     if os.path.lexists(path):
         with unsaid():
             read_image(path, 1)  # a single file that is no picture is refused at once
         return [path]
     if set(MAGIC) & set(source):
-        return matching(path, option)
-    raise HsxError(
-        f"{option}: expected a picture or a folder of pictures, found nothing at {shown(source)}; check the path"
-    )
+        return _pictures(_matches(path, scan), scan, option, path, "that match", "check the pattern")
+    found = f"found nothing at {shown(source)}; check the path"
+    raise HsxError(f"{option}: expected a picture or a folder of pictures, {found}")
 
 
-def in_folder(folder: Path, option: str) -> list[Path]:
-    """The pictures in ``folder`` and the folders in it, following links and skipping hidden files; sorted by path.
-
-    Raises:
-        HsxError: naming ``option``, where the folder cannot be read or holds none.
-    """
-    try:
-        os.scandir(folder).close()
-    except OSError as error:
-        raise HsxError(
-            f"{option}: expected a folder that can be read, got {shown(folder)} ({error.strerror}); "
-            "check its permissions"
-        ) from None
-    files, others = _sorted_by_kind(_files([folder], _scan))
-    if not files:
-        raise HsxError(
-            f"{option}: expected pictures (.png, .jpg, .webp and others), found none in the folder "
-            f"{shown(folder)}" + (f" but {_summary(others)}" if others else "; put some there or name another folder")
-        )
-    _warn_left_out(others, option, folder)
-    return files
-
-
-def matching(pattern: Path, option: str) -> list[Path]:
-    """The pictures that match ``pattern``, and those in folders that match; ``**`` is any depth; sorted by path.
-
-    Raises:
-        HsxError: naming ``option``, where there are none.
-    """
-    scan, real = cache(_scan), cache(os.path.realpath)
+def _matches(pattern: Path, scan: Scan) -> list[Path]:
     parts = pattern.parts
     fixed = next((i for i, part in enumerate(parts) if set(part) & set(MAGIC)), len(parts))
     found = [Path(*parts[:fixed])]
@@ -88,41 +64,46 @@ def matching(pattern: Path, option: str) -> list[Path]:
             found = [folder for folder, _ in _folders(found, scan)]
         else:
             found = [Path(e) for path in found for e in scan(path) if fnmatchcase(e.name, part)]
-    files, others = _sorted_by_kind(
-        [
-            *(path for path in found if not os.path.isdir(path)),
-            *_files((path for path in found if os.path.isdir(path)), scan),
-        ]
-    )
-    once: dict[tuple[str, str], Path] = {}
-    for path in sorted(files, key=lambda path: (len(path.parts), path)):
-        once.setdefault((real(path.parent), path.name), path)  # its shortest path
-    if not once:
-        raise HsxError(
-            f"{option}: expected pictures (.png, .jpg, .webp and others) that match {shown(pattern)}, "
-            f"found none{f' but {_summary(others)}' if others else '; check the pattern'}"
-        )
-    _warn_left_out(others, option, pattern)
-    return sorted(once.values())
+    return found
 
 
-def listed(file: Path, option: str) -> list[Path]:
-    """The paths in the text ``file``, one a line, relative to its folder, in its order.
+def _pictures(found: list[Path], scan: Scan, option: str, source: Path, where: str, remedy: str) -> list[Path]:
+    """The files ``found``, and those in folders, that have a picture's suffix; each once, by its shortest path, sorted.
 
-    Blanks around a path are stripped.  Blank lines and lines that start with # are skipped.  Whether the files exist is
-    checked only where all paths seem to be relative to the current folder.
-
-    Raises:
-        HsxError: naming ``option``, for a file that cannot be read, is not UTF-8, holds no path, or holds paths
-            relative to another folder.
+    Whether they can be opened shows when they are read.  Of others that are probably pictures it warns.
     """
+    folders = [path for path in found if os.path.isdir(path)]
+    files = [path for path in found if not os.path.isdir(path)]
+    files += [Path(e) for _, entries in _folders(folders, scan) for e in entries if not _is_folder(e)]
+    real, once = cache(os.path.realpath), dict[tuple[str, str], Path]()
+    for path in sorted(files, key=lambda path: (len(path.parts), path)):
+        once.setdefault((real(path.parent), path.name), path)
+    pictures, others = [], []
+    unfinished = re.compile("|".join(map(re.escape, suffixes())), re.IGNORECASE)
+    for path in sorted(once.values()):
+        name = path.name.lower()
+        if name.endswith(suffixes()):
+            pictures.append(path)
+        elif name.endswith(not_read()) or (not path.suffix or unfinished.search(name)) and is_everyday(path):
+            others.append(path)
+    if not pictures:
+        instead = f" but {_summary(others)}" if others else f"; {remedy}"
+        expected = f"expected pictures (.png, .jpg, .webp and others) {where} {shown(source)}"
+        raise HsxError(f"{option}: {expected}, found none{instead}")
+    if others:
+        message = "%s: files in %s that may be meant as pictures are left out: %s"
+        log.warning(message, option, shown(source), _summary(others))
+    return pictures
+
+
+def _listed(file: Path, option: str) -> list[Path]:
+    """The paths a text lists; that they are there is checked only where all seem relative to the current folder."""
     try:
         lines = [line.strip() for line in file.read_text("utf-8-sig").split("\n")]
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise HsxError(
-            f"{option}: expected a text file with a path a line, could not read {shown(file)} ({reason}); check it"
-        ) from None
+        got = f"could not read {shown(file)} ({reason}); check it"
+        raise HsxError(f"{option}: expected a text file with a path a line, {got}") from None
     lines = [line for line in lines if line and not line.startswith("#")]
     if not lines:
         raise HsxError(f"{option}: expected a path a line, found none in {shown(file)}; list some pictures there")
@@ -136,50 +117,15 @@ def listed(file: Path, option: str) -> list[Path]:
     return [file.parent / line for line in lines]
 
 
-def _files(folders: Iterable[Path], scan: Scan) -> Iterator[Path]:
-    """The files in ``folders`` and below."""
-    for _, entries in _folders(folders, scan):
-        yield from (
-            Path(entry)
-            for entry in entries
-            if not (os.path.isdir(entry) if entry.is_symlink() else entry.is_dir(follow_symlinks=False))
-        )
-
-
-def _sorted_by_kind(files: Iterable[Path]) -> tuple[list[Path], list[Path]]:
-    """The files with a picture's suffix, and those without one that are probably pictures too; both sorted.
-
-    Whether the former can be opened shows when they are read.
-    """
-    pictures, others = [], []
-    read, known = suffixes(), not_read()
-    unfinished = re.compile("|".join(map(re.escape, read)), re.IGNORECASE)
-    for path in files:
-        name = path.name.lower()
-        if name.endswith(read):
-            pictures.append(path)
-        elif name.endswith(known) or (not path.suffix or unfinished.search(name)) and is_everyday(path):
-            others.append(path)
-    return sorted(pictures), sorted(others)
-
-
 def _summary(others: list[Path]) -> str:
     """Files that are probably pictures but are left out: how many by suffix, one of them, and what to do."""
     counts = Counter(path.suffix.lower() or "without a suffix" for path in others).most_common()
     kinds = ", ".join(f"{count} {suffix}" for suffix, count in counts[:5])
     more = f" and {sum(count for _, count in counts[5:])} others" if counts[5:] else ""
-    kinds_unread = [path.name.lower().endswith(not_read()) for path in others]
-    remedies = ["convert them to PNG or JPEG"] * any(kinds_unread)
-    remedies += ["give those with the bytes of a picture its suffix"] * (not all(kinds_unread))
-    return f"{shown(kinds)}{more}, such as {shown(others[0].name)}; {', '.join(remedies)}"
-
-
-def _warn_left_out(others: list[Path], option: str, where: Path) -> None:
-    """Warn of files that are left out, if there are any."""
-    if others:
-        log.warning(
-            "%s: files in %s that may be meant as pictures are left out: %s", option, shown(where), _summary(others)
-        )
+    unread = {path.name.lower().endswith(not_read()) for path in others}
+    remedies = {True: "convert them to PNG or JPEG", False: "give those with the bytes of a picture its suffix"}
+    remedy = ", ".join(remedies[kind] for kind in remedies if kind in unread)
+    return f"{shown(kinds)}{more}, such as {shown(others[0].name)}; {remedy}"
 
 
 def _folders(roots: Iterable[Path], scan: Scan) -> Iterator[tuple[Path, list[os.DirEntry[str]]]]:
@@ -193,11 +139,16 @@ def _folders(roots: Iterable[Path], scan: Scan) -> Iterator[tuple[Path, list[os.
             continue
         seen.add(real)
         yield folder, entries
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                queue.appendleft(Path(entry))
-            elif entry.is_symlink() and os.path.isdir(entry):
+        for entry in filter(_is_folder, entries):
+            if entry.is_symlink():
                 queue.append(Path(entry))
+            else:
+                queue.appendleft(Path(entry))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is, or links to, a folder; only a link costs a system call."""
+    return os.path.isdir(entry) if entry.is_symlink() else entry.is_dir(follow_symlinks=False)
 
 
 def _scan(folder: Path) -> list[os.DirEntry[str]]:

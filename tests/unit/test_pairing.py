@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hsx.errors import HsxError
-from hsx.pairs.names import Column, Endings, Keys, folded, safe, safe_stem
+from hsx.pairs.names import Column, Keys, Names, folded, safe, safe_stem
 from hsx.pairs.pairing import product, random_pairs, zipped
 
 
@@ -129,5 +129,5 @@ def test_keys_are_of_the_texts_put_together():
 def test_many_equal_names_are_told_apart_quickly():
     begun = time.process_time()
     content = Column([f"{i}/image.png" for i in range(50_000)], np.arange(50_000, dtype=np.int32))
-    endings = Endings(content, Column(["s.png"], np.zeros(50_000, np.int32)))
-    assert len({endings[i] for i in range(50_000)}) == 50_000 and time.process_time() - begun < 1
+    names = Names(content, Column(["s.png"], np.zeros(50_000, np.int32)))
+    assert len({names[i] for i in range(50_000)}) == 50_000 and time.process_time() - begun < 1

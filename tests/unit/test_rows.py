@@ -72,6 +72,15 @@ def test_a_table_in_utf16_says_so(tmp_path):
             read_table(path)
 
 
+def test_an_output_that_is_not_utf8_fails_by_itself(tmp_path):
+    path = tmp_path / "pairs.csv"
+    path.write_bytes(b"content,style,output\na.png,s.png,\xe9\na.png,s.png,b\n")
+    table = read_table(path)
+    assert [table.name(i) for i in range(2)] == ["row-1", "b"]
+    with pytest.raises(HsxError, match=r"row 1: output: expected a path in UTF-8, got '\\udce9'; correct it"):
+        table[0]
+
+
 def test_marks_blanks_and_quotes_around_a_header(tmp_path):
     path = tmp_path / "pairs.csv"
     path.write_text('"content", style \na.png,s.png\n', encoding="utf-8-sig")

@@ -309,7 +309,7 @@ def test_numbers_are_the_same_in_every_process(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("distinct, most", [(1_000, 100), (1_000_000, 330)])
+@pytest.mark.parametrize("distinct, most", [(1_000, 100), (1_000_000, 280)])
 def test_a_million_rows(tmp_path, distinct, most):
     """Memory is the most that is added at any moment."""
     path = tmp_path / "pairs.csv"
