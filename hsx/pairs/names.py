@@ -85,10 +85,10 @@ class Keys(NamedTuple):
 class Names:
     """The names of pairs' results, no two alike whatever the case: ``content__style`` after their stems.
 
-    A name that several pairs would have ends in ``~`` and a hash of eight digits of all in which the pairs may differ:
-    their paths as they were given and their own options.  Pairs that are equal in everything, or have the same hash,
-    have their number in the list behind that: ``a__b~1f0c52d9-7``.  A name that looks as if it had such an ending
-    already gets another one.
+    Of several pairs that would have one name the first has it, so that a list may grow; those of the others end in
+    ``~`` and a hash of eight digits of all in which the pairs may differ: their paths as they were given and their own
+    options.  Pairs that are equal in everything, or have the same hash, have their number in the list behind that:
+    ``a__b~1f0c52d9-7``.  A name that looks as if it had such an ending already gets another one.
 
     Args:
         content, style: the paths, as they were given.
@@ -117,7 +117,7 @@ class Names:
             named = np.flatnonzero(outputs.numbers)
             own, numbers = Keys.of(outputs.values, folded), outputs.numbers[named]
             names[named], clashing[named] = own.values[numbers], own.ended[numbers]
-        clashing |= _repeated(names)
+        clashing |= _later(names)
         if bad:
             rows = Keys.of([f"row-{i + 1}" for i in bad], str.encode)
             clashing[[*bad]] = np.isin(rows.values, names)
@@ -126,7 +126,8 @@ class Names:
             keys = Keys.of(column.values, lambda value: encoded(str(value)))
             hashes = _mixed(hashes, keys.values[column.numbers])
         self._clashing, self._hashes = clashing, (hashes >> np.uint64(32)).astype(np.uint32)
-        self._equal = clashing & _repeated(_mixed(names, self._hashes))
+        mixed = _mixed(names, self._hashes)
+        self._equal = clashing & (_later(mixed) | _later(mixed[::-1])[::-1])
 
     def __getitem__(self, i: int) -> str:
         if i in self._bad:
@@ -145,11 +146,10 @@ def _mixed(hashes: np.ndarray, values: np.ndarray) -> np.ndarray:
     return hashes
 
 
-def _repeated(values: np.ndarray) -> np.ndarray:
-    """Which values occur more than once, (n,) of bool."""
-    order = np.argsort(values)
+def _later(values: np.ndarray) -> np.ndarray:
+    """Which values have occurred before, (n,) of bool."""
+    order = np.argsort(values, kind="stable")
     ordered = values[order]
-    same = ordered[1:] == ordered[:-1]
-    repeated = np.zeros(len(values), bool)
-    repeated[order[1:][same]] = repeated[order[:-1][same]] = True
-    return repeated
+    later = np.zeros(len(values), bool)
+    later[order[1:][ordered[1:] == ordered[:-1]]] = True
+    return later

@@ -260,7 +260,9 @@ def test_a_table_with_options_of_its_own_for_each_row(tiny_model, many, capsys):
         if line["status"] == "done"
     }
     names = [line["name"] for line in results(many / "out")]
-    assert {name[:7] for name in names[:6]} == {"c0__s0~", "none/at", "c1__s0~"} and set(names[:6]) == files.keys()
+    assert {name[:7] for name in names[:6]} == {"c0__s0", "c0__s0~", "none/at", "c1__s0", "c1__s0~"} and set(
+        names[:6]
+    ) == files.keys()
     plain, c1 = files[names[0]], names[4:6]
     assert all(abs(files[names[i]] - plain).max() > 1 for i in (1, 2, 3))
     assert made[c1[0]]["seed"] == 7 and made[c1[1]]["seed"] == 8
