@@ -124,7 +124,7 @@ class Transfer:
             for given, name in ((content_images, "content_images"), (style_images, "style_images"))
         )
         check_rows(len(contents), len(styles))
-        self._cells(mask, len(styles))  # before all the work
+        self._on_grid(mask, len(styles))  # before all the work
         return self.inject(self.invert(contents), self.invert(styles), mask, noise).clamp(-1, 1)
 
     @torch.no_grad()
@@ -178,7 +178,7 @@ class Transfer:
         noise = noise or SampleNoise(self.seed, range(len(style)))
         self._prepare_schedule()
         content = self.blend.prepare(content, self.invert)
-        x, cells = style.x_T, self._cells(mask, len(style))
+        x, area = style.x_T, self._on_grid(mask, len(style))
         for t, t_next in zip(reversed(self.timesteps), [*self.timesteps[-2::-1], -1], strict=True):
             injects = t in self.injection_timesteps
             edits = injects and t >= self.t_edit
@@ -199,7 +199,7 @@ class Transfer:
                 self.blend,
                 self.normalizer,
                 self.calibrator,
-                cells,
+                area,
                 eta=float(boost),
                 noise=check_noise(noise(x), x) if boost else None,
                 direction=direction,
@@ -215,7 +215,7 @@ class Transfer:
         """Tell the schedule at which timesteps it will be asked."""
         self.schedule.prepare(self.injects, self.backbone.schedule)
 
-    def _cells(self, mask: Tensor | None, rows: int) -> Tensor | None:
+    def _on_grid(self, mask: Tensor | None, rows: int) -> Tensor | None:
         """A mask at image size on the grid of h, by area."""
         if mask is None:
             return None

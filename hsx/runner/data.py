@@ -46,10 +46,10 @@ class Pairs:
         batch_size: PositiveInt = 4,
         num_workers: NonNegativeInt = 0,
     ) -> None:
-        most = WORKERS * (os.cpu_count() or 1)
-        if num_workers > most:
+        limit = WORKERS * (os.cpu_count() or 1)
+        if num_workers > limit:
             raise HsxError(
-                f"data.num_workers: expected at most {most} ({WORKERS} a core), got {num_workers}; a few are enough"
+                f"data.num_workers: expected at most {limit} ({WORKERS} a core), got {num_workers}; a few are enough"
             )
         self.batch_size, self.num_workers, self.fit = batch_size, num_workers, fit
         self.pairs = self._pairs(contents, styles, pairs, pairing, per_content, pairing_seed)

@@ -60,12 +60,12 @@ class Found:
 
     Attributes:
         folder: the output folder.
-        made: the pairs that have a picture of the same settings, by number, and the fingerprints of these pictures.
+        results: the pairs that have a picture of the same settings, by number, and the fingerprints of these pictures.
         others: the pictures that are not of this run, with what they are.
     """
 
     folder: Path
-    made: dict[int, str]
+    results: dict[int, str]
     others: dict[Path, str]
 
 
@@ -138,7 +138,7 @@ def look(folder: Path, pairs: PairList, settings: str) -> Found:
         elif record.get("settings_digest") != settings:
             found.others[path] = SETTINGS
         elif row and _is_whole(path):
-            found.made[i] = record.get("made", "")
+            found.results[i] = record.get("made", "")
     for name, path in pictures.items():
         record = record_of(path)
         if not record:

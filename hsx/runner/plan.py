@@ -101,11 +101,11 @@ class Plan:
     def checked(self) -> Plan:
         """Without the results that were made from other pictures than today's, whose digests are known now."""
         done, others = self.done.copy(), dict(self.found.others)
-        for i, made in self.found.made.items():
+        for i, fingerprint in self.found.results.items():
             row = self.pairs[i]
             readable = True
             try:
-                done[i] = made == self.recorder.own(row)["made"]
+                done[i] = fingerprint == self.recorder.own(row)["made"]
             except (KeyError, HsxError):  # a picture or a mask that cannot be read now: the pair fails, for that reason
                 done[i] = readable = False
             if not done[i] and (readable or self.overwrite):
@@ -139,5 +139,5 @@ def make_plan(
     if not overwrite:
         refuse(found)
     done = np.zeros(len(pairs), bool)
-    done[list(found.made)] = True
+    done[list(found.results)] = True
     return Plan(found, recorder, model.backbone.sample_size, overwrite, done)

@@ -243,8 +243,7 @@ def _strategy(config: dict[str, Any]) -> Any:
 def _values(value: Any) -> Any:
     """A strategy's options with the strategies among them made."""
     if isinstance(value, dict):
-        made = {name: _values(one) for name, one in value.items()}
-        return _strategy(value) if "class_path" in value else made
+        return _strategy(value) if "class_path" in value else {name: _values(one) for name, one in value.items()}
     return [_values(one) for one in value] if isinstance(value, list) else value
 
 

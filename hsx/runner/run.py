@@ -73,14 +73,14 @@ def run(
             sweep(folder)
             store.sweep()
 
-        # 1. What is there was made from the very pictures of today, or is refused.
+        # 1. Results in the folder were made from the very pictures of today, or are refused.
         if plan.done.any():
             plan = plan.with_pictures(work.check(plan)).checked()
             if not overwrite:
                 if plan.found.others and not trainer.is_global_zero:
                     raise SystemExit(2)  # the first process says why
                 refuse(plan.found)
-        there = int(plan.done.sum())
+        existing = int(plan.done.sum())
 
         for attempt in range(TRIES):
             # 2. Every distinct picture is read; those that a missing pair needs are inverted.
@@ -92,14 +92,16 @@ def run(
 
             # 3. The missing pairs are made from the trajectories.
             numbers = plan.pairs_to_make()
-            made = work.inject(plan, numbers)
-            plan, total = plan.with_pairs(numbers, made), total + made
-            if not made.vanished:
+            injected = work.inject(plan, numbers)
+            plan, total = plan.with_pairs(numbers, injected), total + injected
+            if not injected.vanished:
                 break
-            log.warning("%d trajectories vanished from the store; inverting their pictures again", len(made.vanished))
+            log.warning(
+                "%d trajectories vanished from the store; inverting their pictures again", len(injected.vanished)
+            )
 
         total.evaluations = sum(gather(trainer, model.backbone.evaluations))
-        return _report(plan.given_up(), work, total, there, start) if trainer.is_global_zero else 0
+        return _report(plan.given_up(), work, total, existing, start) if trainer.is_global_zero else 0
 
 
 @dataclass(frozen=True)
@@ -170,15 +172,15 @@ def _begin(plan: Plan, config: str | None, first: bool) -> None:
             print(f"{done} of {pairs} pairs are there; {pairs - done} more", file=sys.stderr)
 
 
-def _report(plan: Plan, work: Work, total: Outcome, there: int, start: float) -> int:
+def _report(plan: Plan, work: Work, total: Outcome, existing: int, start: float) -> int:
     """Write the lists and the sheets, and say what came of it; the exit code."""
     folder = plan.found.folder
     failed = write_results(plan.recorder, folder, plan.failures, plan.lost, work.journal)
     sheets = write_sheets(plan.pairs, folder, plan.size, work.data.fit)
     work.store.evict()
     work.journal.close()
-    made = len(plan.pairs) - there - failed.total()
-    counts = Counts(made, there, total.inverted, total.corrupt, total.evaluations, time.monotonic() - start)
+    created = len(plan.pairs) - existing - failed.total()
+    counts = Counts(created, existing, total.inverted, total.corrupt, total.evaluations, time.monotonic() - start)
     try:
         summarise(counts, failed, folder, sheets)
     except OSError:  # nobody reads it any more; the results are there

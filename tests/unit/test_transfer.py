@@ -262,3 +262,21 @@ def test_defaults_scale_with_the_models_timesteps():
     transfer = hsx.Transfer(net, inversion_steps=5, generation_steps=5)
     assert (transfer.t_start, transfer.t_edit, transfer.t_boost, transfer.dt_end) == (3999, 1600, 800, 3800)
     assert hsx.invert(net, torch.zeros(1, 3, 16, 16), steps=3).timesteps == (0, 1999)
+
+
+def test_a_config_and_its_fields_are_the_same_settings(net, images):
+    config = hsx.TransferConfig(Constant(0.5), normalizer=AdaIN(), inversion_steps=4, generation_steps=4, t_boost=0)
+    options = dict(normalizer=AdaIN(), inversion_steps=4, generation_steps=4, t_boost=0)
+    expected = hsx.Transfer(net, Constant(0.5), **options)(images[0][:2], images[1][:2])
+    transfer = hsx.Transfer(net, config)
+    assert torch.equal(transfer(images[0][:2], images[1][:2]), expected)
+    assert transfer.config.t_edit == transfer.t_edit == 400 and config.t_edit is None  # filled in on a copy
+    changed = hsx.Transfer(net, config, t_edit=0)
+    assert changed.t_edit == 0 and not torch.equal(changed(images[0][:2], images[1][:2]), expected)
+    assert transfer.normalizer is not config.normalizer  # what a strategy keeps is the transfer's own
+    for options in (dict(gama=1), dict(t_edit=1, nothing=2)):
+        with pytest.raises(TypeError, match="unexpected keyword"):
+            hsx.Transfer(net, config, **options)
+    with pytest.raises(AttributeError, match="nothing"):
+        transfer.nothing  # noqa: B018
+    assert copy.deepcopy(transfer).t_edit == 400
