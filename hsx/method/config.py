@@ -125,7 +125,9 @@ class TransferConfig:
             "dt_end": dt_end,
         }
         ints: dict[str, Any] = {name: int(value) for name, value in numbers.items()}  # JSON does not take numpy's
-        return replace(self, injection_steps=steps, **ints, **deepcopy(self.strategies))
+        return replace(
+            self, injection_steps=steps, dt_lambda=float(self.dt_lambda), **ints, **deepcopy(self.strategies)
+        )
 
     @property
     def strategies(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -23,6 +24,7 @@ from hsx.method.noise import SampleNoise
 from hsx.method.step import transfer_step
 from hsx.schedule import timesteps
 from hsx.strategies import Constant, Frobenius, Identity, Latent, PaperFaceMask, Slerp
+from hsx.strategies.base import KINDS
 
 Noise = Callable[[Tensor], Tensor]
 
@@ -48,12 +50,13 @@ class Transfer:
         else:
             config = TransferConfig(*settings, **options)
         self.backbone, self.config = backbone, config.resolved(backbone.schedule)
+        vars(self).update(deepcopy(self.config.strategies))  # these change at work, those of the config never do
         self.timesteps = timesteps(self.config.generation_steps, self.config.t_start)
         steps = self.config.injection_steps
         self.injection_timesteps = frozenset(steps) if isinstance(steps, list) else injections(self.timesteps, steps)
         size, fit = backbone.sample_size, self.config.fit
-        for strategy in self.config.strategies.values():
-            strategy.read_pictures(partial(read_image, size=size, fit=fit), partial(read_mask, fit=fit))
+        for kind in KINDS:
+            getattr(self, kind).read_pictures(partial(read_image, size=size, fit=fit), partial(read_mask, fit=fit))
         self._prepare_schedule()
         warn_of_few_injections(self)
 

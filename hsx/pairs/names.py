@@ -87,8 +87,8 @@ class Names:
 
     Of several pairs that would have one name the first has it, so that a list may grow; those of the others end in
     ``~`` and a hash of eight digits of all in which the pairs may differ: their paths as they were given and their own
-    options.  Pairs that are equal in everything, or have the same hash, have their number in the list behind that:
-    ``a__b~1f0c52d9-7``.  A name that looks as if it had such an ending already gets another one.
+    options.  A pair that is equal to an earlier one in everything, or has the same hash, has its number in the list
+    behind that: ``a__b~1f0c52d9-7``.  A name that looks as if it had such an ending already gets another one.
 
     Args:
         content, style: the paths, as they were given.
@@ -127,7 +127,7 @@ class Names:
             hashes = _mixed(hashes, keys.values[column.numbers])
         self._clashing, self._hashes = clashing, (hashes >> np.uint64(32)).astype(np.uint32)
         mixed = _mixed(names, self._hashes)
-        self._equal = clashing & (_later(mixed) | _later(mixed[::-1])[::-1])
+        self._equal = clashing & _later(mixed)
 
     def __getitem__(self, i: int) -> str:
         if i in self._bad:

@@ -145,14 +145,15 @@ class Work:
         self.trainer.callbacks += callbacks  # type: ignore[attr-defined]
         batches = loader(items, self.data.batch_size, self.data.num_workers)
         self.trainer.predict(stage, batches, return_predictions=False)
-        del self.trainer.callbacks[-len(callbacks) :]  # type: ignore[attr-defined]
+        for callback in callbacks:
+            self.trainer.callbacks.remove(callback)  # type: ignore[attr-defined]
         writer.outcome.corrupt = len(self.store.corrupt)
         return sum(gather(self.trainer, writer.outcome), Outcome())
 
 
 def gather(trainer: lightning.Trainer, mine: T) -> list[T]:
     """What every process has, in the order of their ranks."""
-    if trainer.world_size == 1:
+    if trainer.world_size == 1 or not torch.distributed.is_initialized():  # no stage has run: no row is good
         return [mine]
     everyone: list[Any] = [None] * trainer.world_size
     torch.distributed.all_gather_object(everyone, mine)

@@ -99,6 +99,7 @@ class TrajectoryWriter(Writer):
     def __init__(self, journal: Journal | None, store: Store, fingerprints: Fingerprints, contents: int) -> None:
         super().__init__(journal)
         self.store, self.fingerprints, self.contents = store, fingerprints, contents
+        self.not_finite: set[str] = set()  # the pixels of such pictures, which may have several names
 
     def write(self, result: Inverted, batch: Batch, machine: dict[str, Any]) -> list[str]:
         """See ``Writer``; no pictures."""
@@ -114,6 +115,9 @@ class TrajectoryWriter(Writer):
                 self.store.put(key, x_T, h, result.trajectory.timesteps, computed)
                 self.outcome.inverted += 1
             else:
+                self.not_finite.add(batch.pixels[row])
+        for index, pixels in self.outcome.pixels.items() if self.not_finite else ():
+            if pixels in self.not_finite:
                 self.outcome.failures[index] = NOT_INVERTED
         return []
 

@@ -421,3 +421,15 @@ def test_what_a_config_gives_to_its_own_class_goes_on_to_the_one_named_instead(c
     config = str(Path(__file__).parents[2] / "configs" / "demo.yaml")
     assert main(["predict", "--config", config, "--model.schedule", name, "--print_config"]) == 0
     assert yaml.safe_load(capsys.readouterr().out)["model"]["schedule"]["init_args"] == chosen
+
+
+def test_callbacks_may_add_others_while_a_stage_runs(tiny_model, pictures, monkeypatch):
+    (pictures / "adding.py").write_text(
+        "from lightning.pytorch.callbacks import Callback\nclass Other(Callback):\n    pass\n"
+        "class Adding(Callback):\n    def on_predict_start(self, trainer, module):\n"
+        "        trainer.callbacks.append(Other())\n"
+    )
+    monkeypatch.syspath_prepend(pictures)
+    callback = ["--trust", "adding", "--trainer.callbacks", "adding.Adding"]
+    assert main([*options(tiny_model, pictures), *callback]) == 0
+    assert len(read(pictures / "out")) == 6

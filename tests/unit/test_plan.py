@@ -11,14 +11,25 @@ from PIL import Image
 from hsx.io.images import pixels_digest, read_image
 from hsx.io.png import write_png
 from hsx.method.config import TransferConfig
+from hsx.method.inversion import Trajectory
+from hsx.method.transfer import Transfer
 from hsx.pairs.pairing import product
-from hsx.runner.batches import Failure, Padding, PairItem, PictureItem, Vanished, collate
+from hsx.runner.batches import (
+    Failure,
+    Inverted,
+    Padding,
+    PairItem,
+    PictureBatch,
+    PictureItem,
+    Vanished,
+    collate,
+)
 from hsx.runner.model import TransferModel
 from hsx.runner.plan import VANISHED, make_plan
-from hsx.runner.writers import Outcome
+from hsx.runner.writers import NOT_INVERTED, Outcome, TrajectoryWriter
 from hsx.store.records import RECORD
 from hsx.store.trajectories import Store
-from hsx.strategies import Constant
+from hsx.strategies import Constant, Linear
 
 from ..conftest import picture
 
@@ -137,3 +148,32 @@ def test_a_config_is_frozen_and_says_itself(model):
     assert elsewhere == {"seed", "fit"}
     assert set(config.as_model()) == {option.name for option in fields(TransferConfig)} - elsewhere
     assert set(config.record()) == {option.name for option in fields(TransferConfig)}
+
+
+class Counting(Linear):
+    """Keeps something between calls, as a plugin's may."""
+
+    def prepare(self, timesteps, noise):
+        super().prepare(timesteps, noise)
+        self._calls = getattr(self, "_calls", 0) + 1
+
+
+def test_what_strategies_keep_at_work_has_no_part_in_an_identity(tiny_model):
+    model = TransferModel(str(tiny_model), Counting(), inversion_steps=4, generation_steps=5, t_boost=0)
+    before = model.fingerprints("32-true", "float16"), model.transfer.config.record()
+    assert "_timesteps" not in str(before[1]) and "_calls" not in str(before[1])
+    images = torch.zeros(1, 3, 16, 16)
+    model.transfer(images, images)
+    assert model.transfer.schedule._calls > 1
+    assert (model.fingerprints("32-true", "float16"), model.transfer.config.record()) == before
+    other = Transfer(model.backbone, model.transfer.config, t_edit=300)
+    assert other.config.record()["schedule"] == before[1]["schedule"]
+
+
+def test_a_picture_that_cannot_be_inverted_fails_under_all_its_names(model, tmp_path):
+    writer = TrajectoryWriter(None, Store(tmp_path), model.fingerprints("32-true", "float16"), 2)
+    images, bad = torch.zeros(2, 3, 16, 16), torch.full((1, 3, 16, 16), torch.nan)
+    result = Inverted([0], Trajectory(bad, torch.zeros(1, 1, 2, 2, 2), (0,), 9), [1])
+    writer.write(result, PictureBatch([0, 1], images, ["same", "same"]), {})
+    writer.write(Inverted([], None, []), PictureBatch([2], images[:1], ["same"]), {})
+    assert writer.outcome.failures == dict.fromkeys((0, 1, 2), NOT_INVERTED)

@@ -1,6 +1,7 @@
 """Data flows one way: each room is imported alone, and brings in no room above it."""
 
 import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -40,15 +41,34 @@ def test_every_module_is_in_a_room():
     assert found - {"__init__", "__pycache__", "py.typed"} == set(ROOMS)
 
 
+ALONE = """
+import importlib, json, os, sys
+import torch, diffusers  # once, for all; a room without them is in test_commands
+for room, names in json.loads(sys.argv[1]).items():
+    if not os.fork():
+        for name in names:
+            importlib.import_module(name)
+        print(json.dumps([room, [*sys.modules]]), flush=True)
+        os._exit(0)
+    assert os.wait()[1] == 0, room
+"""
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    """What is in memory when each room, alone, has been imported."""
+    rooms = json.dumps({room: modules(room) for room in ROOMS if room != "__main__"})
+    out = subprocess.run([sys.executable, "-c", ALONE, rooms], capture_output=True, text=True, check=True).stdout
+    return dict(map(json.loads, out.splitlines()))
+
+
 @pytest.mark.parametrize("room", [room for room in ROOMS if room != "__main__"])
-def test_a_room_alone_brings_in_none_above_it(room):
-    code = f"import importlib, sys\nfor name in {modules(room)}: importlib.import_module(name)\nprint(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    rooms = {name.split(".")[1] for name in loaded if name.startswith("hsx.")}
+def test_a_room_alone_brings_in_none_above_it(loaded, room):
+    rooms = {name.split(".")[1] for name in loaded[room] if name.startswith("hsx.")}
     above = {other for other in rooms if ROOMS[other] > ROOMS[room]}
     assert not above, f"{room} imports {above}"
     if ROOMS[room] < ROOMS["runner"]:
-        assert not {name.split(".")[0] for name in loaded} & {"lightning", "pytorch_lightning", "jsonargparse"}
+        assert not {name.split(".")[0] for name in loaded[room]} & {"lightning", "pytorch_lightning", "jsonargparse"}
 
 
 def imports(path: Path) -> set[str]:
