@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -17,7 +18,8 @@ from hsx.io.colour import ProfileError, changes, lab, to_srgb
 from hsx.io.colour_tags import TagError, profile_of
 from hsx.io.formats import LEFT_OUT, frames, kind, likely, refuse_preview
 
-FITS = ("crop", "pad", "stretch")  # how pictures become square
+Fit = Literal["crop", "pad", "stretch"]  # how pictures become square
+FITS = get_args(Fit)
 NAMED = 10  # pictures at most in the log for one reason
 
 log = logging.getLogger("hsx")

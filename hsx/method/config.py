@@ -6,10 +6,11 @@ import math
 from collections.abc import Collection, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, get_args
+from typing import Any
 
 from hsx.checks import got, in_range, whole
 from hsx.errors import HsxError
+from hsx.io.reading import FITS, Fit
 from hsx.method.injections import injections
 from hsx.schedule import NoiseSchedule, timesteps
 from hsx.strategies import (
@@ -23,8 +24,6 @@ from hsx.strategies import (
     Slerp,
 )
 from hsx.strategies.base import KINDS, check_strategy
-
-Fit = Literal["crop", "pad", "stretch"]
 
 
 @dataclass(frozen=True)
@@ -111,8 +110,8 @@ class TransferConfig:
         in_range("dt_end", dt_end, 0, math.inf, "a timestep", whole)
         in_range("dt_lambda", self.dt_lambda, 0.5, 1.0, "which leaves the direction as it is")
         in_range("seed", self.seed, 0, math.inf, "of the noise", whole)
-        if self.fit not in get_args(Fit):
-            raise HsxError(f"fit: expected one of {', '.join(get_args(Fit))}, got {got(self.fit)}; choose one of them")
+        if self.fit not in FITS:
+            raise HsxError(f"fit: expected one of {', '.join(FITS)}, got {got(self.fit)}; choose one of them")
         injects = injections(timesteps(self.generation_steps, t_start), self.injection_steps)
         steps = [*map(int, self.injection_steps)] if isinstance(self.injection_steps, Collection) else len(injects)
         numbers = {

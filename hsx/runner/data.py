@@ -9,6 +9,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from hsx.assets import resolve
 from hsx.errors import HsxError
+from hsx.io.reading import Fit
 from hsx.pairs.pairing import PairList, product, random_pairs, zipped
 from hsx.pairs.sources import find_images
 from hsx.pairs.table import read_table
@@ -42,7 +43,7 @@ class Pairs:
         pairing: Literal["product", "zip", "random"] = "product",
         per_content: PositiveInt = 1,
         pairing_seed: NonNegativeInt = 0,
-        fit: Literal["crop", "pad", "stretch"] = "crop",
+        fit: Fit = "crop",
         batch_size: PositiveInt = 4,
         num_workers: NonNegativeInt = 0,
     ) -> None:

@@ -100,7 +100,6 @@ def run(
                 "%d trajectories vanished from the store; inverting their pictures again", len(injected.vanished)
             )
 
-        total.evaluations = sum(gather(trainer, model.backbone.evaluations))
         return _report(plan.given_up(), work, total, existing, start) if trainer.is_global_zero else 0
 
 
@@ -144,10 +143,12 @@ class Work:
         callbacks = [writer, StageProgress(title, len(items.numbers), self.journal)]
         self.trainer.callbacks += callbacks  # type: ignore[attr-defined]
         batches = loader(items, self.data.batch_size, self.data.num_workers)
+        before = self.model.backbone.evaluations
         self.trainer.predict(stage, batches, return_predictions=False)
         for callback in callbacks:
             self.trainer.callbacks.remove(callback)  # type: ignore[attr-defined]
         writer.outcome.corrupt = len(self.store.corrupt)
+        writer.outcome.evaluations = self.model.backbone.evaluations - before
         return sum(gather(self.trainer, writer.outcome), Outcome())
 
 

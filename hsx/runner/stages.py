@@ -113,8 +113,7 @@ class Invert(Stage):
 
     def predict_step(self, batch: Batch) -> Inverted:
         """A batch of pictures to the trajectories of those that are needed."""
-        rows = self.needed(batch) if isinstance(batch, PictureBatch) else []
-        if not rows or not isinstance(batch, PictureBatch):
+        if not isinstance(batch, PictureBatch) or not (rows := self.needed(batch)):
             return Inverted([], None, [])
         images = batch.images[rows]
         parts, at_once = self.in_parts(lambda part: self.transfer.invert(images[part]), len(rows))

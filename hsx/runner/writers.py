@@ -103,10 +103,11 @@ class TrajectoryWriter(Writer):
 
     def write(self, result: Inverted, batch: Batch, machine: dict[str, Any]) -> list[str]:
         """See ``Writer``; no pictures."""
-        if isinstance(batch, PictureBatch):
-            self.outcome.pixels.update(zip(batch.index, batch.pixels, strict=True))
+        if not isinstance(batch, PictureBatch):
+            return []
+        self.outcome.pixels.update(zip(batch.index, batch.pixels, strict=True))
         for i, row in enumerate(result.rows):
-            assert isinstance(batch, PictureBatch) and result.trajectory is not None
+            assert result.trajectory is not None
             index, x_T = batch.index[row], result.trajectory.x_T[i]
             if torch.isfinite(x_T).all():
                 h = result.trajectory.h[i] if index < self.contents else None
@@ -116,7 +117,7 @@ class TrajectoryWriter(Writer):
                 self.outcome.inverted += 1
             else:
                 self.not_finite.add(batch.pixels[row])
-        for index, pixels in self.outcome.pixels.items() if self.not_finite else ():
+        for index, pixels in zip(batch.index, batch.pixels, strict=True):
             if pixels in self.not_finite:
                 self.outcome.failures[index] = NOT_INVERTED
         return []
