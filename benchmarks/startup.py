@@ -61,7 +61,7 @@ def start(folder: Path, rows: int, begun: float) -> None:
         said("first batch")
         os._exit(0)
 
-    for name in ("torch", "lightning.pytorch.cli", "hsx.runner.run"):
+    for name in ("torch", "lightning", "hsx.runner.run"):
         importlib.import_module(name)
         said(name)
     from hsx.cli import main

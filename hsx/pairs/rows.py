@@ -14,8 +14,6 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-from pyarrow import parquet
-
 from hsx.assets import SCHEME, resolve
 from hsx.errors import HsxError, first_line, shown
 from hsx.pairs.cells import READERS
@@ -125,6 +123,8 @@ def _jsonl(path: Path) -> Iterator[Any]:
 
 
 def _parquet(path: Path) -> Iterator[Any]:
+    from pyarrow import parquet  # 30 MiB that no other table needs
+
     try:
         file = parquet.ParquetFile(path)
         columns = file.schema_arrow.names
