@@ -38,8 +38,7 @@ from hsx.store.records import RECORD, record_of, to_json
 from hsx.strategies.arguments import absolute
 
 CONFIG = "# Found by hsx probe.\n"  # the first line of probe.yaml
-MODEL = ("sites", "donor", "schedule", "normalizer", "inversion_steps", "generation_steps", "injection_steps")
-MODEL += ("t_start", "t_edit", "t_boost")
+STEPS = ("inversion_steps", "generation_steps", "injection_steps", "t_start", "t_edit", "t_boost")
 
 
 def probe(
@@ -80,11 +79,11 @@ def probe(
     if "device" not in given and torch.cuda.is_available():
         backbone.to("cuda")
     rng = np.random.default_rng(seed)
-    content, style = (
-        _read(find_images(some, option), pairs, backbone.sample_size, fit, rng, option)
-        for some, option in ((contents, "contents"), (styles, "styles"))
+    some_contents, some_styles = (
+        _read(find_images(where, option), pairs, backbone.sample_size, fit, rng, option)
+        for where, option in ((contents, "contents"), (styles, "styles"))
     )
-    content, style = _paired(content, style, pairs)
+    content, style = _paired(some_contents, some_styles, pairs)
     parts = costs(backbone)
     console = Console(stderr=True)
     seconds = len(content) * LIMIT * parts.seconds
@@ -108,10 +107,9 @@ def probe(
 
 def _check_ours(folder: Path) -> None:
     """Raises HsxError where a file that would be replaced is not of hsx probe."""
-    config, picture = folder / "probe.yaml", folder / "probe.png"
-    ours = {config: lambda: config.read_bytes().startswith(CONFIG.encode()), picture: lambda: record_of(picture)}
-    for path, wrote in ours.items():
-        if path.exists() and not (path.is_file() and wrote()):
+    for path in (folder / "probe.yaml", folder / "probe.png"):
+        ours = path.is_file() and (path.read_bytes().startswith(CONFIG.encode()) or "sheet" in record_of(path))
+        if path.exists() and not ours:
             wanted = f"expected a folder whose {path.name} hsx may write, got {path}, which it did not make"
             raise HsxError(f"output_dir: {wanted}; name another with --output_dir")
 
@@ -159,7 +157,11 @@ def _write(probed: Probed, folder: Path, backbone: dict[str, Any], data: dict[st
         config.unlink(missing_ok=True)  # of an earlier network
         return written
     model = {"backbone": backbone["source"] if len(backbone) == 1 else backbone}
-    model |= {name: value for name, value in probed.settings.as_model().items() if name in MODEL}
+    model |= {
+        name: value
+        for name, value in probed.settings.as_model().items()
+        if name in ("sites", "donor", "schedule", "normalizer", *STEPS)
+    }
     model["sites"] = [*model["sites"]]
     sections = {"output_dir": str(absolute(folder / "transfer")), "model": model, "data": data}
     with atomic(config) as part:

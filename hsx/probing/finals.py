@@ -85,4 +85,4 @@ def _cost(transfer: Transfer, costs: Costs) -> float:
     """Evaluations of a run and of the content's inversion, where there is one."""
     steps, injections = len(transfer.timesteps), sum(transfer.schedule.gamma(t) > 0 for t in transfer.injects)
     an_injection = costs.decode + (costs.encode if transfer.donor.reads else 0)
-    return steps + injections * an_injection + (steps - 1 if transfer.donor.inverts else 0)
+    return float(steps + injections * an_injection + (steps - 1 if transfer.donor.inverts else 0))

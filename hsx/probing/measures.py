@@ -99,7 +99,8 @@ def structure(image: Tensor) -> Tensor:
     down, right = light.diff(dim=2)[..., :-1], light.diff(dim=3)[..., :-1, :]
     edges = (down.square() + right.square()).sqrt().flatten()
     edges = edges - edges.mean()
-    return edges / edges.norm().clamp_min(1e-6)
+    unit: Tensor = edges / edges.norm().clamp_min(1e-6)
+    return unit
 
 
 def fit(result: Tensor, content: Tensor, style: Tensor) -> tuple[float, float]:

@@ -69,8 +69,8 @@ class Probed:
         """The best with more steps; what an inverted donor gives adds up, so that it injects no oftener than here."""
         if self.best is None:
             return None
-        often = {"injection_steps": STEPS} if self.best.donor.inverts else {}
-        return replace(settings(self.best, MANY), **often)
+        more = settings(self.best, MANY)
+        return replace(more, injection_steps=STEPS) if self.best.donor.inverts else more
 
 
 def probe(
@@ -104,11 +104,11 @@ def probe(
     if len(content) < 2:
         raise HsxError(f"probe: expected two or more pairs of pictures, got {len(content)}; give more")
     parts, network = parts or costs(backbone), Counted(backbone)
-    rows = list(zip(content.split(1), style.split(1), strict=True))
+    rows = [(content[i : i + 1], style[i : i + 1]) for i in range(len(content))]
     intervals, sites = spans(backbone), tuple(backbone.layout.sites)
     everything = combinations(sites, intervals)
     tried = min(len(everything), max(1, int((SCREEN - looks_cost(backbone)) / parts.decode)))
-    noise = torch.randn(content.shape, generator=torch.Generator().manual_seed(seed)).to(content).split(1)
+    noise = torch.randn(content.shape, generator=torch.Generator().manual_seed(seed)).to(content)
     looks, spent = [], [0.0] * len(rows)
 
     def counted(pair: int, work: Callable[[], T]) -> T:
@@ -123,7 +123,7 @@ def probe(
 
     for i, row in enumerate(rows):
         wanted = [everything[(i * tried + k) % len(everything)] for k in range(tried)]
-        looks.append(counted(i, partial(look, network, *row, wanted, intervals, noise[i])))
+        looks.append(counted(i, partial(look, network, *row, wanted, intervals, noise[i : i + 1])))
     looked = scores([one.results for one in looks])
     denoised = sum(one.denoised for one in looks) / len(looks)
     best, ran = None, dict[int, Ran]()

@@ -43,7 +43,7 @@ def rounds(
             ran[number] = run(number, sorted(groups[place % len(groups)], key=lambda one: new[one]))
             for one in ran[number].results:
                 new[one] += 1
-        best = winner(tried, scores(each.results for each in ran.values()))
+        best = winner(tried, scores([each.results for each in ran.values()]))
     return best, ran
 
 
