@@ -13,6 +13,7 @@ from hsx.probing.screening import DONORS, Combination
 from hsx.probing.spans import Span
 
 NEAR = 0.95  # of the best: what comes so near is as good
+HALF = 0.5  # of the best single step's total, from which another span is worth a run
 INVERTED = 0.8  # what an inverted donor's total is worth: its injections add up, so that more steps do it harm
 Results = Mapping[Combination, tuple[Measured, object]]
 
@@ -32,7 +33,7 @@ def rounds(
         run: runs combinations with a pair, given by its number, as many as it may.
     """
     best = max(looked, key=lambda one: worth(one, looked[one]))
-    tried, ran = when(best, spans), dict[int, Ran]()
+    tried, ran = when(best, looked, spans), dict[int, Ran]()
     half = -(-pairs // 2)
     for numbers in (range(half), range(half, pairs)):
         if numbers.start:
@@ -47,10 +48,12 @@ def rounds(
     return best, ran
 
 
-def when(best: Combination, spans: Sequence[Span]) -> list[Combination]:
-    """The same site in its span alone, in those below too, and from more noise down to the picture."""
-    place = spans.index(best.span)
-    below = [best.span.down_to(span.t_lo) for span in reversed(spans[: place + 1])]
+def when(best: Combination, looked: Mapping[Combination, Score], spans: Sequence[Span]) -> list[Combination]:
+    """The site in the least noise that it may do with, in those spans below too, and from more noise down to none."""
+    single = {span: looked.get(replace(best, span=span)) for span in spans}
+    enough = [span for span, score in single.items() if score and score.total >= HALF * looked[best].total]
+    place = spans.index(enough[0])
+    below = [enough[0].down_to(span.t_lo) for span in reversed(spans[: place + 1])]
     tried = [*below, *(span.down_to(0) for span in spans[place + 1 :])]
     return [replace(best, span=span) for span in tried]
 
