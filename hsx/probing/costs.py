@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -26,8 +27,8 @@ class Costs(NamedTuple):
 @torch.no_grad()
 def costs(backbone: Backbone) -> Costs:
     """Found by running E and D twice; the first time, which is slower, does not count."""
-    size, device = backbone.sample_size, next(backbone.parameters()).device
-    x, t = torch.zeros(1, 3, size, size, device=device), torch.zeros(1, dtype=torch.long)
+    size, own = backbone.sample_size, next(chain(backbone.parameters(), backbone.buffers()), torch.empty(0))
+    x, t = torch.zeros(1, 3, size, size, device=own.device), torch.zeros(1, dtype=torch.long)
     for _ in range(2):
         begun = time.perf_counter()
         b = backbone.encode(x, t)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from hsx.backbones.base import Backbone
 from hsx.method.config import TransferConfig
 from hsx.method.transfer import Transfer
 from hsx.probing.costs import Costs
-from hsx.probing.measures import Measured, measure
+from hsx.probing.measures import Measured, Score, measure
 from hsx.probing.screening import Combination
 from hsx.strategies import Constant, Identity, Interval, Renoised
 
@@ -34,6 +35,13 @@ class Ran:
     given_back: tuple[Measured, Tensor]
     error: float
     t_start: int
+
+
+class Ceiling(NamedTuple):
+    """How styles come back in runs that inject nothing: their score, and the PSNR in dB."""
+
+    score: Score
+    decibels: float
 
 
 def settings(one: Combination, steps: int = STEPS) -> TransferConfig:

@@ -13,6 +13,7 @@ PIXELS = 1024  # at most, whose colours are compared
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
 STRUCTURE = 32  # structure is what a Gaussian of one part in so many of the picture's side leaves
 WINDOWS = 8  # texture is looked at in windows of one part in so many of the side, but at least 8 pixels
+FAINT = {"palette": 0.02, "texture": 0.005}  # distances of pictures that hardly differ, of which no part is taken
 COARSEST = 1.5  # cycles a window, below which it is no texture
 
 
@@ -22,7 +23,7 @@ class Measured:
 
     Attributes:
         content, style: the weights of the content's and of the style's own structure in the result's.
-        palette: the distance of the colours from the style's, and that of the content's from the style's.
+        palette: the distance of the colours from the style's, and that of the content's, in the range [-1, 1].
         texture: likewise of the textures.
     """
 
@@ -57,7 +58,7 @@ class Score:
             [sum(pair[k] for pair in pairs) for k in (0, 1)]
             for pairs in ([each.palette for each in results], [each.texture for each in results])
         ]
-        palette, texture = (1 - own / max(whole, 1e-9) for own, whole in sums)
+        palette, texture = (1 - own / whole for own, whole in sums)
         n = len(results)
         return cls(sum(r.content for r in results) / n, sum(r.style for r in results) / n, palette, texture, n)
 
@@ -86,8 +87,9 @@ def measure(result: Tensor, content: Tensor, style: Tensor, textured: Tensor | N
     """
     textured = style if textured is None else textured
     weights = fit(structure(result), structure(content), structure(style))
-    palettes = colours_apart(result, style), colours_apart(content, style)
-    return Measured(*weights, palettes, (textures_apart(result, textured), textures_apart(content, textured)))
+    palettes = colours_apart(result, style), max(colours_apart(content, style), FAINT["palette"])
+    textures = textures_apart(result, textured), max(textures_apart(content, textured), FAINT["texture"])
+    return Measured(*weights, palettes, textures)
 
 
 def structure(image: Tensor) -> Tensor:
@@ -130,7 +132,7 @@ def textures_apart(image: Tensor, other: Tensor) -> float:
 
 
 def texture(image: Tensor) -> Tensor:
-    """The amplitude of each fine frequency of the luminance in a typical small window.
+    """The amplitude of each fine frequency of the luminance in a typical small window, in the range [-1, 1].
 
     The median over overlapping windows, in which the edges of what is shown, being in few, do not count.
     """
@@ -138,7 +140,8 @@ def texture(image: Tensor) -> Tensor:
     hann = torch.hann_window(side + 2, periodic=False)[1:-1].to(image)
     windows = F.unfold(_luminance(image), side, stride=side // 4)[0].T.reshape(-1, side, side)
     windows = windows - windows.mean((1, 2), keepdim=True)
-    amplitudes = torch.fft.rfft2(windows * hann * hann[:, None]).abs().median(0).values
+    weights = hann * hann[:, None]
+    amplitudes = torch.fft.rfft2(windows * weights).abs().median(0).values / weights.sum()
     down, right = (torch.fft.fftfreq(side)[:, None] * side, torch.arange(side // 2 + 1)[None])
     fine: Tensor = amplitudes[(down.square() + right.square()).sqrt().to(image.device) > COARSEST]
     return fine

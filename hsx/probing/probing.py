@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from math import log10
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import torch
 
@@ -17,7 +17,7 @@ from hsx.method.config import TransferConfig
 from hsx.method.inputs import Images, as_images, check_backbone, check_rows
 from hsx.probing import verdict
 from hsx.probing.costs import Costs, costs
-from hsx.probing.finals import STEPS, Ran, run, settings
+from hsx.probing.finals import STEPS, Ceiling, Ran, run, settings
 from hsx.probing.measures import Score
 from hsx.probing.rounds import rounds, scores
 from hsx.probing.screening import Combination, Looked, combinations, look, looks_cost
@@ -27,13 +27,6 @@ LIMIT = 60  # evaluations of the network a pair, at most
 SCREEN = 21  # of these for the screening
 MANY = 50  # steps of the settings that come out of it
 T = TypeVar("T")
-
-
-class Ceiling(NamedTuple):
-    """How styles come back in a run that injects nothing: their score, and the PSNR in dB."""
-
-    score: Score
-    decibels: float
 
 
 @dataclass(frozen=True)
@@ -132,7 +125,7 @@ def probe(
     scored, ceilings = scores([one.results for one in ran.values()]), _ceilings(ran.values())
     said = verdict.useless(denoised)
     if best:
-        said = verdict.sentence(best, scored[best], ceilings[best.span.t_hi].decibels)
+        said = verdict.sentence(best, scored[best], ceilings[best.span.t_hi])
     return Probed(
         sites=sites,
         spans=intervals,
