@@ -194,9 +194,13 @@ def test_contents_of_other_sites_are_refused(net, pictures):
     h_alone = hsx.Transfer(net, **FEW).contents(pictures[0])
     at_conv = hsx.Transfer(net, sites=CONV, **FEW)
     style = at_conv.invert(pictures[1], ())
-    with pytest.raises(hsx.HsxError, match=r"expected a Trajectory with conv_in of \(8, 16, 16\), got .* none at 3 time"):
+    with pytest.raises(
+        hsx.HsxError, match=r"expected a Trajectory with conv_in of \(8, 16, 16\), got .* none at 3 time"
+    ):
         at_conv.inject(h_alone, style)
-    with pytest.raises(hsx.HsxError, match="expected a Trajectory with h, got one with conv_in; name h among the sites"):
+    with pytest.raises(
+        hsx.HsxError, match="expected a Trajectory with h, got one with conv_in; name h among the sites"
+    ):
         at_conv.contents(pictures[0]).h  # noqa: B018
     renoised = hsx.Transfer(net, donor=Renoised(), **FEW)
     with pytest.raises(hsx.HsxError, match="expected pictures, which Renoised reads, got a Trajectory without; give"):
@@ -207,7 +211,7 @@ def test_contents_of_other_sites_are_refused(net, pictures):
         hsx.invert(net, pictures[0], 4, sites=["elsewhere"])
 
 
-# ---------------------------------------------------------------------------------------------- what tells results apart
+# ------------------------------------------------------------------------------------------ what tells results apart
 def test_the_usual_sites_and_donor_have_the_identity_of_before_there_were_any():
     """The digests of the demo model's results and trajectories at the defaults of 0.1 before sites."""
     model = TransferModel("hsx://demo_faces", Constant(), Slerp(), Frobenius(), Latent(), sites={"h": 1})
