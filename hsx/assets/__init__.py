@@ -1,4 +1,4 @@
-"""What ships with hsx: the demo model and its sample pictures, addressed as ``hsx://demo_faces``."""
+"""What ships with hsx: two small models and sample pictures, addressed as ``hsx://demo_faces`` and ``hsx://plain_faces``."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def load_backbone(source: str | Path, **options: Any) -> Backbone:
     Args:
         source: a file of safetensors or ``torch.save``, whatever its suffix; a folder with a diffusers
             ``UNet2DModel`` (or a pipeline of one); a Hub id such as ``google/ddpm-celebahq-256``; an http(s) URL of a
-            file, fetched once; or ``hsx://demo_faces``, the demo model that ships with hsx.
+            file, fetched once; or ``hsx://demo_faces`` or ``hsx://plain_faces``, which ship with hsx.
         options: what overrides or completes what the source says, see ``hsx.checkpoints.options.Options``.
             Published models need none.  What is assumed is in the log ``hsx`` and in ``Backbone.facts``.
 

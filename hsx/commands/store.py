@@ -28,10 +28,10 @@ def ls(folder: str, *, json: bool = False) -> int:
     titles, rows = ("key", "size", "h", "last used"), []
     table = Table(*(Column(title, no_wrap=True) for title in titles), box=None, pad_edge=False)
     for entry in entries:
-        h, version, used = entry.has_h, entry.version, datetime.fromtimestamp(entry.used).isoformat(" ", "seconds")
-        rows.append({"key": entry.key, "bytes": entry.bytes, "h": h, "version": version, "used": used})
+        sites, version, used = entry.sites, entry.version, datetime.fromtimestamp(entry.used).isoformat(" ", "seconds")
+        rows.append({"key": entry.key, "bytes": entry.bytes, "sites": sites, "version": version, "used": used})
         unused = f"not used (version {version})" if version else "not used (not hsx's)"
-        use = unused if version != VERSION else "with h" if h else "without"
+        use = unused if version != VERSION else f"with {', '.join(sites)}" if sites else "without"
         table.add_row(entry.key, decimal(entry.bytes), use, used)
     if json:
         return _json({"trajectories": rows, **_total(entries)})

@@ -50,16 +50,19 @@ class PairItem:
         record: what its record holds that others do not, see ``Recorder.own``.
         gamma: one number, nan for the schedule's.
         mask: (1, R, R) in [0, 1], or None.
-        content_x_T, content_h, style_x_T: (3, R, R), (S, C, H, W), (3, R, R).
-        computed: how both trajectories were computed.
+        content: the features of the content by site, each (S, c, r, r); none where its donor does not invert.
+        content_x_T, style_x_T: (3, R, R), the noise of each; of a content that is not inverted (0, R, R).
+        image: (3, R, R), the content itself where the donor reads it.
+        computed: how the trajectories were computed.
     """
 
     index: int
     record: dict[str, Any]
     gamma: Tensor
     mask: Tensor | None
+    content: dict[str, Tensor]
     content_x_T: Tensor
-    content_h: Tensor
+    image: Tensor | None
     style_x_T: Tensor
     computed: dict[str, Any]
 
@@ -91,8 +94,7 @@ class Batch:
 
     def to(self: T, device: torch.device) -> T:
         """The same on a device."""
-        tensors = {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), Tensor)}
-        return replace(self, **{name: tensor.to(device) for name, tensor in tensors.items()})
+        return replace(self, **{f.name: _moved(getattr(self, f.name), device) for f in fields(self)})
 
 
 @dataclass
@@ -110,8 +112,9 @@ class PairBatch(Batch):
     records: list[dict[str, Any]]
     gamma: Tensor
     mask: Tensor | None
+    content: dict[str, Tensor]
     content_x_T: Tensor
-    content_h: Tensor
+    image: Tensor | None
     style_x_T: Tensor
     computed: list[dict[str, Any]]
 
@@ -120,12 +123,12 @@ class Inverted(NamedTuple):
     """What became of a PictureBatch.
 
     Attributes:
-        rows: which of the batch's pictures were inverted.
+        rows: which of the batch's pictures were inverted, and the sites of each that are to be kept.
         trajectory: of these.
         at_once: with how many others each was computed, which decides its last bits.
     """
 
-    rows: list[int]
+    rows: dict[int, list[str]]
     trajectory: Trajectory | None
     at_once: list[int]
 
@@ -157,13 +160,20 @@ def collate(items: list[Item]) -> Batch:
         records=[pair.record for pair in pairs],
         gamma=torch.stack([pair.gamma for pair in pairs]),
         mask=torch.stack(masks) if masks else None,
+        content={site: _stack([pair.content[site] for pair in pairs]) for site in pairs[0].content},
         content_x_T=_stack([pair.content_x_T for pair in pairs]),
-        content_h=_stack([pair.content_h for pair in pairs]),
+        image=torch.stack(read) if (read := [pair.image for pair in pairs if pair.image is not None]) else None,
         style_x_T=_stack([pair.style_x_T for pair in pairs]),
         computed=[pair.computed for pair in pairs],
         failures=failures,
         vanished=vanished,
     )
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    if isinstance(value, dict):
+        return {name: _moved(one, device) for name, one in value.items()}
+    return value.to(device) if isinstance(value, Tensor) else value
 
 
 def _stack(tensors: list[Tensor]) -> Tensor:

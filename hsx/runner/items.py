@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from hsx.errors import HsxError, first_line
 from hsx.io.images import pixels_digest, read_image, read_mask
+from hsx.method.transfer import Transfer
 from hsx.pairs.pairing import PairList
 from hsx.runner.batches import Failure, Item, Padding, PairItem, PictureItem, Vanished
 from hsx.store.records import Recorder
@@ -70,25 +75,67 @@ class Trajectories(Items):
         store: where the trajectories are.
         recorder: what the pictures say of themselves.
         size: pixels a side.
+        taken: what of a content.
     """
 
-    def __init__(self, numbers: np.ndarray, processes: int, store: Store, recorder: Recorder, size: int) -> None:
+    def __init__(
+        self, numbers: np.ndarray, processes: int, store: Store, recorder: Recorder, size: int, taken: Taken
+    ) -> None:
         super().__init__(numbers, processes)
-        self.store, self.recorder, self.size = store, recorder, size
+        self.store, self.recorder, self.size, self.taken = store, recorder, size, taken
 
     def item(self, index: int) -> PairItem:
         """See ``Items``."""
-        row = self.recorder.pairs[index]
+        row, fit = self.recorder.pairs[index], self.recorder.fingerprints.fit
         own = self.recorder.own(row)
-        of_content, of_style = map(self.recorder.fingerprints.trajectory, own["pixels"])
-        content, style = self.store.get(of_content, True), self.store.get(of_style, False)
-        return PairItem(
-            index,
-            own,
-            torch.tensor(torch.nan if row.gamma is None else row.gamma),
-            None if row.mask is None else read_mask(row.mask, self.size, self.recorder.fingerprints.fit),
-            content["x_T"],
-            content["h"],
-            style["x_T"],
-            {"content": self.store.how(of_content), "style": self.store.how(of_style)},
-        )
+        keys = dict(zip(("content", "style"), map(self.recorder.fingerprints.trajectory, own["pixels"]), strict=True))
+        mask = None if row.mask is None else read_mask(row.mask, self.size, fit)
+        image = None
+        if self.taken.reads:
+            path = self.recorder.pairs.contents[row.content]
+            image = read_image(path, self.size, fit)
+            if pixels_digest(image) != own["pixels"][0]:
+                raise HsxError(f"{path}: expected the picture that it was when the run began, got another; start again")
+        if not self.taken.inverts:
+            del keys["content"]
+        computed = {of: self.store.how(key) for of, key in keys.items()}
+        return pair_item(index, own, mask, self.store, keys, self.taken, image, computed)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a donor takes of a content.
+
+    Attributes:
+        inverts: whether its trajectory.
+        sites: which features of that.
+        reads: whether the picture itself.
+    """
+
+    inverts: bool
+    sites: tuple[str, ...]
+    reads: bool
+
+    @classmethod
+    def by(cls, transfer: Transfer) -> Taken:
+        """What this transfer's donor takes."""
+        donor = transfer.donor
+        return cls(donor.inverts, tuple(transfer.sites) if donor.inverts else (), donor.reads)
+
+
+def pair_item(
+    index: int,
+    record: dict[str, Any],
+    mask: Tensor | None,
+    store: Store,
+    keys: dict[str, str],
+    taken: Taken,
+    image: Tensor | None,
+    computed: dict[str, Any],
+) -> PairItem:
+    """A pair with what the store has of its style, and of its content where that is inverted, under these keys."""
+    gamma = torch.tensor(torch.nan if record["gamma"] is None else record["gamma"])
+    style = store.get(keys["style"], ())["x_T"]
+    content = store.get(keys["content"], taken.sites) if taken.inverts else {"x_T": style[:0]}
+    features = {site: content[site] for site in taken.sites}
+    return PairItem(index, record, gamma, mask, features, content["x_T"], image, style, computed)

@@ -14,6 +14,7 @@ import numpy as np
 
 from hsx.errors import HsxError
 from hsx.pairs.pairing import PairList
+from hsx.runner.items import Taken
 from hsx.runner.model import TransferModel
 from hsx.runner.output import LIST, Found, check_ours, check_writable, look, refuse
 from hsx.runner.writers import Outcome
@@ -31,6 +32,7 @@ class Plan:
         found: what is in the output folder.
         recorder: the pairs, the settings that their records share, and the digests of all pictures read so far.
         size: pixels a side.
+        taken: what the donor takes of a content.
         overwrite: whether pictures that are not of this run give way.
         done: (P,) of bool, the pairs that need not be made: their picture is there, or they have failed.
         lost: reasons by number, for pictures (contents first, then styles) that cannot be used.
@@ -40,6 +42,7 @@ class Plan:
     found: Found
     recorder: Recorder
     size: int
+    taken: Taken
     overwrite: bool
     done: np.ndarray
     lost: Mapping[int, str] = field(default_factory=dict)
@@ -65,9 +68,14 @@ class Plan:
         return np.union1d(self.contents[self.done], self.styles[self.done])
 
     def pictures_needed(self) -> np.ndarray:
-        """The numbers of the pictures whose trajectories the missing pairs need."""
+        """The numbers of the pictures that the missing pairs need."""
         missing = ~self.done & (self.contents >= 0)
         return np.union1d(self.contents[missing], self.styles[missing])
+
+    def pictures_to_invert(self) -> np.ndarray:
+        """Of these, those whose trajectories they need: contents only where the donor inverts."""
+        needed = self.pictures_needed()
+        return needed if self.taken.inverts else needed[needed >= len(self.pairs.contents)]
 
     def pictures_to_read(self) -> np.ndarray:
         """Those that are needed, and all that nobody has looked at yet, so that a bad one is named."""
@@ -140,4 +148,4 @@ def make_plan(
         refuse(found)
     done = np.zeros(len(pairs), bool)
     done[list(found.results)] = True
-    return Plan(found, recorder, model.backbone.sample_size, overwrite, done)
+    return Plan(found, recorder, model.backbone.sample_size, Taken.by(model.transfer), overwrite, done)

@@ -21,7 +21,8 @@ from hsx.assets import resolve
 from hsx.errors import HsxError, first_line
 from hsx.io.images import pixels_digest, read_image, read_mask
 from hsx.plugins import registry as plugins
-from hsx.runner.batches import Batch, Item, PairItem, PictureBatch, collate
+from hsx.runner.batches import Batch, Item, PictureBatch, collate
+from hsx.runner.items import Taken, pair_item
 from hsx.runner.model import TransferModel
 from hsx.runner.stages import Inject, Invert, Stage
 from hsx.runner.trainer import make_trainer
@@ -91,7 +92,7 @@ class _Settings:
         self.size, self.fit = self.model.backbone.sample_size, self.record["data"]["fit"]
         precision = self.record["trainer"]["precision"]
         self.fingerprints = self.model.fingerprints(precision, self.record["store"]["dtype"])
-        self.last = _Last()
+        self.taken, self.last = Taken.by(self.model.transfer), _Last()
         self.trainer = make_trainer("cpu" if wanted[0].on_cpu else "auto", 1, precision=precision, callbacks=self.last)
 
     def read(self) -> Iterator[tuple[Wanted, HsxError]]:
@@ -131,19 +132,20 @@ class _Settings:
 
     def invert(self, store: Store) -> None:
         """Each distinct picture once for each way in which it was inverted."""
-        ways: dict[tuple[int, int | None], dict[str, bool]] = defaultdict(dict)  # and whether h is used of a picture
+        ways: dict[tuple[int, int | None], dict[str, tuple[str, ...]]] = defaultdict(dict)  # pixels and sites
         for one in self.wanted:
             for of, pixels in zip(("content", "style"), one.record["pixels"], strict=True):
-                way = ways[one.how(of)]
-                way[pixels] = way.get(pixels, False) or of == "content"
+                if of == "style" or self.taken.inverts:
+                    way = ways[one.how(of)]
+                    way[pixels] = way.get(pixels) or (self.taken.sites if of == "content" else ())
         for (rows, threads), pictures in ways.items():
             for part in _parts(list(pictures), rows):
                 images = torch.stack(_filled([self.images[pixels] for pixels in part], rows))
                 batch = PictureBatch(list(range(rows)), images, _filled(part, rows))
-                trajectory = self._predict(Invert(self.model.transfer), batch, threads).trajectory
+                made = self._predict(Invert(self.model.transfer), batch, threads).trajectory
                 for row, pixels in enumerate(part):
-                    h = trajectory.h[row] if pictures[pixels] else None
-                    store.put(_key(store, pixels, rows, threads), trajectory.x_T[row], h, trajectory.timesteps)
+                    features = {site: made.features[site][row] for site in pictures[pixels]}
+                    store.put(_key(store, pixels, rows, threads), made.x_T[row], features, made.timesteps)
 
     def inject(self, store: Store) -> Iterator[tuple[Wanted, Tensor]]:
         """Each picture, (3, R, R) in [-1, 1]."""
@@ -154,20 +156,11 @@ class _Settings:
                 yield from zip(part, images, strict=False)
 
     def _item(self, one: Wanted, store: Store) -> Item:
-        gamma, mask = one.record["gamma"], one.path("mask")
-        of_content, of_style = one.record["pixels"]
-        content = store.get(_key(store, of_content, *one.how("content")), True)
-        style = store.get(_key(store, of_style, *one.how("style")), False)
-        return PairItem(
-            0,
-            one.record,
-            torch.tensor(torch.nan if gamma is None else gamma),
-            None if mask is None else read_mask(mask, self.size, self.fit),
-            content["x_T"],
-            content["h"],
-            style["x_T"],
-            {},
-        )
+        path, pixels = one.path("mask"), one.record["pixels"]
+        mask = None if path is None else read_mask(path, self.size, self.fit)
+        keys = {of: _key(store, own, *one.how(of)) for of, own in zip(("content", "style"), pixels, strict=True)}
+        image = self.images[pixels[0]] if self.taken.reads else None
+        return pair_item(0, one.record, mask, store, keys, self.taken, image, {})
 
     def _predict(self, stage: Stage, batch: Batch, threads: int | None) -> Any:
         """What a stage makes of one batch, with so many threads."""

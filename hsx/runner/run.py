@@ -30,6 +30,7 @@ from hsx.runner.output import CONFIG, check_writable, clear, refuse, sweep
 from hsx.runner.plan import Plan, make_plan
 from hsx.runner.progress import StageProgress
 from hsx.runner.stages import Inject, Invert, Needed, Stage
+from hsx.runner.storage import say_storage
 from hsx.runner.writers import Outcome, PictureWriter, TrajectoryWriter, Writer
 from hsx.store.journal import Journal
 from hsx.store.trajectories import Store
@@ -84,6 +85,8 @@ def run(
 
         for attempt in range(TRIES):
             # 2. Every distinct picture is read; those that a missing pair needs are inverted.
+            if attempt == 0 and trainer.is_global_zero:
+                say_storage(plan, model.transfer, store)
             read = work.invert(plan)
             plan, total = plan.with_pictures(read), total + read
             if attempt == 0:
@@ -119,19 +122,21 @@ class Work:
 
     def invert(self, plan: Plan) -> Outcome:
         """Read all pictures, and invert those that missing pairs need and the store lacks."""
-        needed = set(plan.pictures_needed().tolist())
+        needed = set(plan.pictures_to_invert().tolist())
         journal = self.journal if needed else None
         return self._read("inverting pictures", plan, plan.pictures_to_read(), needed, journal)
 
     def _read(self, title: str, plan: Plan, numbers: np.ndarray, needed: set[int], journal: Journal | None) -> Outcome:
         contents, fingerprints = len(plan.pairs.contents), plan.recorder.fingerprints
         items = Pictures(numbers, self.trainer.world_size, plan.pairs, plan.size, self.data.fit)
-        stage = Invert(self.model.transfer, Needed(needed, contents, self.store, fingerprints))
-        return self._run(title, items, stage, TrajectoryWriter(journal, self.store, fingerprints, contents))
+        needs = Needed(needed, contents, plan.taken.sites, self.store, fingerprints)
+        return self._run(
+            title, items, Invert(self.model.transfer, needs), TrajectoryWriter(journal, self.store, fingerprints)
+        )
 
     def inject(self, plan: Plan, numbers: np.ndarray) -> Outcome:
         """Make pairs from their trajectories."""
-        items = Trajectories(numbers, self.trainer.world_size, self.store, plan.recorder, plan.size)
+        items = Trajectories(numbers, self.trainer.world_size, self.store, plan.recorder, plan.size, plan.taken)
         writer = PictureWriter(self.journal, plan.recorder, plan.found.folder)
         return self._run("making pairs", items, Inject(self.model.transfer), writer)
 

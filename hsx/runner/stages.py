@@ -15,6 +15,7 @@ from hsx.method.inversion import Trajectory
 from hsx.method.noise import SampleNoise
 from hsx.method.transfer import Transfer
 from hsx.runner.batches import Batch, Injected, Inverted, PairBatch, PictureBatch
+from hsx.runner.items import Taken
 from hsx.schedule import timesteps
 from hsx.store.fingerprints import Fingerprints
 from hsx.store.trajectories import Store
@@ -78,25 +79,39 @@ class Needed:
     """Which pictures of a batch are to be inverted: once in a process, whatever their names.
 
     Args:
-        numbers: the pictures that pairs need.
-        contents: how many of all pictures are contents, whose h is needed too.
+        numbers: the pictures whose trajectories pairs need.
+        contents: how many of all pictures are contents, whose features are needed too.
+        sites: at which.
         store, fingerprints: where trajectories are kept, and under which keys.
     """
 
-    def __init__(self, numbers: set[int], contents: int, store: Store, fingerprints: Fingerprints) -> None:
-        self.numbers, self.contents, self.store, self.fingerprints = numbers, contents, store, fingerprints
+    def __init__(
+        self, numbers: set[int], contents: int, sites: tuple[str, ...], store: Store, fingerprints: Fingerprints
+    ) -> None:
+        self.numbers, self.contents, self.sites = numbers, contents, sites
+        self.store, self.fingerprints = store, fingerprints
         self.begun: set[tuple[str, bool]] = set()  # in this process, perhaps not yet in the store
+        self.said = False
 
-    def __call__(self, batch: PictureBatch) -> list[int]:
-        """The rows."""
-        return [row for row in range(len(batch)) if self._is(batch.index[row], batch.pixels[row])]
+    def __call__(self, batch: PictureBatch) -> dict[int, list[str]]:
+        """The rows, each with the sites to be recorded: those that are needed, and those that the store has already."""
+        found = {row: self._sites(batch.index[row], batch.pixels[row]) for row in range(len(batch))}
+        return {row: sites for row, sites in found.items() if sites is not None}
 
-    def _is(self, index: int, pixels: str) -> bool:
-        key, with_h = self.fingerprints.trajectory(pixels), index < self.contents
-        if index not in self.numbers or {(key, with_h), (key, True)} & self.begun or self.store.has(key, with_h):
-            return False
-        self.begun.add((key, with_h))
-        return True
+    def _sites(self, index: int, pixels: str) -> list[str] | None:
+        key, is_content = self.fingerprints.trajectory(pixels), index < self.contents
+        if index not in self.numbers or {(key, is_content), (key, True)} & self.begun:
+            return None
+        sites = self.sites if is_content else ()
+        if self.store.has(key, sites):
+            return None
+        self.begun.add((key, is_content))
+        known = self.store.sites(key)
+        if known and not self.said:
+            lacking = ", ".join(site for site in sites if site not in known)
+            log.warning("the store has trajectories without %s: inverting their pictures again, to add it", lacking)
+            self.said = True
+        return list(dict.fromkeys([*known, *sites]))
 
 
 class Invert(Stage):
@@ -104,19 +119,23 @@ class Invert(Stage):
 
     Args:
         transfer: with whose steps.
-        needed: the rows of a batch that are to be inverted; all by default.
+        needed: the rows of a batch that are to be inverted, each with the sites to be recorded; by default all rows,
+            with those of the transfer.
     """
 
-    def __init__(self, transfer: Transfer, needed: Callable[[PictureBatch], list[int]] | None = None) -> None:
+    def __init__(
+        self, transfer: Transfer, needed: Callable[[PictureBatch], dict[int, list[str]]] | None = None
+    ) -> None:
         super().__init__(transfer)
-        self.needed = needed or (lambda batch: list(range(len(batch))))
+        sites = list(Taken.by(transfer).sites)
+        self.needed = needed or (lambda batch: dict.fromkeys(range(len(batch)), sites))
 
     def predict_step(self, batch: Batch) -> Inverted:
         """A batch of pictures to the trajectories of those that are needed."""
         if not isinstance(batch, PictureBatch) or not (rows := self.needed(batch)):
-            return Inverted([], None, [])
-        images = batch.images[rows]
-        parts, at_once = self.in_parts(lambda part: self.transfer.invert(images[part]), len(rows))
+            return Inverted({}, None, [])
+        images, sites = batch.images[list(rows)], list(dict.fromkeys(site for own in rows.values() for site in own))
+        parts, at_once = self.in_parts(lambda part: self.transfer.invert(images[part], sites), len(rows))
         features = {site: torch.cat([part.features[site] for part in parts]) for site in parts[0].features}
         x_T, first = torch.cat([part.x_T for part in parts]), parts[0]
         return Inverted(rows, Trajectory(x_T, features, first.timesteps, first.t_start), at_once)
@@ -135,9 +154,10 @@ class Inject(Stage):
     def _pictures(self, batch: PairBatch, rows: slice) -> Tensor:
         config = self.transfer.config
         x = batch.style_x_T[rows]
-        times = tuple(timesteps(config.inversion_steps, config.t_start)[:-1])
-        features = {"h": batch.content_h[rows].to(x)}
-        content = Trajectory(batch.content_x_T[rows], features, times, config.t_start)
+        times = tuple(timesteps(config.inversion_steps, config.t_start)[:-1]) if batch.content else ()
+        features = {site: feature[rows].to(x) for site, feature in batch.content.items()}
+        image = None if batch.image is None else batch.image[rows]
+        content = Trajectory(batch.content_x_T[rows], features, times, config.t_start, image)
         style = Trajectory(x, {}, (), config.t_start)
         records = batch.records[rows]
         noise = SampleNoise([own["seed"] for own in records], [tuple(own["pixels"]) for own in records])

@@ -93,12 +93,11 @@ class TrajectoryWriter(Writer):
 
     Args:
         store, fingerprints: where they go, and under which keys.
-        contents: how many of all pictures are contents, whose h is kept too.
     """
 
-    def __init__(self, journal: Journal | None, store: Store, fingerprints: Fingerprints, contents: int) -> None:
+    def __init__(self, journal: Journal | None, store: Store, fingerprints: Fingerprints) -> None:
         super().__init__(journal)
-        self.store, self.fingerprints, self.contents = store, fingerprints, contents
+        self.store, self.fingerprints = store, fingerprints
         self.not_finite: set[str] = set()  # the pixels of such pictures, which may have several names
 
     def write(self, result: Inverted, batch: Batch, machine: dict[str, Any]) -> list[str]:
@@ -106,14 +105,14 @@ class TrajectoryWriter(Writer):
         if not isinstance(batch, PictureBatch):
             return []
         self.outcome.pixels.update(zip(batch.index, batch.pixels, strict=True))
-        for i, row in enumerate(result.rows):
+        for i, (row, sites) in enumerate(result.rows.items()):
             assert result.trajectory is not None
-            index, x_T = batch.index[row], result.trajectory.x_T[i]
+            x_T = result.trajectory.x_T[i]
             if torch.isfinite(x_T).all():
-                h = result.trajectory.h[i] if index < self.contents else None
+                features = {site: result.trajectory.features[site][i] for site in sites}
                 computed = {**machine, "rows": result.at_once[i]}
                 key = self.fingerprints.trajectory(batch.pixels[row])
-                self.store.put(key, x_T, h, result.trajectory.timesteps, computed)
+                self.store.put(key, x_T, features, result.trajectory.timesteps, computed)
                 self.outcome.inverted += 1
             else:
                 self.not_finite.add(batch.pixels[row])

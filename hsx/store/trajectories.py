@@ -7,7 +7,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Dtype = Literal["float16", "float32"]
+NO_SITES = ("x_T", "timesteps")  # the other arrays of a file
 NAME = re.compile(r"[0-9a-f]{24}\.safetensors")
 
 
@@ -53,9 +54,9 @@ class Entry:
     used: float
 
     @property
-    def has_h(self) -> bool:
-        """Whether it has h, by the file's header alone."""
-        return "h" in _header(self.path)[0]
+    def sites(self) -> list[str]:
+        """The sites whose features it has, by the file's header alone."""
+        return [name for name in _header(self.path)[0] if name not in NO_SITES]
 
     @property
     def version(self) -> str | None:
@@ -68,7 +69,7 @@ class Store:
 
     Args:
         path: the folder, made when first written.
-        dtype: what h is kept in, float16 or float32.
+        dtype: what features are kept in, float16 or float32.
         max_gb: gigabytes (10^9 bytes) that may stay after a run, those used last; all by default.
     """
 
@@ -79,33 +80,43 @@ class Store:
         self.corrupt: list[str] = []  # the keys of what was found corrupt and removed
 
     def key(self, pixels: str, inversion: dict[str, Any]) -> str:
-        """The name of a trajectory: a hash of its pixels' digest, its inversion's settings and h's dtype."""
+        """The name of a trajectory: a hash of its pixels' digest, its inversion's settings and the features' dtype."""
         return trajectory_key(pixels, inversion, self.dtype)
 
     def put(
-        self, key: str, x_T: Tensor, h: Tensor | None, timesteps: Sequence[int], how: dict[str, Any] | None = None
+        self,
+        key: str,
+        x_T: Tensor,
+        features: Mapping[str, Tensor],
+        timesteps: Sequence[int],
+        how: dict[str, Any] | None = None,
     ) -> None:
-        """Keep a trajectory, whole or not at all; one that is there stays, unless h is new.
+        """Keep a trajectory, whole or not at all; one that is there stays, unless there are new features.
 
         Args:
             x_T: (3, R, R), kept in float32.
-            h: (S, C, H, W), kept in ``dtype``, or in float32 where a value is beyond it; None for a style.
-            timesteps: the S timesteps of h.
+            features: by site, each (S, c, r, r), kept in ``dtype``, or in float32 where a value is beyond it; none for
+                a style.  Those of other sites that are there stay if they are of the same inversion, to the last bit.
+            timesteps: the S timesteps of the features.
             how: what decides the last bits: ``rows``, the pictures that were in the network at once, ``threads`` on a
                 CPU, and the ``device``.
 
         Raises:
             HsxError: where it cannot be written.
         """
-        if h is None and self.has(key, h=False):
+        if not features and self.has(key, ()):
             return
+        path = self._file(key)
         arrays = {"x_T": _array(x_T.float()), "timesteps": np.array(timesteps, np.int64)}
-        if h is not None:
-            kept = h.half() if self.dtype == "float16" else h.float()
-            arrays["h"] = _array(kept if kept.isfinite().all() else h.float())
+        with suppress(OSError, StoreError):
+            there = read(path)
+            if all(np.array_equal(there[name], arrays[name]) for name in NO_SITES):
+                arrays = there
+        for site, feature in features.items():
+            kept = feature.half() if self.dtype == "float16" else feature.float()
+            arrays[site] = _array(kept if kept.isfinite().all() else feature.float())
         about = {FORMAT: VERSION, "how": json.dumps(how or {}, sort_keys=True)}
         data = save(arrays, {**about, "checksum": _checksum(arrays, about)})
-        path = self._file(key)
         try:
             with atomic(path) as part:
                 part.write_bytes(data)
@@ -113,8 +124,8 @@ class Store:
             remedy = "free some space or name another with --store.path, then start again to go on"
             raise HsxError(f"store: expected to write {path}, could not ({error.strerror}); {remedy}") from None
 
-    def has(self, key: str, h: bool) -> bool:
-        """Whether a whole trajectory is there, with h if wanted; it then counts as used.  A corrupt one is removed."""
+    def has(self, key: str, sites: Collection[str]) -> bool:
+        """Whether a whole trajectory with these sites is there; it then counts as used.  A corrupt one is removed."""
         path = self._file(key)
         try:
             arrays = read(path)
@@ -125,16 +136,20 @@ class Store:
             with suppress(OSError):
                 path.unlink()
             return False
-        complete = not h or "h" in arrays
+        complete = arrays.keys() >= set(sites)
         if complete:
             _touch(path)
         return complete
 
-    def get(self, key: str, h: bool) -> dict[str, Tensor]:
-        """A trajectory's x_T (3, R, R), timesteps (S,) and, if wanted, h (S, C, H, W) as kept; it counts as used.
+    def sites(self, key: str) -> list[str]:
+        """The sites whose features a trajectory has, by its file's header alone; none where it is not there."""
+        return Entry(key, self._file(key), 0, 0).sites
+
+    def get(self, key: str, sites: Collection[str]) -> dict[str, Tensor]:
+        """A trajectory's x_T (3, R, R), timesteps (S,) and, at each of these sites, (S, c, r, r) as kept; it is used.
 
         Raises:
-            StoreError: with the reason, where it is gone, corrupt or without h.
+            StoreError: with the reason, where it is gone, corrupt or without one of the sites.
         """
         path = self._file(key)
         try:
@@ -142,12 +157,14 @@ class Store:
         except OSError as error:
             why = f"expected a trajectory, could not read it ({error.strerror})"
             raise StoreError(f"{path}: {why}; start again to make it anew") from None
-        if h and "h" not in arrays:
-            raise StoreError(f"{path}: expected a trajectory with h, got one without; start again to make it anew")
+        if lacking := [site for site in sites if site not in arrays]:
+            raise StoreError(
+                f"{path}: expected a trajectory with {lacking[0]}, got one without; start again to make it anew"
+            )
         _touch(path)
         import torch  # not needed to list or to check a store
 
-        return {name: torch.from_numpy(array) for name, array in arrays.items() if h or name != "h"}
+        return {name: torch.from_numpy(arrays[name]) for name in (*NO_SITES, *sites)}
 
     def how(self, key: str) -> dict[str, Any]:
         """How a trajectory was computed, as given to ``put``; empty where that is not known."""

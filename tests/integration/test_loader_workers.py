@@ -15,7 +15,7 @@ from PIL import Image
 from hsx.io.images import pixels_digest, read_image
 from hsx.runner.batches import PairItem, PictureItem
 from hsx.runner.data import Pairs
-from hsx.runner.items import Pictures, Trajectories
+from hsx.runner.items import Pictures, Taken, Trajectories
 from hsx.store.fingerprints import Fingerprints
 from hsx.store.records import Recorder
 from hsx.store.trajectories import Store
@@ -87,9 +87,12 @@ def test_what_workers_are_given_is_picklable_and_small(tiny_model, pictures, kin
     fingerprints = Fingerprints("settings", {"network": "network"}, "32-true", "float16", "crop")
     recorder = Recorder(pairs, digests, {}, "network", fingerprints, 0)
     for n, digest in digests.items():
-        store.put(fingerprints.trajectory(digest), read_image(paths[n], 16), read_image(paths[n], 16)[None], [0])
+        store.put(fingerprints.trajectory(digest), read_image(paths[n], 16), {"h": read_image(paths[n], 16)[None]}, [0])
     todo = np.arange(len(pairs))
-    for items in (Pictures(numbers, 1, pairs, 16, "crop"), Trajectories(todo, 1, store, recorder, 16)):
+    for items in (
+        Pictures(numbers, 1, pairs, 16, "crop"),
+        Trajectories(todo, 1, store, recorder, 16, Taken(True, ("h",), False)),
+    ):
         sent = pickle.dumps(items)
         assert len(sent) < 5000
         again = pickle.loads(sent)

@@ -251,7 +251,7 @@ def test_a_module_counts_what_a_hooked_network_runs(monkeypatch):
     assert inverted.at_once == [2, 2] and module.machine == {"device": "cpu", "threads": torch.get_num_threads()}
     records = [{"seed": 0, "pixels": [n, n]} for n in range(2)]
     gamma = torch.full((2,), torch.nan)
-    pairs = PairBatch([0, 1], records, gamma, None, found.x_T, found.h, found.x_T, [{}, {}])
+    pairs = PairBatch([0, 1], records, gamma, None, dict(found.features), found.x_T, None, found.x_T, [{}, {}])
     assert Inject(model.transfer).predict_step(pairs).at_once == [2, 2]
     assert model.backbone.evaluations == sum(runs)
 

@@ -112,12 +112,12 @@ def test_batches_keep_what_became_no_row_beside_the_rows():
     assert len(collate([Padding()])) == 0 and collate([Vanished(3)]).vanished == [3]
     h, gamma = torch.ones(1, 2, 2, 2), torch.tensor(0.5)
     mask = torch.zeros(1, 2, 2)
-    one = PairItem(0, {"seed": 1}, gamma, None, image, h.half(), image, {})
-    batch = collate([one, PairItem(1, {"seed": 2}, gamma, mask, image, h, image, {}), Vanished(2)])
-    assert batch.mask.sum((1, 2, 3)).tolist() == [4, 0] and batch.content_h.dtype == torch.float32
+    one = PairItem(0, {"seed": 1}, gamma, None, {"h": h.half()}, image, None, image, {})
+    batch = collate([one, PairItem(1, {"seed": 2}, gamma, mask, {"h": h}, image, None, image, {}), Vanished(2)])
+    assert batch.mask.sum((1, 2, 3)).tolist() == [4, 0] and batch.content["h"].dtype == torch.float32
     assert batch.vanished == [2] and batch.items == 3
     moved = batch.to(torch.device("meta"))
-    assert moved.content_h.is_meta and moved.records == batch.records and not batch.content_h.is_meta
+    assert moved.content["h"].is_meta and moved.records == batch.records and not batch.content["h"].is_meta
     assert collate([one]).mask is None
 
 
@@ -175,9 +175,9 @@ def test_what_strategies_keep_at_work_has_no_part_in_an_identity(tiny_model):
 
 
 def test_a_picture_that_cannot_be_inverted_fails_under_all_its_names(model, tmp_path):
-    writer = TrajectoryWriter(None, Store(tmp_path), model.fingerprints("32-true", "float16"), 2)
+    writer = TrajectoryWriter(None, Store(tmp_path), model.fingerprints("32-true", "float16"))
     images, bad = torch.zeros(2, 3, 16, 16), torch.full((1, 3, 16, 16), torch.nan)
-    result = Inverted([0], Trajectory(bad, torch.zeros(1, 1, 2, 2, 2), (0,), 9), [1])
+    result = Inverted({0: ["h"]}, Trajectory(bad, {"h": torch.zeros(1, 1, 2, 2, 2)}, (0,), 9), [1])
     writer.write(result, PictureBatch([0, 1], images, ["same", "same"]), {})
-    writer.write(Inverted([], None, []), PictureBatch([2], images[:1], ["same"]), {})
+    writer.write(Inverted({}, None, []), PictureBatch([2], images[:1], ["same"]), {})
     assert writer.outcome.failures == dict.fromkeys((0, 1, 2), NOT_INVERTED)

@@ -30,7 +30,7 @@ folder, key, times, limit = sys.argv[1:]
 if int(limit):
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
 for _ in range(int(times)):
-    Store(folder).put(key, x_T, h, (0, 100, 300))
+    Store(folder).put(key, x_T, {"h": h}, (0, 100, 300))
 """
 
 
@@ -48,7 +48,7 @@ def fill(store: Store, number: int = 1, h: bool = True) -> list[str]:
     x_T, bottleneck = tensors()
     keys = [key(n) for n in range(number)]
     for age, name in zip(range(number, 0, -1), keys, strict=True):
-        store.put(name, x_T, bottleneck if h else None, TIMES)
+        store.put(name, x_T, {"h": bottleneck} if h else {}, TIMES)
         backdate(store, name, 1000 * age)
     return keys
 
@@ -90,12 +90,12 @@ def test_round_trip(tmp_path, dtype):
     assert not store.path.exists()
     [name] = fill(store)
     x_T, h = tensors()
-    found = store.get(name, h=True)
+    found = store.get(name, ("h",))
     assert torch.equal(found["x_T"], x_T) and found["x_T"].dtype == torch.float32
     assert found["timesteps"].tolist() == list(TIMES)
     assert found["h"].dtype == getattr(torch, dtype)
     assert torch.equal(found["h"], h.to(found["h"].dtype))
-    assert set(store.get(name, h=False)) == {"x_T", "timesteps"}
+    assert set(store.get(name, ())) == {"x_T", "timesteps"}
 
 
 def test_float16_halves_h(tmp_path):
@@ -103,7 +103,7 @@ def test_float16_halves_h(tmp_path):
     sizes = []
     for dtype in ("float16", "float32"):
         store = Store(tmp_path / dtype, dtype)
-        store.put(key(0), x_T, h, range(8))
+        store.put(key(0), x_T, {"h": h}, range(8))
         sizes.append(next(store.entries()).bytes)
     assert sizes[0] < 0.52 * sizes[1]
 
@@ -111,14 +111,14 @@ def test_float16_halves_h(tmp_path):
 def test_values_beyond_float16_are_kept_in_float32(store):
     x_T, h = tensors()
     h[0, 0, 0, 0] = 1e6
-    store.put(key(0), x_T, h, TIMES)
-    assert torch.equal(store.get(key(0), h=True)["h"], h)
+    store.put(key(0), x_T, {"h": h}, TIMES)
+    assert torch.equal(store.get(key(0), ("h",))["h"], h)
 
 
 def test_tensors_may_need_grad_and_be_views_of_a_batch(store):
     x_T = torch.randn(2, 8, 8, 3, dtype=torch.float64, requires_grad=True).permute(0, 3, 1, 2)[1]
-    store.put(key(0), x_T, tensors()[1].transpose(2, 3), TIMES)
-    assert torch.equal(store.get(key(0), h=True)["x_T"], x_T.detach().float())
+    store.put(key(0), x_T, {"h": tensors()[1].transpose(2, 3)}, TIMES)
+    assert torch.equal(store.get(key(0), ("h",))["x_T"], x_T.detach().float())
 
 
 def damaged(data: bytes) -> dict[str, bytes]:
@@ -138,27 +138,27 @@ def test_a_corrupt_one_is_found_removed_and_made_anew(store):
     for case, data in cases.items():
         file.write_bytes(data)
         with pytest.raises(StoreError, match="expected a whole trajectory, got a corrupt one .*start again"):
-            store.get(name, h=False)
+            store.get(name, ())
         store.corrupt.clear()
-        assert not store.has(name, h=False), case
+        assert not store.has(name, ()), case
         assert store.corrupt == [name] and not file.exists()
     fill(store)
-    assert store.has(name, h=True)
+    assert store.has(name, ("h",))
 
 
 def test_another_file_under_a_trajectory_s_name_is_corrupt(store):
     [name] = fill(store)
     save_file({"x_T": torch.zeros(3, 8, 8)}, path(store, name))
     with pytest.raises(StoreError, match="another safetensors file"):
-        store.get(name, h=False)
-    assert not store.has(name, h=False)
+        store.get(name, ())
+    assert not store.has(name, ())
 
 
 def test_how_it_was_computed_is_kept(store):
     x_T, h = tensors()
     how = {"rows": 4, "threads": 2, "device": "cpu"}
-    store.put(key(0), x_T, h, TIMES, how)
-    assert store.how(key(0)) == how and set(store.get(key(0), h=True)) == {"x_T", "h", "timesteps"}
+    store.put(key(0), x_T, {"h": h}, TIMES, how)
+    assert store.how(key(0)) == how and set(store.get(key(0), ("h",))) == {"x_T", "h", "timesteps"}
     fill(store)  # without a word on it
     assert store.how(key(0)) == {} == store.how(key(1))
 
@@ -178,9 +178,9 @@ def former(store: Store, name: str, seconds: float = 0) -> None:
 def test_entries_of_the_former_version_are_neither_used_nor_corrupt(store, capsys):
     fill(store, 2)
     former(store, key(2))
-    assert not store.has(key(2), h=True) and store.corrupt == [] and path(store, key(2)).exists()
+    assert not store.has(key(2), ("h",)) and store.corrupt == [] and path(store, key(2)).exists()
     with pytest.raises(StoreError, match="of version 2, got a whole one of version 1, which this hsx does not use"):
-        store.get(key(2), h=True)
+        store.get(key(2), ("h",))
     assert command(["ls", str(store.path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "not used (version 1)" in lines[1] and not any("not used" in line for line in lines[2:])
@@ -201,39 +201,39 @@ def test_entries_of_the_former_version_are_neither_used_nor_corrupt(store, capsy
 
 
 def test_one_that_is_gone(store):
-    assert not store.has(key(0), h=False) and store.corrupt == []
+    assert not store.has(key(0), ()) and store.corrupt == []
     with pytest.raises(StoreError, match="could not read it .No such file or directory.; start again"):
-        store.get(key(0), h=True)
+        store.get(key(0), ("h",))
 
 
 def test_a_style_becomes_a_content_and_stays_one(store):
     [name] = fill(store, h=False)
-    assert store.has(name, h=False) and not store.has(name, h=True)
-    assert not next(store.entries()).has_h
+    assert store.has(name, ()) and not store.has(name, ("h",))
+    assert next(store.entries()).sites == []
     with pytest.raises(StoreError, match="with h, got one without"):
-        store.get(name, h=True)
+        store.get(name, ("h",))
     fill(store)
     fill(store, h=False)
-    assert store.has(name, h=True) and next(store.entries()).has_h and store.corrupt == []
+    assert store.has(name, ("h",)) and next(store.entries()).sites == ["h"] and store.corrupt == []
 
 
 def test_what_is_used_counts_as_used(store):
     [name] = fill(store)
     for use in (store.has, store.get):
         backdate(store, name, 5000)
-        use(name, h=True)
+        use(name, ("h",))
         assert age(store, name) < 100
     [name] = fill(store, h=False)
     path(store, name).unlink()
     fill(store, h=False)
-    assert not store.has(name, h=True) and age(store, name) > 100  # not what was wanted
+    assert not store.has(name, ("h",)) and age(store, name) > 100  # not what was wanted
 
 
 def test_what_was_used_longest_ago_goes_first(store):
     keys = fill(store, 5)
     size = next(store.entries()).bytes
     assert store.evict() == (0, 0)
-    store.get(keys[0], h=True)
+    store.get(keys[0], ("h",))
     small = Store(store.path, max_gb=2.5 * size / 1e9)
     assert small.evict() == (3, 3 * size)
     assert {entry.key for entry in store.entries()} == {keys[0], keys[4]}
@@ -274,7 +274,7 @@ def test_sweep_takes_the_old_parts_of_killed_writers(store):
         file.write_bytes(b"half")
         os.utime(file, (time.time() - seconds,) * 2)
     assert store.sweep() == 1
-    assert young.exists() and not old.exists() and store.has(name, h=True)
+    assert young.exists() and not old.exists() and store.has(name, ("h",))
 
 
 def writer(store: Store, times: int = 1, limit: int = 0) -> subprocess.Popen:
@@ -289,9 +289,9 @@ def test_two_processes_may_write_one_entry(store):
     writers = [writer(store, 200) for _ in range(2)]
     while any(each.poll() is None for each in writers):
         if path(store, key(0)).exists():
-            assert store.has(key(0), h=True)
+            assert store.has(key(0), ("h",))
     assert [each.communicate()[1] for each in writers] == ["", ""]
-    assert torch.equal(store.get(key(0), h=True)["x_T"], tensors()[0])
+    assert torch.equal(store.get(key(0), ("h",))["x_T"], tensors()[0])
     assert [file.name for file in path(store, key(0)).parent.iterdir()] == [f"{key(0)}.safetensors"]
 
 
@@ -312,7 +312,7 @@ def test_a_folder_that_cannot_be_made(tmp_path):
 
 def test_ls(store, capsys):
     fill(store, 2)
-    store.put(key(2), tensors()[0], None, TIMES)
+    store.put(key(2), tensors()[0], {}, TIMES)
     assert command(["ls", str(store.path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["key", key(2), key(1), key(0), "3"]
@@ -321,7 +321,7 @@ def test_ls(store, capsys):
     assert command(["ls", str(store.path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["number"] == 3 and found["bytes"] == sum(entry.bytes for entry in store.entries())
-    assert [row["h"] for row in found["trajectories"]] == [False, True, True]
+    assert [row["sites"] for row in found["trajectories"]] == [[], ["h"], ["h"]]
 
 
 def test_a_runs_output_folder_and_a_folder_named_like_a_trajectory(tmp_path, capsys):

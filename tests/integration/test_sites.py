@@ -1,0 +1,151 @@
+"""Runs with other sites and donors: the promises of a run hold for them too."""
+
+import json
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+
+import hsx
+from hsx.cli import main
+from hsx.io.images import read_image
+from hsx.store.trajectories import Store
+from hsx.strategies import Constant, Inverted, Renoised
+
+from ..conftest import picture
+from .test_scale import TWO, hsx_in_a_process, kill_at_random, options, pixels, results, same
+
+SKIP = "down_blocks.0.resnets.0"
+SITES = ["--model.sites", f"[h, {SKIP}]", "--model.t_edit", "0"]
+RENOISED = [*SITES, "--model.donor", "Renoised"]
+
+
+@pytest.fixture
+def few(tmp_path):
+    """3 contents and 2 styles."""
+    for i in range(3):
+        picture(tmp_path / "contents" / f"c{i}.png", i)
+    for i in range(2):
+        picture(tmp_path / "styles" / f"s{i}.png", 10 + i)
+    return tmp_path
+
+
+@pytest.mark.parametrize("donor", [Inverted(), Renoised()])
+def test_a_run_makes_what_python_makes(tiny_model, few, capsys, donor):
+    """Only styles are inverted for Renoised; the store has exactly what is needed; nothing is done twice."""
+    how = ["--model.donor", type(donor).__name__, "--store.dtype", "float32"]
+    argv = options(tiny_model, few, "out", *SITES, *how)
+    assert main(argv) == 0
+    said = capsys.readouterr().out
+    assert "5 pictures inverted" in said if donor.inverts else "2 pictures inverted" in said
+    transfer = hsx.Transfer(
+        hsx.load_backbone(tiny_model),
+        Constant(0.3),
+        sites=["h", SKIP],
+        donor=donor,
+        inversion_steps=4,
+        generation_steps=5,
+        t_edit=0,
+        t_boost=0,
+    )
+    contents, styles = (
+        [few / f"{kind}s" / f"{kind[0]}{i}.png" for i in range(n)] for kind, n in (("content", 3), ("style", 2))
+    )
+    rows, columns = zip(*product(contents, styles), strict=True)
+    made = transfer(list(map(str, rows)), list(map(str, columns)))
+    there = np.stack(list(pixels(few / "out").values()))
+    wanted = made.add(1).mul(127.5).permute(0, 2, 3, 1).numpy()
+    assert abs(there - wanted).max() <= 1
+    stored = sorted(tuple(sorted(entry.sites)) for entry in Store(few / "out" / "trajectories").entries())
+    assert stored == [()] * 2 + [(SKIP, "h")] * 3 * donor.inverts
+    assert main(argv) == 0 and "0 evaluations" in capsys.readouterr().out
+
+
+def test_settings_of_other_sites_or_donors_are_other_settings(tiny_model, few, capsys):
+    assert main(options(tiny_model, few)) == 0
+    assert main(options(tiny_model, few, "out", "--model.sites", "h", "--model.donor", "Inverted")) == 0
+    assert "0 pictures made" in capsys.readouterr().out
+    for more in (["--model.sites", "deepest:1"], ["--model.donor", "Renoised"]):
+        assert main(options(tiny_model, few, "out", *more)) == 2
+
+
+def test_a_store_is_shared_by_runs_of_different_sites(tiny_model, few, caplog):
+    """What a run needs more is said and added; what others need stays."""
+    shared = ["--store.path", str(few / "shared")]
+
+    def sites() -> list[list[str]]:
+        return sorted(sorted(entry.sites) for entry in Store(few / "shared").entries())
+
+    assert main(options(tiny_model, few, "h", *shared)) == 0
+    assert sites() == [[], [], ["h"], ["h"], ["h"]] and not caplog.text
+    assert main(options(tiny_model, few, "skip", *shared, "--model.sites", SKIP)) == 0
+    assert sites() == [[], [], *[[SKIP, "h"]] * 3]
+    assert caplog.text.count(f"the store has trajectories without {SKIP}: inverting their pictures again") == 1
+    before = {entry.key: entry.path.read_bytes() for entry in Store(few / "shared").entries()}
+    for out, more in (("h2", []), ("both", ["--model.sites", f"[{SKIP}, h]"]), ("renoised", RENOISED)):
+        assert main(options(tiny_model, few, out, *shared, *more)) == 0
+    assert before == {entry.key: entry.path.read_bytes() for entry in Store(few / "shared").entries()}
+    assert main(options(tiny_model, few, "alone", "--model.sites", SKIP)) == 0
+    assert same(pixels(few / "skip"), pixels(few / "alone")) and same(pixels(few / "h"), pixels(few / "h2"))
+
+
+def test_features_of_one_inversion_are_kept_together_and_others_replaced(tmp_path):
+    store, x_T, h = Store(tmp_path, "float32"), torch.randn(3, 4, 4), torch.randn(2, 1, 2, 2)
+    key = store.key("pixels", {})
+    store.put(key, x_T, {"h": h}, (0, 1))
+    store.put(key, x_T, {SKIP: 2 * h}, (0, 1))
+    assert store.sites(key) == sorted(["h", SKIP], key=store.sites(key).index) and len(store.sites(key)) == 2
+    assert torch.equal(store.get(key, ["h"])["h"], h) and torch.equal(store.get(key, [SKIP])[SKIP], 2 * h)
+    store.put(key, x_T + 1e-6, {SKIP: h}, (0, 1))
+    assert store.sites(key) == [SKIP] and not store.has(key, ["h"]) and store.has(key, [SKIP])
+
+
+@pytest.mark.parametrize("more", [SITES, RENOISED])
+def test_pictures_are_made_again_from_their_records(tiny_model, few, capsys, more):
+    assert main(options(tiny_model, few, "out", *more, "--data.batch_size", "4")) == 0
+    capsys.readouterr()
+    assert main(["remake", *map(str, sorted((few / "out").glob("*__*.png")))]) == 0
+    assert capsys.readouterr().out.count("identical") >= 6
+
+
+def test_a_content_that_changes_during_a_run_fails_alone(tiny_model, few, monkeypatch):
+    """With Renoised contents are read twice."""
+    read = read_image
+    seen = []
+
+    def changing(path, *args):
+        seen.append(path)
+        image = read(path, *args)
+        return -image if path.name == "c1.png" and seen.count(path) > 1 else image
+
+    monkeypatch.setattr("hsx.runner.items.read_image", changing)
+    assert main(options(tiny_model, few, "out", *RENOISED)) == 3
+    assert len(pixels(few / "out")) == 4
+    failed = (few / "out" / "failures.jsonl").read_text()
+    assert failed.count("expected the picture that it was when the run began, got another") == 2
+
+
+def test_a_large_run_says_what_it_will_store(tiny_model, few, capsys, monkeypatch):
+    assert main(options(tiny_model, few)) == 0 and "GB of trajectories" not in capsys.readouterr().err
+    monkeypatch.setattr("hsx.runner.storage.SAID", 1e4)
+    argv = options(tiny_model, few, "more", *SITES, "--store.max_gb", "0.00001")
+    assert main(argv) == 0
+    said = capsys.readouterr().err
+    assert "of trajectories in" in said and "3 contents with h" in said and SKIP in said and "lets 1e-05 GB" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [SITES, RENOISED])
+@pytest.mark.parametrize("processes", [1, 2])
+def test_killed_and_resumed_by_one_process_or_two(tiny_model, few, more, processes):
+    slow = ["--model.generation_steps", "150", "--data.batch_size", "2", *more, *(TWO if processes == 2 else [])]
+    assert hsx_in_a_process(*options(tiny_model, few, "whole", *slow)).returncode == 0
+    kill_at_random(options(tiny_model, few, "killed", *slow), few / "killed", [4.0, 6.0, 8.0, 10.0])
+    assert hsx_in_a_process(*options(tiny_model, few, "killed", *slow)).returncode == 0
+    assert same(pixels(few / "whole"), pixels(few / "killed"))
+    alone = options(tiny_model, few, "alone", "--model.generation_steps", "150", *more)
+    assert main(alone) == 0 and same(pixels(few / "whole"), pixels(few / "alone"))
+    assert {json.dumps(row["made"]) for row in results(few / "whole")} == {
+        json.dumps(row["made"]) for row in results(few / "alone")
+    }
