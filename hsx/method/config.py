@@ -161,9 +161,11 @@ class TransferConfig:
     def as_model(self) -> dict[str, Any]:
         """What the section ``model`` of a config takes to make these settings again, as plain data."""
         elsewhere = {option.name for option in fields(self) if "said_by" in option.metadata}
+        sites = self.sites
         return {
             **{kind: strategy.config() for kind, strategy in self.strategies.items()},
             **{name: value for name, value in self.options.items() if name not in elsewhere},
+            "sites": dict(sites) if isinstance(sites, Mapping) and set(sites.values()) != {1.0} else list(sites),
         }
 
     def record(self) -> dict[str, Any]:
