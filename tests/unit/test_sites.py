@@ -228,4 +228,5 @@ def test_other_sites_factors_and_donors_tell_results_apart(net):
     assert settings(sites="skip@R/2") == settings(sites=DEEPEST) == settings(sites={"deepest:1": 1})
     others = [{"sites": {"h": 0.5}}, {"sites": CONV}, {"sites": ["h", CONV]}, {"donor": Renoised()}]
     assert len({settings(), *(settings(**other) for other in others)}) == 5
-    assert hsx.TransferConfig(sites=["h", "skip@R/2"]).resolved(net).as_model()["sites"] == {"h": 1.0, DEEPEST: 1.0}
+    assert hsx.TransferConfig(sites=["h", "skip@R/2"]).resolved(net).as_model()["sites"] == ["h", DEEPEST]
+    assert hsx.TransferConfig(sites={"skip@R/2": 0.5}).resolved(net).as_model()["sites"] == {DEEPEST: 0.5}
