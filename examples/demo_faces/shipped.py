@@ -9,16 +9,16 @@ import yaml
 
 import hsx
 from hsx import strategies
+from hsx.strategies.base import KINDS
 
 CONFIG = Path(__file__).parents[2] / "configs" / "demo.yaml"
-MOVES = ("schedule", "blend", "normalizer", "calibrator")
 
 
 def settings() -> dict[str, Any]:
     """The options of ``hsx.Transfer`` that the config gives, its strategies made."""
     model = yaml.safe_load(CONFIG.read_text())["model"]
     del model["backbone"]
-    return {name: _made(value) if name in MOVES else value for name, value in model.items()}
+    return {name: _made(value) if name in KINDS else value for name, value in model.items()}
 
 
 def shipped(backbone: hsx.Backbone, **changes: Any) -> hsx.Transfer:

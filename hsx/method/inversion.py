@@ -82,7 +82,7 @@ def invert(
         images: (B, 3, R, R) in [-1, 1], R the backbone's ``sample_size``; or paths or PIL pictures, one or a list.
         steps: how many timesteps, evenly spaced from 0 to ``t_start``, which is the model's last timestep by default.
         fit: how pictures that are no tensors become square: crop (the middle), pad (white bars) or stretch.
-        sites: whose features are recorded, see ``hsx.method.sites``; they take most of the memory.
+        sites: whose features are recorded, see ``hsx.method.sites``, or none; they take most of the memory.
 
     Raises:
         HsxError: for what is no such picture (see ``hsx.method.inputs.as_images``), a backbone that is none, steps and
@@ -99,7 +99,7 @@ def invert(
     in_range("steps", steps, 2, t_start + 1, "as many as there are timesteps up to t_start", whole)
     times = timesteps(steps, t_start)
     x = images = as_images(images, backbone, fit)
-    features: dict[str, list[Tensor]] = {site: [] for site in chosen_sites(sites, backbone)}
+    features: dict[str, list[Tensor]] = {site: [] for site in (chosen_sites(sites, backbone) if sites else ())}
     for t, t_next in zip(times[:-1], times[1:], strict=True):
         now = torch.full((len(x),), t)
         a, a_next = backbone.schedule.at(now), backbone.schedule.at(torch.full_like(now, t_next))
