@@ -1,5 +1,7 @@
 """Donors: what they give, what they cost, and the command line that names them and the sites."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import yaml
@@ -133,3 +135,28 @@ def test_wrong_ones_in_a_config_are_refused_in_one_line(capsys, tmp_path, sectio
     assert main(["predict", "--config", str(tmp_path / "a.yaml"), "--print_config"]) == 2
     told = capsys.readouterr().err
     assert said in told and "Traceback" not in told and len(told.strip().splitlines()) == 1
+
+
+class Sparse(Renoised):
+    """Gives h alone."""
+
+    def __call__(self, content, state):
+        return {"h": super().__call__(content, state)["h"]}
+
+
+def test_what_a_donor_takes_and_gives_is_checked():
+    net, images = UNet2DBackbone(tiny(), LINEAR), torch.zeros(2, 3, 16, 16)
+    transfer = hsx.Transfer(net, donor=Renoised(), **FEW)
+    styles = transfer.invert(images, ())
+    for wrong, found in (
+        (replace(styles, images=None), "none"),
+        (replace(styles, images=images[..., :8]), r"\(2, 3, 16"),
+    ):
+        with pytest.raises(hsx.HsxError, match=f"^content: expected pictures .*, which Renoised reads, got {found}"):
+            transfer.inject(wrong, styles)
+    sparse = hsx.Transfer(net, donor=Sparse(), sites=["h", "conv_in"], **FEW)
+    with pytest.raises(hsx.HsxError, match="^Sparse: expected a feature at conv_in, got those of h; take another"):
+        sparse.inject(sparse.contents(images), styles)
+    config = hsx.TransferConfig(sites="skip@R/2")
+    assert config.as_model()["sites"] == "skip@R/2" and {"t_edit", "sites"} <= config.record().keys()
+    assert list(transfer.invert(images, "skip@R/2").features) == list(hsx.Transfer(net, sites="skip@R/2").sites)
