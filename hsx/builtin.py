@@ -18,7 +18,8 @@ def hsx_strategies() -> list[type[s.Strategy]]:
     blends: list[type[s.Strategy]] = [s.Slerp, s.PaperFaceMask, s.Lerp, s.Masked, s.SphericalMean]
     normalizers: list[type[s.Strategy]] = [s.Frobenius, s.AdaIN, s.Identity]
     calibrators: list[type[s.Strategy]] = [s.Latent, s.IteratedLatent, s.NoCalibration]
-    return [*schedules, *blends, *normalizers, *calibrators]
+    donors: list[type[s.Strategy]] = [s.Inverted, s.Renoised]
+    return [*schedules, *blends, *normalizers, *calibrators, *donors]
 
 
 @hookimpl

@@ -24,13 +24,14 @@ import torch
 from diffusers import UNet2DModel
 from torch import Tensor
 
+from hsx.backbones.base import BOTTLENECK
 from hsx.backbones.unet2d import UNet2DBackbone
 from hsx.io.images import read_image, read_mask
 from hsx.method.inversion import Trajectory, invert
 from hsx.method.transfer import Transfer
 from hsx.schedule import NoiseSchedule
-from hsx.strategies import Blend, BlendingSchedule, Calibrator, Constant, Normalizer, Strategy
-from hsx.strategies.base import KINDS, StepState
+from hsx.strategies import Blend, BlendingSchedule, Calibrator, Constant, Donor, Normalizer, Strategy
+from hsx.strategies.base import KINDS, StepState, StyleState
 
 Call = Callable[..., Any]
 DTYPES = {torch.float32: 1e-4, torch.float64: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}  # and their tolerance
@@ -97,7 +98,7 @@ def _blend(blend: Blend, device: str) -> None:
     masks = torch.rand(ROWS, 1, *h.shape[2:], generator=_rng()).to(device)
 
     def call(rows: slice, h: Tensor, gamma: Tensor, mask: Tensor | None = None) -> Tensor:
-        mine, before = copy(blend), replace(content, x_T=content.x_T[rows], h=content.h[rows])
+        mine, before = copy(blend), _rows_of(content, rows)
         with _unchanged(blend, [before.x_T, before.h], "the trajectory that prepare is given; use dataclasses.replace"):
             prepared = mine.prepare(before, inverts)
         alike = isinstance(prepared, Trajectory) and prepared.h.shape == before.h.shape
@@ -132,8 +133,9 @@ def _calibrator(calibrator: Calibrator, device: str) -> None:
         def call(rows: slice, x: Tensor, h_other: Tensor, backbone: Any = backbone, t: Tensor = t) -> Tensor | None:
             b = backbone.encode(x[rows], t[rows])
             h = 0.5 * (b.h + h_other[rows])
-            eps, eps_injected = backbone.decode(b), backbone.decode(b.with_h(h))
-            state = StepState(backbone, x[rows], t[rows], backbone.schedule.at(t[rows]), eps, eps_injected, b, h)
+            injected = b.with_h(h)
+            eps, eps_injected, a = backbone.decode(b), backbone.decode(injected), backbone.schedule.at(t[rows])
+            state = StepState(backbone, x[rows], t[rows], a, eps, b, eps_injected, injected)
             seen = [state.x, state.t, state.a, state.eps, state.eps_injected, state.h, state.b.h, *state.b.skips]
             with _unchanged(calibrator, seen, "the state in place; work on copies"):
                 return copy(calibrator)(state)
@@ -142,20 +144,55 @@ def _calibrator(calibrator: Calibrator, device: str) -> None:
             _rows(calibrator, call, (x, h_other), x, 10 * tolerance)
 
 
+def _donor(donor: Donor, device: str) -> None:
+    for dtype, tolerance in DTYPES.items():
+        backbone = _backbone(device, dtype)
+        sites = [BOTTLENECK, *dict(backbone.layout.skips)]
+        images, t = _images(device).to(dtype), torch.tensor([20, 400, 999])
+        contents = invert(backbone, images, STEPS, sites=sites)
+        if not donor.inverts:
+            contents = Trajectory.of_pictures(images, contents.t_start)
+        seen = [images, *contents.features.values()]
+
+        def call(rows: slice, x: Tensor, backbone: Any = backbone, t: Tensor = t, all_of: Any = contents) -> Any:
+            b, a = backbone.encode(x[rows], t[rows]), backbone.schedule.at(t[rows])
+            state = StyleState(backbone, x[rows], t[rows], a, backbone.decode(b), b)
+            return copy(donor)(_rows_of(all_of, rows), state)
+
+        with _unchanged(donor, seen, "the contents in place; work on copies"):
+            given, like = call(ALL, images.flip(0)), backbone.encode(images, t).features
+        for site in sites:
+            _expect(donor, site in given, f"gives no feature at {site}; give one at each site that the contents have")
+
+            def at(rows: slice, x: Tensor, call: Call = call, site: str = site) -> Tensor:
+                feature: Tensor = call(rows, x)[site]
+                return feature
+
+            _rows(donor, at, (images.flip(0),), like[site], 10 * tolerance)
+
+
+def _rows_of(content: Trajectory, rows: slice) -> Trajectory:
+    """Some rows of a batch of contents."""
+    features = {site: feature[rows] for site, feature in content.features.items()}
+    images = None if content.images is None else content.images[rows]
+    return replace(content, x_T=content.x_T[rows], features=features, images=images)
+
+
 def _transfers(strategy: Strategy, device: str) -> None:
     """Check a whole transfer: finite at gamma 0 and 1, and at 0 the style alone."""
     kind, images = type(strategy).kind, _images(device)
     few: dict[str, Any] = {"inversion_steps": STEPS, "generation_steps": STEPS, "t_boost": 0}
     plain = Transfer(_backbone(device), Constant(0.0), **few)
-    contents, styles = plain.invert(images), plain.invert(images.flip(0))
+    styles = plain.invert(images.flip(0), ())
     for gamma in (0.0, 1.0):
         transfer = Transfer(_backbone(device), **{"schedule": Constant(gamma), kind: strategy}, **few)
+        contents = transfer.contents(images)
         result = transfer.inject(contents, styles)
         _expect(strategy, _finite(result), f"gives pictures that are not finite at gamma {gamma:g}")
         again = transfer.inject(contents, styles)
         _expect(strategy, _near(again, result, 1e-5), "keeps something from one batch to the next; set it in prepare")
         if gamma == 0 and kind != "schedule":
-            style = plain.inject(contents, styles)
+            style = plain.inject(plain.contents(images), styles)
             _expect(strategy, torch.equal(style, result), "changes pictures although gamma is 0")
 
 
@@ -237,4 +274,5 @@ def _expect(strategy: Strategy, holds: bool, otherwise: str) -> None:
         raise AssertionError(f"{type(strategy).__name__} {otherwise}")
 
 
-CHECKS: dict[str, Call] = {"schedule": _schedule, "blend": _blend, "normalizer": _normalizer, "calibrator": _calibrator}
+CHECKS: dict[str, Call] = {"schedule": _schedule, "blend": _blend, "normalizer": _normalizer}
+CHECKS |= {"calibrator": _calibrator, "donor": _donor}

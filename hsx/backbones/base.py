@@ -1,13 +1,13 @@
 """What the method asks of a network: a U-Net that can be cut at its bottleneck.
 
 ``encode`` is E of the paper (conv-in, all down blocks *and the middle block*), ``decode`` is D (all up blocks and the
-output layers).  The bottleneck feature h, the output of the middle block, carries the content; the skips the style.
+output layers).  What passes between them, at the *sites*, is h, the output of the middle block, and the skips.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -16,8 +16,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
+from hsx.errors import BackboneError
 from hsx.io.fingerprint import fingerprint
 from hsx.schedule import NoiseSchedule
+
+BOTTLENECK = "h"  # the name of the site that the paper injects at
 
 
 class Fact(NamedTuple):
@@ -39,6 +42,7 @@ class Bottleneck:
         skips: the skip connections, in the order in which the down path pushes them, each (B, c, r, r).
         emb: (B, D), the embedding of the timestep (and of the class, where there is one).
         x, t: the input, from which a network that predicts v or x_0 instead of eps gets its eps.
+        names: of the skips, each the module that pushes it; none where the network does not tell.
     """
 
     h: Tensor
@@ -46,10 +50,28 @@ class Bottleneck:
     emb: Tensor
     x: Tensor | None = None
     t: Tensor | None = None
+    names: tuple[str, ...] = ()
+
+    @property
+    def features(self) -> dict[str, Tensor]:
+        """The feature at each site, (B, c, r, r): ``h``, and the skips by their names in the order of the down path."""
+        return {BOTTLENECK: self.h, **(dict(zip(self.names, self.skips, strict=True)) if self.names else {})}
+
+    def with_features(self, features: Mapping[str, Tensor]) -> Bottleneck:
+        """The same embedding and features, but for these: what injection changes, and all that it changes.
+
+        Raises:
+            BackboneError: for a site that the network does not have.
+        """
+        both = self.features
+        if unknown := sorted(features.keys() - both.keys()):
+            raise BackboneError(f"expected sites among {', '.join(both)}, got {unknown[0]}; take one of them")
+        h, *skips = {**both, **features}.values()
+        return replace(self, h=h, skips=tuple(skips) if self.names else self.skips)
 
     def with_h(self, h: Tensor) -> Bottleneck:
-        """The same skips and embedding, another h: what injection changes, and all that it changes."""
-        return replace(self, h=h)
+        """The same skips and embedding, another h."""
+        return self.with_features({BOTTLENECK: h})
 
 
 @dataclass(frozen=True)
@@ -68,6 +90,11 @@ class Layout:
     skips: tuple[tuple[str, tuple[int, ...]], ...]
     encode_macs: int
     decode_macs: int
+
+    @property
+    def sites(self) -> dict[str, tuple[int, ...]]:
+        """(c, r, r) of each site: h, then the skips in the order of the down path."""
+        return {BOTTLENECK: self.h, **dict(self.skips)}
 
 
 class Backbone(nn.Module, ABC):
@@ -128,7 +155,7 @@ class Backbone(nn.Module, ABC):
         return self.decode(self.encode(x, t))
 
 
-def probe(backbone: Backbone, bottleneck: str, skips: Sequence[str]) -> Layout:
+def layout_of(backbone: Backbone, bottleneck: str, skips: Sequence[str]) -> Layout:
     """The Layout of a backbone whose skips have these names, found by running it on shapes alone (no memory)."""
     shapes = {f"backbone.{name}": value.to("meta") for name, value in backbone.state_dict().items()}
     size = backbone.sample_size

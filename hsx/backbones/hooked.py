@@ -1,21 +1,27 @@
-"""A Backbone for networks nobody foresaw: any U-Net, cut by a forward hook at a named module."""
+"""A Backbone for networks nobody foresaw: any U-Net, cut by forward hooks at named modules."""
 
 from __future__ import annotations
 
 import difflib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import zip_longest
 from operator import is_
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from hsx.backbones.base import Backbone, Bottleneck, Layout, probe
+from hsx.backbones.base import BOTTLENECK, Backbone, Bottleneck, Layout, layout_of
 from hsx.backbones.prediction import check_prediction, to_eps
 from hsx.checks import got
 from hsx.errors import BackboneError
 from hsx.schedule import NoiseSchedule
+
+RESERVED = (BOTTLENECK, "x_T", "timesteps")  # names that a trajectory's file has for other things
 
 
 @dataclass(frozen=True)
@@ -24,40 +30,44 @@ class HookedBottleneck(Bottleneck):
 
     Attributes:
         eps: what the network put out for ``of``.
-        of: the x, t and h that belong to it; with others it is not known.
+        of: the x, t and features that belong to it; with others it is not known.
     """
 
     eps: Tensor | None = None
     of: tuple[Tensor, ...] = ()
 
-    def with_h(self, h: Tensor) -> HookedBottleneck:
-        """Another h, of which the network's output is not known yet."""
-        return replace(self, h=h, of=())
+    def with_features(self, features: Mapping[str, Tensor]) -> Bottleneck:
+        """Other features, of which the network's output is not known yet."""
+        return replace(super().with_features(features), of=())  # type: ignore[call-arg]
 
     @property
     def known(self) -> Tensor | None:
-        """The network's output, if it is known of this very x, t and h."""
-        same = len(self.of) == 3 and all(map(is_, self.of, (self.x, self.t, self.h)))
-        return self.eps if same else None
+        """The network's output, if it is known of this very x, t and these features."""
+        now = (self.x, self.t, self.h, *self.skips)
+        return self.eps if len(self.of) == len(now) and all(map(is_, self.of, now)) else None
 
 
 class HookedBackbone(Backbone):
     """Any network ``module(x, t)`` that predicts eps, v or x_0, and whose bottleneck is the output of one named module.
 
-    What it costs: ``encode`` runs the whole network once and ``decode`` of its result nothing; ``decode`` with a
-    changed h runs the *whole* network again, h put in by the hook, where a Backbone that is really cut runs D only.
+    What it costs: ``encode`` runs the whole network once and ``decode`` of its result nothing; ``decode`` with changed
+    features runs the *whole* network again, where a Backbone that is really cut runs D only.  All features, changed or
+    not, are put in by hooks, so that a changed one reaches the up path alone; skips that are no sites, and what lies
+    between two sites, do follow the change.
 
     Args:
         module: takes (B, 3, R, R) and timesteps (B,); gives (B, 3 or more, R, R), alone, as the first of a tuple or as
-            ``.sample``.  It is set to evaluation and frozen.  It must run the named module just once a pass.
+            ``.sample``.  It is set to evaluation and frozen.  It must run each named module just once a pass.
         bottleneck: the name of that module, as ``module.named_modules()`` has it.
+        skips: the names of the modules whose outputs are skip connections, in the order in which the network runs them:
+            sites beside h.
         schedule: with which it was trained; DDPM's linear one by default.
         sample_size: R.
         prediction: what the network predicts, one of ``hsx.backbones.prediction.PREDICTIONS``.
 
     Raises:
-        BackboneError: for an argument of another type, if there is no module of that name, or if a pass does not run
-            it just once.
+        BackboneError: for an argument of another type, if there is no module of such a name, or if a pass does not run
+            each just once and in this order, the bottleneck last.
     """
 
     family = "hooked"
@@ -66,6 +76,7 @@ class HookedBackbone(Backbone):
         self,
         module: nn.Module,
         bottleneck: str = "mid_block",
+        skips: Sequence[str] = (),
         *,
         sample_size: int,
         schedule: NoiseSchedule | None = None,
@@ -78,11 +89,16 @@ class HookedBackbone(Backbone):
         if sample_size < 1:
             raise BackboneError(f"sample_size: expected 1 or more pixels, got {sample_size}; give a picture's side")
         _check("schedule", schedule, (NoiseSchedule, type(None)), "a hsx.NoiseSchedule, such as NoiseSchedule.cosine()")
+        for skip in (skips := _listed(skips)):
+            _check("skips", skip, str, "a list of names of modules inside the network")
         names = [name for name, _ in module.named_modules(remove_duplicate=False) if name]
-        if bottleneck not in names:
-            near = ", ".join(difflib.get_close_matches(bottleneck, names, 3, 0.3)) or ", ".join(names[:3])
-            raise BackboneError(f"bottleneck: expected a module such as {near}, got {bottleneck}; see named_modules()")
-        self.module, self.bottleneck = module.eval().requires_grad_(False), bottleneck
+        for option, name in (("bottleneck", bottleneck), *(("skips", skip) for skip in skips)):
+            if name not in names:
+                near = ", ".join(difflib.get_close_matches(name, names, 3, 0.3)) or ", ".join(names[:3])
+                raise BackboneError(f"{option}: expected a module such as {near}, got {name}; see named_modules()")
+            if option == "skips" and (name in (bottleneck, *RESERVED) or skips.count(name) > 1):
+                raise BackboneError(f"skips: expected each module once, and none called h, got {name}; drop it")
+        self.module, self.bottleneck, self.skips = module.eval().requires_grad_(False), bottleneck, skips
         self.schedule, self.sample_size = schedule or NoiseSchedule.linear(), sample_size
         self.prediction, self.facts = check_prediction("prediction", prediction), {}
 
@@ -93,21 +109,21 @@ class HookedBackbone(Backbone):
 
     @cached_property
     def layout(self) -> Layout:
-        """The bottleneck; what runs past it is not known, so no skips are named, and E is a whole pass."""
-        return probe(self, self.bottleneck, ())
+        """The bottleneck and the skips that were named; E is a whole pass."""
+        return layout_of(self, self.bottleneck, self.skips)
 
     def encode(self, x: Tensor, t: Tensor) -> HookedBottleneck:
-        """One whole pass, of which h is kept."""
-        eps, h = self._run(x, t)
-        return HookedBottleneck(h, (), torch.empty(0), x, t, eps, (x, t, h))
+        """One whole pass, of which the features are kept."""
+        eps, (*skips, h) = self._run(x, t)
+        return HookedBottleneck(h, tuple(skips), torch.empty(0), x, t, self.skips, eps, (x, t, h, *skips))
 
     def decode(self, b: Bottleneck) -> Tensor:
-        """What the pass gave; for a changed h one more whole pass."""
+        """What the pass gave; for changed features one more whole pass."""
         if isinstance(b, HookedBottleneck) and b.known is not None:
             return b.known
         if b.x is None or b.t is None:
             raise ValueError("expected a Bottleneck from this backbone's encode, which carries x and t, got another")
-        return self._run(b.x, b.t, b.h)[0]
+        return self._run(b.x, b.t, (*b.skips, b.h))[0]
 
     def encode_cost(self) -> float:
         """A whole evaluation."""
@@ -117,33 +133,45 @@ class HookedBackbone(Backbone):
         """Nothing where the pass is known, else a whole evaluation."""
         return 0.0 if isinstance(b, HookedBottleneck) and b.known is not None else 1.0
 
-    def _run(self, x: Tensor, t: Tensor, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """A pass with the hook, which is removed whatever happens: eps, and the h that the bottleneck put out.
+    def _run(self, x: Tensor, t: Tensor, put: Sequence[Tensor] = ()) -> tuple[Tensor, list[Tensor]]:
+        """A pass with hooks, which are removed whatever happens: eps, and what the skips and the bottleneck put out.
 
         Args:
-            h: what the bottleneck puts out in place of its own.
+            put: what they put out in place of their own.
         """
-        seen = []
+        sites, seen = (*self.skips, self.bottleneck), list[tuple[str, Tensor]]()
 
-        def hook(module: nn.Module, inputs: Any, output: Any) -> Any:
-            seen.append(_first(output))
-            if h is None:
+        def hook(site: str, instead: Tensor | None, module: nn.Module, inputs: Any, output: Any) -> Any:
+            seen.append((site, _first(output)))
+            if instead is None:
                 return output
-            return (h, *output[1:]) if isinstance(output, tuple) else h
+            return (instead, *output[1:]) if isinstance(output, tuple) else instead
 
-        handle = self.module.get_submodule(self.bottleneck).register_forward_hook(hook)
-        try:
+        with ExitStack() as hooks:
+            for site, instead in zip_longest(sites, put):
+                handle = self.module.get_submodule(site).register_forward_hook(partial(hook, site, instead))
+                hooks.callback(handle.remove)
             dtype = next((p.dtype for p in self.module.parameters() if p.is_floating_point()), x.dtype)
             output = self.module(x.to(dtype), t.to(x.device))
-        finally:
-            handle.remove()
-        if len(seen) != 1:
-            found = f"{self.bottleneck}, which ran {len(seen)} times"
-            raise BackboneError(f"bottleneck: expected a module that runs once a pass, got {found}; name another")
+        ran = tuple(site for site, _ in seen)
+        if ran != sites:
+            counts = Counter(ran)
+            for option, site in (*(("skips", skip) for skip in self.skips), ("bottleneck", self.bottleneck)):
+                if counts[site] != 1:
+                    found = f"{site}, which ran {counts[site]} times"
+                    raise BackboneError(f"{option}: expected a module that runs once a pass, got {found}; name another")
+            order = ", ".join(ran)
+            raise BackboneError(
+                f"skips: expected them as they run, then the bottleneck, got {order} as it runs; sort them"
+            )
         eps = _first(getattr(output, "sample", output))[:, : x.shape[1]].to(x.dtype)
         if self.prediction != "epsilon":
             eps = to_eps(eps, x, self.schedule.at(t), self.prediction)
-        return eps, seen[0]
+        return eps, [feature for _, feature in seen]
+
+
+def _listed(names: Any) -> tuple[Any, ...]:
+    return tuple(names) if isinstance(names, (list, tuple)) else (names,)
 
 
 def _check(name: str, value: Any, kinds: Any, what: str, *but: type) -> None:

@@ -12,7 +12,7 @@ from diffusers.models.attention_processor import Attention
 from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from torch import Tensor
 
-from hsx.backbones.base import Backbone, Bottleneck, Layout, probe
+from hsx.backbones.base import Backbone, Bottleneck, Layout, layout_of
 from hsx.backbones.fit import check
 from hsx.backbones.prediction import check_prediction, to_eps
 from hsx.errors import BackboneError
@@ -79,20 +79,25 @@ class UNet2DBackbone(Backbone):
         self.h_shape = (config.block_out_channels[-1], side, side)
 
     @cached_property
-    def layout(self) -> Layout:
-        """See Backbone.layout."""
+    def _skips(self) -> tuple[str, ...]:
+        """The names of the skips: of each the last module before it is pushed."""
         names = ["conv_in"]
         for i, block in enumerate(self.unet.down_blocks):
-            kind = "attentions" if hasattr(block, "attentions") else "resnets"  # the last layer before each push
+            kind = "attentions" if hasattr(block, "attentions") else "resnets"
             names += [f"down_blocks.{i}.{kind}.{j}" for j in range(len(block.resnets))]
             names += [f"down_blocks.{i}.downsamplers.0"] if block.downsamplers else []
-        return probe(self, "mid_block", names)
+        return tuple(names)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """See Backbone.layout."""
+        return layout_of(self, "mid_block", self._skips)
 
     def encode(self, x: Tensor, t: Tensor) -> Bottleneck:
         """E(x, t), see Backbone.encode."""
         label = None if self.class_label is None else torch.full((len(x),), self.class_label, device=x.device)
         b = encode(self.unet, x, t if self.timestep_scale == 1 else t * self.timestep_scale, label)
-        return replace(b, x=x, t=t)
+        return replace(b, x=x, t=t, names=self._skips)
 
     def decode(self, b: Bottleneck) -> Tensor:
         """D(h, skips, emb), see Backbone.decode."""

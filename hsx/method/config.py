@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from hsx.backbones.base import BOTTLENECK, Backbone
 from hsx.checks import got, in_range, whole
 from hsx.errors import HsxError
 from hsx.io.reading import FITS, Fit
 from hsx.method.injections import injections
-from hsx.schedule import NoiseSchedule, timesteps
+from hsx.method.sites import chosen_sites
+from hsx.schedule import timesteps
 from hsx.strategies import (
     Blend,
     BlendingSchedule,
     Calibrator,
     Constant,
+    Donor,
     Frobenius,
+    Inverted,
     Latent,
     Normalizer,
     Slerp,
@@ -37,13 +41,13 @@ class TransferConfig:
     """How much of the content is blended in at each timestep."""
 
     blend: Blend = field(default_factory=Slerp)
-    """How two bottlenecks become one."""
+    """How the features of content and style become one."""
 
     normalizer: Normalizer = field(default_factory=Frobenius)
-    """How the content's bottleneck is fitted to the style's statistics."""
+    """How the content's features are fitted to the style's statistics."""
 
     calibrator: Calibrator = field(default_factory=Latent)
-    """How x is moved so that its skips agree with the injected bottleneck."""
+    """How x is moved so that its skips agree with what was injected."""
 
     inversion_steps: int = 50
     """Timesteps from picture to noise, evenly spaced from 0 to t_start."""
@@ -82,6 +86,16 @@ class TransferConfig:
     fit: Fit = field(default="crop", metadata={"said_by": "data.fit"})
     """How pictures become square, also those that a strategy reads: crop (the middle), pad (white) or stretch."""
 
+    sites: Sequence[str] | Mapping[str, float] | str = (BOTTLENECK,)
+    """Where the content goes in: h, a skip by its name in hsx inspect, skip@R/4 (the last skip at a quarter of the
+    picture's side; skips@R/4: all of them), deepest:3 (the last three).
+
+    A list, or a mapping from each to a factor of the schedule's gamma there.
+    """
+
+    donor: Donor = field(default_factory=Inverted)
+    """Where the content's features come from: its own inversion (the paper), or the content with the style's noise."""
+
     def __post_init__(self) -> None:
         for option in fields(self):
             if option.name in KINDS:
@@ -89,13 +103,13 @@ class TransferConfig:
                 if getattr(self, option.name) is None and callable(option.default_factory):
                     object.__setattr__(self, option.name, option.default_factory())
 
-    def resolved(self, noise: NoiseSchedule) -> TransferConfig:
-        """All settings for a model of this schedule, checked: nothing is None, and the strategies are copies.
+    def resolved(self, backbone: Backbone) -> TransferConfig:
+        """All settings for this network, checked: nothing is None, sites have factors, and the strategies are copies.
 
         Raises:
             HsxError: for a value out of range.
         """
-        length = len(noise)
+        length = len(backbone.schedule)
         last = length - 1
         t_start = last if self.t_start is None else self.t_start
         t_edit, t_boost, dt_end = (
@@ -124,8 +138,9 @@ class TransferConfig:
             "dt_end": dt_end,
         }
         ints: dict[str, Any] = {name: int(value) for name, value in numbers.items()}  # JSON does not take numpy's
+        sites, dt_lambda = chosen_sites(self.sites, backbone), float(self.dt_lambda)
         return replace(
-            self, injection_steps=steps, dt_lambda=float(self.dt_lambda), **ints, **deepcopy(self.strategies)
+            self, injection_steps=steps, sites=sites, dt_lambda=dt_lambda, **ints, **deepcopy(self.strategies)
         )
 
     @property
@@ -152,5 +167,10 @@ class TransferConfig:
         }
 
     def record(self) -> dict[str, Any]:
-        """What tells results of these settings from those of others, as plain data."""
-        return {**{kind: strategy.record() for kind, strategy in self.strategies.items()}, **self.options}
+        """What tells results of these settings from those of others, as plain data.
+
+        Sites and donor are left out at their usual values, so that results from before there were any stay known.
+        """
+        all_of_them = {**{kind: strategy.record() for kind, strategy in self.strategies.items()}, **self.options}
+        usual = {"donor": Inverted().record(), "sites": {BOTTLENECK: 1.0}}
+        return {name: value for name, value in all_of_them.items() if value != usual.get(name)}

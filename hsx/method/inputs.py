@@ -109,7 +109,9 @@ def _remedy(shape: tuple[int, ...], size: int) -> str:
 
 
 def check_mask(mask: Any, rows: int, size: int) -> None:
-    """Raises HsxError for what is no mask: floats (rows or 1, 1, size, size) in [0, 1]."""
+    """Raises HsxError for what is neither None nor a mask: floats (rows or 1, 1, size, size) in [0, 1]."""
+    if mask is None:
+        return
     wanted = f"mask: expected shape ({rows} or 1, 1, {size}, {size}) and floats from 0 to 1, got"
     if not isinstance(mask, Tensor):
         raise HsxError(f"{wanted} {got(mask)}; give a tensor, such as hsx.io.images.read_mask(path, {size})[None]")

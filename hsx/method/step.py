@@ -2,22 +2,23 @@
 
 Notation (code name: symbol of the paper)
     x: x_t, the style's process          eps: epsilon, what that process predicts by itself
-    h: its bottleneck, E(x, t)           eps_injected: epsilon-tilde = D(h-tilde), the same skips, another h
-    content_h: the content's bottleneck  a, a_next: alpha-bar at t and at the next lower timestep
-    gamma: how much of content_h is blended in; 0 where nothing is injected
+    b: E(x, t), its bottleneck h and     eps_injected: epsilon-tilde = D(b-tilde), other features at the sites
+       skips: its features at the sites  a, a_next: alpha-bar at t and at the next lower timestep
+    gamma: how much of the content is blended in; 0 where nothing is injected
     P(x, eps): the predicted x_0, ``predict_x0``
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from hsx.backbones.base import Backbone
 from hsx.backbones.prediction import predict_x0
-from hsx.strategies.base import StepState
+from hsx.strategies.base import StepState, StyleState
 
 
 def transfer_step(
@@ -25,7 +26,8 @@ def transfer_step(
     x: Tensor,
     t: Tensor,
     t_next: Tensor,
-    content_h: Tensor,
+    donor: Callable[[StyleState], Mapping[str, Tensor]],
+    sites: Mapping[str, float],
     gamma: Tensor,
     blend: Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor],
     normalizer: Callable[[Tensor, Tensor], Tensor],
@@ -35,15 +37,15 @@ def transfer_step(
     noise: Tensor | None = None,
     direction: Tensor | float = 1.0,
 ) -> Tensor:
-    """From x_t to x_{t'}, with the content's h injected where gamma > 0 (paper, section 4; Asyrp's asymmetric step).
+    """From x_t to x_{t'}, the content injected where gamma > 0 (paper, section 4; Asyrp's asymmetric step).
 
     Args:
         x: (B, 3, R, R), the style's process at ``t``.
         t, t_next: (B,) integer timesteps, which may differ within the batch; -1 is the clean image.
-        content_h: (B, C, H, W), the content's bottleneck at ``t``.
-        gamma: (B,) or (B, 1, 1, 1) in [0, 1].  A row with 0 is a plain DDIM step, whatever ``content_h`` holds.
-        blend, normalizer, calibrator: see ``hsx.strategies.base``.
-        mask: (B, 1, H, W) in [0, 1]: where in h to inject; None is everywhere.
+        donor: gives the content's features at ``t``, by site: see ``hsx.strategies.base``, as the next three.
+        sites: where to inject, the paper's ``h`` or skips too, each with its factor of gamma.
+        gamma: (B,) or (B, 1, 1, 1) in [0, 1].  A row with 0 is a plain DDIM step, whatever the donor gives.
+        mask: (B or 1, 1, R, R) in [0, 1]: where to inject, resized to the grid of each site by area; None: everywhere.
         eta: per row or one number; 0 is deterministic, 1 adds DDPM's noise (the quality boost), taken from ``noise``.
         direction: scales the direction term (the authors' dt_lambda); without effect where x is calibrated.
     """
@@ -56,12 +58,18 @@ def transfer_step(
     eps = eps_injected = backbone.decode(b)
 
     if bool(injected.any()):
-        # 2. Normalise the content's h to the style's statistics, blend it in, keep the skips (section 4.1).
-        h = blend(b.h, normalizer(content_h, b.h), gamma, mask)
-        eps_injected = torch.where(injected, backbone.decode(b.with_h(h)), eps)
+        # 2. Normalise the content to the style's statistics, blend it in at the sites, keep all else (section 4.1).
+        content, style = donor(StyleState(backbone, x, t, a, eps, b)), b.features
+        features = {}
+        for site, factor in sites.items():
+            h = style[site]  # (B, c, r, r)
+            area = None if mask is None else F.adaptive_avg_pool2d(mask, (h.shape[2], h.shape[3]))
+            features[site] = blend(h, normalizer(content[site], h), factor * gamma, area)
+        b_injected = b.with_features(features)
+        eps_injected = torch.where(injected, backbone.decode(b_injected), eps)
 
         # 3. Calibrate: move x so that the skips computed from it agree with what was injected (section 4.2).
-        moved = calibrator(StepState(backbone, x, t, a, eps, eps_injected, b, h))
+        moved = calibrator(StepState(backbone, x, t, a, eps, b, eps_injected, b_injected))
         if moved is not None:
             x = torch.where(injected, moved, x)
             eps = eps_injected = torch.where(injected, backbone(x, t), eps)

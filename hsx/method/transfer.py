@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from hsx.backbones.base import Backbone
@@ -18,8 +17,16 @@ from hsx.errors import HsxError
 from hsx.io.images import read_image, read_mask
 from hsx.method.config import TransferConfig
 from hsx.method.injections import injections, warn_of_few_injections
-from hsx.method.inputs import Images, as_images, check_backbone, check_gammas, check_mask, check_noise, check_rows
-from hsx.method.inversion import Trajectory, invert
+from hsx.method.inputs import (
+    Images,
+    as_images,
+    check_backbone,
+    check_gammas,
+    check_mask,
+    check_noise,
+    check_rows,
+)
+from hsx.method.inversion import Trajectory, check_content, invert
 from hsx.method.noise import SampleNoise
 from hsx.method.step import transfer_step
 from hsx.schedule import timesteps
@@ -49,7 +56,7 @@ class Transfer:
             config = replace(*settings, **options)
         else:
             config = TransferConfig(*settings, **options)
-        self.backbone, self.config = backbone, config.resolved(backbone.schedule)
+        self.backbone, self.config = backbone, config.resolved(backbone)
         vars(self).update(deepcopy(self.config.strategies))  # these change at work, those of the config never do
         self.timesteps = timesteps(self.config.generation_steps, self.config.t_start)
         steps = self.config.injection_steps
@@ -107,9 +114,16 @@ class Transfer:
             dt_end=dt_end,
         )
 
-    def invert(self, images: Images) -> Trajectory:
-        """``hsx.invert`` with the steps and the fit of this transfer."""
-        return invert(self.backbone, images, self.inversion_steps, self.t_start, self.fit)
+    def invert(self, images: Images, sites: Sequence[str] | None = None) -> Trajectory:
+        """``hsx.invert`` with the steps, the fit and the sites of this transfer; styles need no sites, ``()``."""
+        sites = tuple(self.sites if sites is None else sites)
+        return invert(self.backbone, images, self.inversion_steps, self.t_start, self.fit, sites)
+
+    def contents(self, images: Images) -> Trajectory:
+        """Contents as the donor needs them: inverted, or as they are."""
+        if self.donor.inverts:
+            return self.invert(images)
+        return Trajectory.of_pictures(as_images(images, self.backbone, self.fit), self.t_start)
 
     def __call__(
         self, content_images: Images, style_images: Images, mask: Tensor | None = None, noise: Noise | None = None
@@ -127,8 +141,8 @@ class Transfer:
             for given, name in ((content_images, "content_images"), (style_images, "style_images"))
         )
         check_rows(len(contents), len(styles))
-        self._on_grid(mask, len(styles))  # before all the work
-        return self.inject(self.invert(contents), self.invert(styles), mask, noise).clamp(-1, 1)
+        check_mask(mask, len(styles), self.backbone.sample_size)  # before all the work
+        return self.inject(self.contents(contents), self.invert(styles, ()), mask, noise).clamp(-1, 1)
 
     @torch.no_grad()
     def inject(
@@ -139,11 +153,12 @@ class Transfer:
         noise: Noise | None = None,
         gamma: Tensor | None = None,
     ) -> Tensor:
-        """The content's h injected into the style's generative process; (B, 3, R, R), not clamped.
+        """The content's features injected into the style's generative process; (B, 3, R, R), not clamped.
 
         Args:
-            content, style: inverted images, pairs row by row.
-            mask: (B or 1, 1, R, R) in [0, 1], where to inject; resized to the grid of h by area.
+            content: as from ``contents``, pairs row by row.
+            style: inverted images; of these only the noise is used.
+            mask: (B or 1, 1, R, R) in [0, 1], where to inject; resized to the grid of each site by area.
             noise: what draws the quality boost's noise; by default ``SampleNoise(seed, row numbers)``.
             gamma: (B,) in [0, 1], in place of the schedule's at every injection; nan keeps the schedule's.
 
@@ -155,12 +170,7 @@ class Transfer:
             if not isinstance(trajectory, Trajectory):
                 raise HsxError(f"{name}: expected a Trajectory, got {got(trajectory)}; give invert()'s")
         check_rows(len(content), len(style))
-        if content.h.ndim != 5 or not content.timesteps or content.h.shape[2:] != self.backbone.h_shape:
-            raise HsxError(
-                f"content: expected a Trajectory with an h of {self.backbone.h_shape}, got one of "
-                f"{tuple(content.h.shape[2:])} at {len(content.timesteps)} timesteps; invert it with this "
-                "transfer's own invert()"
-            )
+        check_content(content, self.donor, self.sites, self.backbone)
         if style.t_start != self.t_start:
             raise HsxError(
                 f"expected styles inverted up to t_start {self.t_start}, got {style.t_start}; "
@@ -180,8 +190,9 @@ class Transfer:
             check_gammas(gamma, len(style))
         noise = noise or SampleNoise(self.seed, range(len(style)))
         self._prepare_schedule()
-        content = self.blend.prepare(content, self.invert)
-        x, area = style.x_T, self._on_grid(mask, len(style))
+        check_mask(mask, len(style), R)
+        donor = partial(self.donor, self.blend.prepare(content, self.invert))
+        x = style.x_T
         for t, t_next in zip(reversed(self.timesteps), [*self.timesteps[-2::-1], -1], strict=True):
             injects = t in self.injection_timesteps
             edits = injects and t >= self.t_edit
@@ -197,12 +208,13 @@ class Transfer:
                 x,
                 torch.full((len(x),), t),
                 torch.full((len(x),), t_next),
-                content.h_at(t),
+                donor,
+                self.sites,
                 weights,
                 self.blend,
                 self.normalizer,
                 self.calibrator,
-                area,
+                mask,
                 eta=float(boost),
                 noise=check_noise(noise(x), x) if boost else None,
                 direction=direction,
@@ -217,10 +229,3 @@ class Transfer:
     def _prepare_schedule(self) -> None:
         """Tell the schedule at which timesteps it will be asked."""
         self.schedule.prepare(self.injects, self.backbone.schedule)
-
-    def _on_grid(self, mask: Tensor | None, rows: int) -> Tensor | None:
-        """A mask at image size on the grid of h, by area."""
-        if mask is None:
-            return None
-        check_mask(mask, rows, self.backbone.sample_size)
-        return F.adaptive_avg_pool2d(mask, self.backbone.h_shape[1:])

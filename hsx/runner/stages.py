@@ -117,8 +117,9 @@ class Invert(Stage):
             return Inverted([], None, [])
         images = batch.images[rows]
         parts, at_once = self.in_parts(lambda part: self.transfer.invert(images[part]), len(rows))
-        x_T, h = (torch.cat([getattr(part, name) for part in parts]) for name in ("x_T", "h"))
-        return Inverted(rows, Trajectory(x_T, h, parts[0].timesteps, parts[0].t_start), at_once)
+        features = {site: torch.cat([part.features[site] for part in parts]) for site in parts[0].features}
+        x_T, first = torch.cat([part.x_T for part in parts]), parts[0]
+        return Inverted(rows, Trajectory(x_T, features, first.timesteps, first.t_start), at_once)
 
 
 class Inject(Stage):
@@ -135,9 +136,9 @@ class Inject(Stage):
         config = self.transfer.config
         x = batch.style_x_T[rows]
         times = tuple(timesteps(config.inversion_steps, config.t_start)[:-1])
-        content = Trajectory(batch.content_x_T[rows], batch.content_h[rows].to(x), times, config.t_start)
-        no_h = torch.empty(len(x), 0, *self.backbone.h_shape)  # of the style only its noise is used
-        style = Trajectory(x, no_h, (), config.t_start)
+        features = {"h": batch.content_h[rows].to(x)}
+        content = Trajectory(batch.content_x_T[rows], features, times, config.t_start)
+        style = Trajectory(x, {}, (), config.t_start)
         records = batch.records[rows]
         noise = SampleNoise([own["seed"] for own in records], [tuple(own["pixels"]) for own in records])
         mask = None if batch.mask is None else batch.mask[rows]

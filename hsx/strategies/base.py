@@ -108,7 +108,7 @@ class Strategy(ABC):  # noqa: B024  (the common name of the kinds; each kind add
 
 
 class BlendingSchedule(Strategy):
-    """How much of the content's h is blended in at each timestep."""
+    """How much of the content's features is blended in at each timestep."""
 
     kind, usual = "schedule", "Constant(0.3)"
 
@@ -121,15 +121,16 @@ class BlendingSchedule(Strategy):
 
 
 class Blend(Strategy):
-    """How two bottlenecks become one."""
+    """How the features of two pictures at one site, such as h, become one."""
 
     kind, usual = "blend", "Slerp()"
 
     def prepare(self, content: Trajectory, invert: Callable[[Tensor], Trajectory]) -> Trajectory:
-        """Called before each batch with the inverted contents; gives those whose h is injected, by default the same.
+        """Called before each batch with its contents; gives those whose features are injected, by default the same.
 
         Args:
-            content: the batch's contents, ``content.h`` (B, S, C, H, W) for S timesteps.
+            content: the batch's contents, ``content.features[site]`` (B, S, C, H, W) for S timesteps; none where the
+                donor does not invert them.
             invert: inverts further pictures (N, 3, R, R) in [-1, 1].
         """
         return content
@@ -138,6 +139,8 @@ class Blend(Strategy):
     def __call__(self, h: Tensor, content_h: Tensor, gamma: Tensor, mask: Tensor | None = None) -> Tensor:
         """Blend ``content_h`` into ``h``, both (B, C, H, W); a new tensor of the same shape and dtype.
 
+        It is called for each site: h may be the bottleneck or a skip, of another size.
+
         Args:
             gamma: (B, 1, 1, 1) in [0, 1]; 0 gives ``h`` back.
             mask: (B or 1, 1, H, W) in [0, 1]; where it is 0 ``h`` is kept.
@@ -145,7 +148,7 @@ class Blend(Strategy):
 
 
 class Normalizer(Strategy):
-    """How the content's h is fitted to the style's statistics before it is blended."""
+    """How the content's feature at a site is fitted to the style's statistics before it is blended."""
 
     kind, usual = "normalizer", "Frobenius()"
 
@@ -158,17 +161,28 @@ class Normalizer(Strategy):
 
 
 @dataclass(frozen=True)
-class StepState:
-    """What a calibrator sees after injection, and may not change.  Pictures are (B, 3, R, R); ``t`` is (B,)."""
+class StyleState:
+    """What a donor sees of a step, and may not change.  Pictures are (B, 3, R, R); ``t`` is (B,)."""
 
     backbone: Backbone
     x: Tensor
     t: Tensor
     a: Tensor  # (B, 1, 1, 1), float64
-    eps: Tensor
+    eps: Tensor  # D(b), what the style's process predicts
+    b: Bottleneck  # E(x, t), with the style's own features
+
+
+@dataclass(frozen=True)
+class StepState(StyleState):
+    """What a calibrator sees after injection, and may not change."""
+
     eps_injected: Tensor
-    b: Bottleneck  # E(x, t), with the style's own h
-    h: Tensor  # (B, C, H, W), the injected one
+    injected: Bottleneck  # b with what was injected
+
+    @property
+    def h(self) -> Tensor:
+        """The bottleneck with what was injected, (B, C, H, W)."""
+        return self.injected.h
 
 
 class Calibrator(Strategy):
@@ -179,6 +193,27 @@ class Calibrator(Strategy):
     @abstractmethod
     def __call__(self, state: StepState) -> Tensor | None:
         """The moved x, (B, 3, R, R), from which a plain DDIM step is then taken; None for the asymmetric step."""
+
+
+class Donor(Strategy):
+    """Where the features of the contents come from.
+
+    Attributes:
+        inverts: whether the contents are inverted, with their features recorded on the way.
+        reads: whether it needs the contents as pictures, ``content.images``.
+    """
+
+    kind, usual = "donor", "Inverted()"
+    inverts: ClassVar[bool] = True
+    reads: ClassVar[bool] = False
+
+    @abstractmethod
+    def __call__(self, content: Trajectory, state: StyleState) -> Mapping[str, Tensor]:
+        """The contents' features at the timesteps ``state.t``: at each site (B, c, r, r), at least at those injected.
+
+        Args:
+            content: the batch's contents: ``features`` where it ``inverts``, ``images`` where it ``reads``.
+        """
 
 
 KINDS: dict[str, type[Strategy]] = {cls.kind: cls for cls in type.__subclasses__(Strategy)}

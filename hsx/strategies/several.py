@@ -63,14 +63,18 @@ class SphericalMean(Slerp):
         self._images, self._further = torch.stack([image(path) for path in self._contents]), None  # (K, 3, R, R)
 
     def prepare(self, content: Trajectory, invert: Callable[[Tensor], Trajectory]) -> Trajectory:
-        """The contents with the mean's h."""
+        """The contents with the mean's features."""
         if self._images is None:
             raise without_pictures(self)
+        if not content.features:
+            raise HsxError("SphericalMean: expected inverted contents, got pictures alone; use the donor Inverted")
         if self._further is None:
             self._further = invert(self._images.to(content.x_T))
-        further = torch.stack([self._further.h_at(t) for t in content.timesteps], 1).to(content.h)  # (K, S, C, H, W)
-        features = [content.h, *(h.expand_as(content.h) for h in further)]
-        return replace(content, h=spherical_mean(features, self.weights))
+        means = {}
+        for site, h in content.features.items():
+            further = self._further.features[site].to(h)  # (K, S, C, H, W)
+            means[site] = spherical_mean([h, *(one.expand_as(h) for one in further)], self.weights)
+        return replace(content, features=means)
 
 
 def spherical_mean(features: Sequence[Tensor], weights: Sequence[float]) -> Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from sklearn.cluster import KMeans
 from torch import Tensor
 
@@ -48,7 +49,7 @@ class ObjectMask(Blend):
 
     def __call__(self, h: Tensor, content_h: Tensor, gamma: Tensor, mask: Tensor | None = None) -> Tensor:
         """See ``Blend``."""
-        own = self._masks.to(h)
+        own = F.adaptive_avg_pool2d(self._masks, (h.shape[2], h.shape[3])).to(h)
         return self.blend(h, content_h, gamma, own if mask is None else own * mask.to(h))
 
 

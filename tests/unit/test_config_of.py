@@ -196,7 +196,10 @@ def test_a_module_says_all_that_its_section_of_a_config_takes(tiny_model, tmp_pa
     )
     assert "seed" not in config  # which seed_everything says
     monkeypatch.chdir(tmp_path)
-    plain = {**config, **{kind: again(config[kind]) for kind in ("schedule", "blend", "normalizer", "calibrator")}}
+    plain = {
+        **config,
+        **{kind: again(config[kind]) for kind in ("schedule", "blend", "normalizer", "calibrator", "donor")},
+    }
     assert (
         TransferModel(**plain).fingerprints("32-true", "float16").settings
         == module.fingerprints("32-true", "float16").settings

@@ -54,7 +54,8 @@ def test_single_steps(model, name):
         golden["step/xt"],
         t,
         torch.tensor([case["t_next"]]),
-        golden["step/delta_h"],
+        lambda state: {"h": golden["step/delta_h"]},
+        {"h": 1.0},
         gamma,
         Slerp(),
         Frobenius(),
@@ -139,7 +140,7 @@ def test_transfers(model, name, monkeypatch):
 
 # ------------------------------------------------------------------- deliberately wrong variants must be caught
 def tie_to_the_smaller(self, t):
-    return self.h[:, self.timesteps.index(min(self.timesteps, key=lambda s: (abs(s - t), s)))]
+    return self.timesteps.index(min(self.timesteps, key=lambda s: (abs(s - t), s)))
 
 
 def step_with(change):
@@ -161,12 +162,15 @@ WRONG = {
     "norm matching inside the mask": ("mask", lambda tr, mp: setattr(tr, "normalizer", Frobenius())),
     "> for >= at t_edit": ("t_edit444_omega", lambda tr, mp: setattr(tr, "t_edit", 445)),
     "injection at every step": ("replace50_gen25", lambda tr, mp: setattr(tr, "injection_timesteps", set(range(1000)))),
-    "a tie taken to the smaller": ("tie_inv5_gen25", lambda tr, mp: mp.setattr(Trajectory, "h_at", tie_to_the_smaller)),
+    "a tie taken to the smaller": (
+        "tie_inv5_gen25",
+        lambda tr, mp: mp.setattr(Trajectory, "_nearest", tie_to_the_smaller),
+    ),
     "the injected eps in the direction": ("g0.6", ("c2.to(x) * eps", "c2.to(x) * eps_injected")),
     "the plain eps in x0": ("g0.6", ("predict_x0(x, eps_injected, a)", "predict_x0(x, eps, a)")),
     "injection in the calibration's evaluation": (
         "g0.6_omega0.3",
-        ("backbone(x, t), eps)", "backbone.decode(backbone.encode(x, t).with_h(h)), eps)"),
+        ("backbone(x, t), eps)", "backbone.decode(backbone.encode(x, t).with_features(features)), eps)"),
     ),
     "no calibration": ("g0.6_omega0.3", lambda tr, mp: setattr(tr, "calibrator", Latent(0))),
     "no direction scale": ("dt", lambda tr, mp: setattr(tr, "dt_lambda", 1.0)),

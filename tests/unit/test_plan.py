@@ -1,7 +1,7 @@
 """The plan of a run, its batches and its fingerprints, as values."""
 
 import pickle
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError, fields, replace
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ from hsx.runner.plan import VANISHED, make_plan
 from hsx.runner.writers import NOT_INVERTED, Outcome, TrajectoryWriter
 from hsx.store.records import RECORD
 from hsx.store.trajectories import Store
-from hsx.strategies import Constant, Linear
+from hsx.strategies import Constant, Linear, Renoised
 
 from ..conftest import picture
 
@@ -147,7 +147,11 @@ def test_a_config_is_frozen_and_says_itself(model):
     elsewhere = {option.name for option in fields(TransferConfig) if "said_by" in option.metadata}
     assert elsewhere == {"seed", "fit"}
     assert set(config.as_model()) == {option.name for option in fields(TransferConfig)} - elsewhere
-    assert set(config.record()) == {option.name for option in fields(TransferConfig)}
+    assert set(config.record()) == {option.name for option in fields(TransferConfig)} - {"sites", "donor"}
+    assert replace(config, sites={"h": 0.5}, donor=Renoised()).record().keys() - config.record().keys() == {
+        "sites",
+        "donor",
+    }
 
 
 class Counting(Linear):

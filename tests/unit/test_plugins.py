@@ -114,9 +114,9 @@ def test_the_built_ins_are_registered_as_a_plugin_is(registry):
     shown = {
         name
         for name in strategies.__all__
-        if name not in ("Strategy", "BlendingSchedule", "Blend", "Normalizer", "Calibrator")
+        if name not in ("Strategy", "BlendingSchedule", "Blend", "Normalizer", "Calibrator", "Donor")
     }
-    assert shown == registry.of("schedule", "blend", "normalizer", "calibrator").keys()
+    assert shown == registry.of("schedule", "blend", "normalizer", "calibrator", "donor").keys()
     assert registry.of("backbone").keys() == {"ddpm", "adm", "iddpm", "unet2d"}
     assert registry.of("metric").keys() == set(metrics.__all__) - {"Metric"}
     assert all(item.line.endswith((".", "?")) or "." in item.line for item in registry.items)
@@ -127,6 +127,7 @@ def test_a_kind_is_declared_once():
     assert {"schedule": strategies.BlendingSchedule, "blend": strategies.Blend} | {
         "normalizer": strategies.Normalizer,
         "calibrator": strategies.Calibrator,
+        "donor": strategies.Donor,
     } == KINDS
     defaults = {option.name: option.default_factory for option in fields(hsx.TransferConfig)}
     for kind, base in KINDS.items():
@@ -195,7 +196,7 @@ def test_a_family_that_raises_while_it_looks_is_passed_over(installed, tmp_path,
         ),
         (lambda: module(), "it has no hook; mark hsx_strategies"),
         (lambda: module("hsx_strategies", Half), "expected a list of classes, got the class Half"),
-        (lambda: module("hsx_strategies", [Half()]), "or Normalizer or Calibrator, got an object of Half"),
+        (lambda: module("hsx_strategies", [Half()]), "or Calibrator or Donor, got an object of Half"),
         (lambda: module("hsx_strategies", [Half, OddFamily]), "expected a class of BlendingSchedule or Blend"),
         (lambda: module("hsx_metrics", [Half]), "expected a class of Metric, got the class Half"),
         (lambda: module("hsx_strategies", [Unfinished]), "Unfinished lacks gamma"),

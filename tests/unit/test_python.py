@@ -243,7 +243,7 @@ def test_trajectories_of_another_network(transfer):
     refused(lambda: transfer.inject(batch(), batch()), "content: expected a Trajectory, got")
     content = transfer.invert(batch())
     other = hsx.Transfer(hsx.load_backbone("hsx://demo_faces"), **STEPS).invert(batch(2, 64))
-    refused(lambda: transfer.inject(other, content), r"an h of \(16, 8, 8\), got one of")
+    refused(lambda: transfer.inject(other, content), r"with h of \(16, 8, 8\), got features of shape")
     refused(lambda: transfer(batch(2), batch(1)), "got 2 contents and 1 styles")
 
 

@@ -148,7 +148,8 @@ def test_calibration_once_is_latent_and_more_changes_the_skips_less_each_time():
     net, x, t = _backbone("cpu"), _images("cpu"), torch.tensor([200, 500, 800])
     b = net.encode(x, t)
     h = 0.5 * (b.h + b.h.flip(0))
-    state = StepState(net, x, t, net.schedule.at(t), net.decode(b), net.decode(b.with_h(h)), b, h)
+    injected = b.with_h(h)
+    state = StepState(net, x, t, net.schedule.at(t), net.decode(b), b, net.decode(injected), injected)
     assert torch.equal(IteratedLatent(0.3, max_iterations=1)(state), Latent(0.3)(state))
     many = [IteratedLatent(0.3, 0.0, n)(state) for n in (1, 2, 3)]
     assert not torch.equal(many[0], many[1]) and not torch.equal(many[1], many[2])

@@ -114,7 +114,7 @@ def test_latent_is_the_formula():
     x, eps, mixed = (torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(i)) for i in range(3))
     t = torch.tensor([300, 700])
     a = torch.tensor([naive.abar(300), naive.abar(700)], dtype=torch.float64).reshape(-1, 1, 1, 1)
-    state = StepState(None, x, t, a, eps, mixed, None, None)
+    state = StepState(None, x, t, a, eps, None, mixed, None)
     assert Latent(0.0)(state) is None
     moved = Latent(0.3)(state)
     for i, ti in enumerate((300, 700)):

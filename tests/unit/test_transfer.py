@@ -141,11 +141,16 @@ def test_timesteps_and_gammas_may_differ_within_a_batch(net, images):
     gamma, eta = torch.tensor([0.3, 0.0, 1.0, 0.5]), torch.tensor([0.0, 1.0, 1.0, 0.0])
     noise = torch.randn(4, 3, 16, 16)
     moves = (Slerp(), Frobenius(), Latent(0.3))
-    together = transfer_step(net, x, t, t_next, h, gamma, *moves, eta=eta, noise=noise)
+    together = transfer_step(net, x, t, t_next, *at_h(h), gamma, *moves, eta=eta, noise=noise)
     for i in range(4):
         r = slice(i, i + 1)
-        alone = transfer_step(net, x[r], t[r], t_next[r], h[r], gamma[r], *moves, eta=eta[r], noise=noise[r])
+        alone = transfer_step(net, x[r], t[r], t_next[r], *at_h(h[r]), gamma[r], *moves, eta=eta[r], noise=noise[r])
         torch.testing.assert_close(together[r], alone, atol=1e-4, rtol=1e-4)
+
+
+def at_h(content_h):
+    """A donor of this alone, and where it goes in."""
+    return lambda state: {"h": content_h}, {"h": 1.0}
 
 
 def test_rows_with_gamma_0_do_not_look_at_the_content(net, images):
@@ -155,8 +160,8 @@ def test_rows_with_gamma_0_do_not_look_at_the_content(net, images):
     good[1] = 1
     gamma = torch.tensor([0.0, 0.5])
     for content_h in (torch.stack([broken[0], good[1]]), good):
-        got = transfer_step(net, x, t, t - 100, content_h, gamma, Slerp(), Frobenius(), Latent(0.3))
-        plain = transfer_step(net, x, t, t - 100, good, gamma * 0, Slerp(), Frobenius(), Latent(0.3))
+        got = transfer_step(net, x, t, t - 100, *at_h(content_h), gamma, Slerp(), Frobenius(), Latent(0.3))
+        plain = transfer_step(net, x, t, t - 100, *at_h(good), gamma * 0, Slerp(), Frobenius(), Latent(0.3))
         torch.testing.assert_close(got[0], plain[0], atol=1e-5, rtol=0)
         assert torch.isfinite(got).all()
 
@@ -178,14 +183,15 @@ def test_identical_content_and_style_and_a_zero_h(net, images):
     assert torch.isfinite(same).all() and same.abs().max() <= 1
     paper = hsx.Transfer(net, Constant(0.5), **BASE)
     content, style = paper.invert(images[0]), paper.invert(images[1])
-    zero = Trajectory(content.x_T, torch.zeros_like(content.h), content.timesteps, content.t_start)
+    zero = Trajectory(content.x_T, {"h": torch.zeros_like(content.h)}, content.timesteps, content.t_start)
     assert torch.isfinite(paper.inject(zero, style)).all()
 
 
 def test_the_recorded_timestep_nearest_to_t_and_of_two_the_larger():
     h = torch.arange(3.0).reshape(1, 3, 1, 1, 1)
-    trajectory = Trajectory(torch.zeros(1, 3, 4, 4), h, (0, 100, 200), 300)
+    trajectory = Trajectory(torch.zeros(1, 3, 4, 4), {"h": h}, (0, 100, 200), 300)
     assert [float(trajectory.h_at(t)) for t in (0, 49, 50, 51, 150, 151, 999)] == [0, 0, 1, 1, 2, 2, 2]
+    assert [float(trajectory.features_at(torch.tensor([t]))["h"]) for t in (50, 151)] == [1, 2]
 
 
 def test_precisions_and_inference_mode(tiny_model, images):

@@ -1,0 +1,60 @@
+"""The sites of a network by name: where the content's features go in."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+
+from hsx.backbones.base import BOTTLENECK, Backbone
+from hsx.checks import got, in_range
+from hsx.errors import HsxError
+
+Sites = Sequence[str] | Mapping[str, float] | str
+BY_SIZE, DEEPEST = re.compile(r"(skips?)@R(?:/(\d+))?"), re.compile(r"deepest:(\d+)")
+
+
+def chosen_sites(sites: Sites, backbone: Backbone) -> dict[str, float]:
+    """The sites of this network under their own names, each with the factor of the schedule's gamma there.
+
+    Args:
+        sites: a name, several, or names with factors in [0, 1]: ``h``; a skip by the module that pushes it, as
+            ``hsx inspect`` lists them; ``skips@R/4``, all skips at a quarter of the picture's side, or ``skip@R/4``,
+            the last of them alone; ``deepest:3``, the last three skips.
+
+    Raises:
+        HsxError: for a name that is none of the network's, a site that is named twice, or a factor out of range.
+    """
+    named = dict.fromkeys([sites], 1.0) if isinstance(sites, str) else sites
+    if not isinstance(named, Mapping):
+        if not isinstance(named, Sequence) or not all(isinstance(name, str) for name in named):
+            raise HsxError(f"sites: expected names such as h or skip@R/4, got {got(sites)}; see hsx inspect")
+        named = dict.fromkeys(named, 1.0)
+    found: dict[str, float] = {}
+    for name, factor in named.items():
+        in_range("sites", factor, 0, 1, f"the factor of gamma at {name}")
+        for site in _named(name, backbone):
+            if site in found:
+                raise HsxError(f"sites: expected each once, got {site} again by {name}; name it once")
+            found[site] = float(factor)
+    return found
+
+
+def _named(name: str, backbone: Backbone) -> list[str]:
+    if name == BOTTLENECK:
+        return [name]
+    skips, size = dict(backbone.layout.skips), backbone.sample_size
+    if name in skips:
+        return [name]
+    if sized := BY_SIZE.fullmatch(name):
+        part = int(sized[2] or 1)
+        at = [skip for skip, shape in skips.items() if part and shape[-1] * part == size]
+        if at:
+            return at if sized[1] == "skips" else at[-1:]
+        sizes = ", ".join(dict.fromkeys(f"R/{size // shape[-1]}" for shape in skips.values())) or "none"
+        raise HsxError(f"sites: expected a size at which the network has skips ({sizes}), got {name}; see hsx inspect")
+    if (deepest := DEEPEST.fullmatch(name)) and 0 < int(deepest[1]) <= len(skips):
+        return list(skips)[-int(deepest[1]) :]
+    near = difflib.get_close_matches(name, skips, 3, 0.5) or list(skips)[-3:]
+    known = ", ".join((BOTTLENECK, *near, *(("skip@R/4", f"deepest:1 to deepest:{len(skips)}") if skips else ())))
+    raise HsxError(f"sites: expected one of the network's, such as {known}, got {name}; see hsx inspect")
