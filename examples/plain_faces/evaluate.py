@@ -35,6 +35,7 @@ from hsx.strategies import Constant, Identity, Inverted  # noqa: E402
 CONFIG = Path(__file__).parents[2] / "configs" / "plain.yaml"
 BATCH = 25  # pairs at a time
 HELD_OUT = 20262  # training draws from seed 11, the settings were chosen on seed 20261
+FEWEST = 16  # pairs, below which a bootstrap draw may have no texture at all
 READ_AT = 64  # pixels of the pictures that the recognisers were trained on
 Measures = dict[str, tuple[float, float, float]]
 
@@ -49,10 +50,12 @@ class Faces:
 
 
 def faces(n: int, size: int, seed: int = HELD_OUT) -> Faces:
-    """``n`` pairs never trained on.  Raises HsxError for none, or for a size that poster faces are not drawn in."""
-    if n < 2 or size not in PITCH:
+    """``n`` pairs never trained on.  Raises HsxError for few, or for a size that poster faces are not drawn in."""
+    if n < FEWEST:
+        raise HsxError(f"pairs: expected {FEWEST} or more, got {n}; give a number, or leave it out")
+    if size not in PITCH:
         sizes = " or ".join(map(str, PITCH))
-        raise HsxError(f"expected 2 pairs or more of {sizes} pixels, got {n} of {size}; take hsx://plain_faces")
+        raise HsxError(f"expected a model of poster faces of {sizes} pixels, got {size}; take hsx://plain_faces")
     pictures, contents, styles = make(2 * n, seed, size)
     pairs = list(zip(contents[:n], styles[n:]))
     rows = [factors(*pair) for pair in pairs]
