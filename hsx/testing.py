@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy, deepcopy
 from dataclasses import replace
@@ -26,6 +26,7 @@ from torch import Tensor
 
 from hsx.backbones.base import BOTTLENECK
 from hsx.backbones.unet2d import UNet2DBackbone
+from hsx.errors import first_line
 from hsx.io.images import read_image, read_mask
 from hsx.method.inversion import Trajectory, invert
 from hsx.method.transfer import Transfer
@@ -161,8 +162,11 @@ def _donor(donor: Donor, device: str) -> None:
 
         with _unchanged(donor, seen, "the contents in place; work on copies"):
             given, like = call(ALL, images.flip(0)), backbone.encode(images, t).features
+        what = f"returns a {type(given).__name__}; expected a mapping from sites to features"
+        _expect(donor, isinstance(given, Mapping), what)
         for site in sites:
             _expect(donor, site in given, f"gives no feature at {site}; give one at each site that the contents have")
+        for site in sites[:2]:  # h and a skip
 
             def at(rows: slice, x: Tensor, call: Call = call, site: str = site) -> Tensor:
                 feature: Tensor = call(rows, x)[site]
@@ -179,7 +183,7 @@ def _rows_of(content: Trajectory, rows: slice) -> Trajectory:
 
 
 def _transfers(strategy: Strategy, device: str) -> None:
-    """Check a whole transfer: finite at gamma 0 and 1, and at 0 the style alone."""
+    """Check a whole transfer: finite at gamma 0 and 1, and at 0 the style alone; at 1 at sites of two sizes too."""
     kind, images = type(strategy).kind, _images(device)
     few: dict[str, Any] = {"inversion_steps": STEPS, "generation_steps": STEPS, "t_boost": 0}
     plain = Transfer(_backbone(device), Constant(0.0), **few)
@@ -194,6 +198,15 @@ def _transfers(strategy: Strategy, device: str) -> None:
         if gamma == 0 and kind != "schedule":
             style = plain.inject(plain.contents(images), styles)
             _expect(strategy, torch.equal(style, result), "changes pictures although gamma is 0")
+    several = Transfer(
+        _backbone(device), **{"schedule": Constant(1.0), kind: strategy}, sites=[BOTTLENECK, "skip@R"], **few
+    )
+    try:
+        result = several.inject(several.contents(images), styles)
+    except RuntimeError as error:  # what torch says of sizes
+        what = f"raises {type(error).__name__} at sites other than h ({first_line(error)}); h may be of any size there"
+        raise AssertionError(f"{type(strategy).__name__} {what}") from error
+    _expect(strategy, _finite(result), "gives pictures that are not finite at sites other than h")
 
 
 def _rows(strategy: Strategy, call: Call, arguments: Sequence[Tensor], like: Tensor, tolerance: float) -> None:

@@ -50,7 +50,7 @@ def main() -> None:
         t_boost=args.t_start if args.t_boost is None else args.t_boost,
     )
     x_T = torch.randn(24, 3, *[backbone.sample_size] * 2, generator=torch.Generator().manual_seed(0))
-    start = Trajectory(x_T, torch.zeros(24, 1, *backbone.h_shape), (0,), transfer.t_start)
+    start = Trajectory(x_T, {"h": torch.zeros(24, 1, *backbone.h_shape)}, (0,), transfer.t_start)
     noise = SampleNoise(transfer.seed, range(24))
     images = transfer.inject(start, start, noise=lambda x: args.deviation * noise(x))
     images = cleaned(backbone, images)

@@ -1,4 +1,4 @@
-"""The transfer of configs/demo.yaml in Python, so that what is measured is what ships."""
+"""The transfers of configs/ in Python, so that what is measured is what ships."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import yaml
 
 import hsx
 from hsx import strategies
+from hsx.strategies.base import KINDS
 
 CONFIG = Path(__file__).parents[2] / "configs" / "demo.yaml"
-MOVES = ("schedule", "blend", "normalizer", "calibrator")
 
 
-def settings() -> dict[str, Any]:
-    """The options of ``hsx.Transfer`` that the config gives, its strategies made."""
-    model = yaml.safe_load(CONFIG.read_text())["model"]
+def settings(config: Path = CONFIG) -> dict[str, Any]:
+    """The options of ``hsx.Transfer`` that a config gives, its strategies made."""
+    model = yaml.safe_load(config.read_text())["model"]
     del model["backbone"]
-    return {name: _made(value) if name in MOVES else value for name, value in model.items()}
+    return {name: _made(value) if name in KINDS else value for name, value in model.items()}
 
 
 def shipped(backbone: hsx.Backbone, **changes: Any) -> hsx.Transfer:
-    """The config's transfer, but for ``changes``."""
+    """The demo's transfer, but for ``changes``."""
     return hsx.Transfer(backbone, **{**settings(), **changes})
 
 

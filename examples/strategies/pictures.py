@@ -1,6 +1,7 @@
 """Make the pictures and measure the table of docs/strategies.md, with the demo model and the settings of its config.
 
     python examples/strategies/pictures.py                       # to docs/images; the table is printed
+    python examples/strategies/pictures.py --kinds donor         # of one kind alone
 
 Strategies of the packages in plugins/ take part where they are installed (``pip install ./plugins/hsx-freeu`` …).
 """
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,7 @@ from evaluate import held_out  # noqa: E402
 from measure import psnr  # noqa: E402
 from shipped import shipped as transfer  # noqa: E402
 
-KINDS = {"schedule": "schedules", "blend": "blends", "normalizer": "normalizers", "calibrator": "calibrators"}
+KINDS = ("schedule", "blend", "normalizer", "calibrator", "donor")
 SEED = 20261  # of the measured pairs; evaluate.py measures the shipped settings on 20262
 PAIRS = ((6, 5), (3, 4), (4, 2), (0, 3))  # content, style: places in the demo model's folders
 CELL, LABEL, GAP = 128, 176, 4  # pixels
@@ -92,6 +94,7 @@ def catalogue(folder: Path) -> dict[str, list[Row]]:
             ("IteratedLatent\nomega 0.3", strategies.IteratedLatent(0.3), None),
             *plugin("hsx_freeu", "SkipDamping", "SkipDamping\nscale 0.6 (hsx-freeu)", scale=0.6),
         ],
+        "donor": [("Inverted", strategies.Inverted(), None), ("Renoised", strategies.Renoised(), None)],
     }
 
 
@@ -147,7 +150,7 @@ def draw_all(backbone: Any, rows: dict[str, list[Row]], folder: Path) -> None:
         for label, strategy, beside in listed:
             job = transfer(backbone, **{kind: strategy})
             made.append((label, curve(job) if kind == "schedule" else beside, job.inject(content, style)))
-        save(sheet(made), folder / f"strategies_{KINDS[kind]}.png")
+        save(sheet(made), folder / f"strategies_{kind}s.png")
 
 
 def measure(backbone: Any, rows: dict[str, list[Row]], pairs: int, batch: int = 16) -> None:
@@ -162,11 +165,7 @@ def measure(backbone: Any, rows: dict[str, list[Row]], pairs: int, batch: int = 
         calls.clear()
         out, begin = [], time.process_time()
         for i in range(0, pairs, n):
-            out.append(
-                job.inject(
-                    *(Trajectory(w.x_T[i : i + n], w.h[i : i + n], w.timesteps, w.t_start) for w in inverted)
-                ).clamp(-1, 1)
-            )
+            out.append(job.inject(*(some(trajectory, slice(i, i + n)) for trajectory in inverted)).clamp(-1, 1))
         seconds, injected = time.process_time() - begin, sum(job.schedule.gamma(t) > 0 for t in job.injection_timesteps)
         encodes, decodes = (
             (calls[half] / len(out) - len(job.timesteps) + injected) / injected for half in ("encode", "decode")
@@ -186,11 +185,20 @@ def measure(backbone: Any, rows: dict[str, list[Row]], pairs: int, batch: int = 
                 f"{apart.std() / pairs**0.5:.2f} | {encodes:.1f}, {decodes:.1f} |",
                 flush=True,
             )
+    if "calibrator" not in rows:
+        return
     _, _, decodes, seconds = run(transfer(backbone, calibrator=strategies.IteratedLatent(0.3)), 1)
     print(
         f"IteratedLatent, pair by pair: {decodes - 2:.2f} applications a step, "
         f"{seconds / run(plain, 1)[3]:.2f} times the time of Latent"
     )
+
+
+def some(whole: Trajectory, rows: slice) -> Trajectory:
+    """Some rows of a batch."""
+    features = {site: feature[rows] for site, feature in whole.features.items()}
+    images = None if whole.images is None else whole.images[rows]
+    return replace(whole, x_T=whole.x_T[rows], features=features, images=images)
 
 
 def count(backbone: Any) -> Counter[str]:
@@ -211,10 +219,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, default=Path("docs/images"))
     parser.add_argument("--pairs", type=int, default=48, help="of the table; 0 leaves it out")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     args = parser.parse_args()
     backbone = hsx.load_backbone("hsx://demo_faces")
     with tempfile.TemporaryDirectory() as folder:
-        rows = catalogue(Path(folder))
+        rows = {kind: listed for kind, listed in catalogue(Path(folder)).items() if kind in args.kinds}
         args.folder.mkdir(parents=True, exist_ok=True)
         draw_all(backbone, rows, args.folder)
         if args.pairs:

@@ -71,6 +71,7 @@ class HookedBackbone(Backbone):
     """
 
     family = "hooked"
+    skips: tuple[str, ...] = ()  # none in the instance where none are named, so that its fingerprint is as it was
 
     def __init__(
         self,
@@ -97,8 +98,11 @@ class HookedBackbone(Backbone):
                 near = ", ".join(difflib.get_close_matches(name, names, 3, 0.3)) or ", ".join(names[:3])
                 raise BackboneError(f"{option}: expected a module such as {near}, got {name}; see named_modules()")
             if option == "skips" and (name in (bottleneck, *RESERVED) or skips.count(name) > 1):
-                raise BackboneError(f"skips: expected each module once, and none called h, got {name}; drop it")
-        self.module, self.bottleneck, self.skips = module.eval().requires_grad_(False), bottleneck, skips
+                wanted = f"expected each module once, and none called {', '.join(RESERVED)} or the bottleneck"
+                raise BackboneError(f"skips: {wanted}, got {name}; drop it")
+        self.module, self.bottleneck = module.eval().requires_grad_(False), bottleneck
+        if skips:
+            self.skips = skips
         self.schedule, self.sample_size = schedule or NoiseSchedule.linear(), sample_size
         self.prediction, self.facts = check_prediction("prediction", prediction), {}
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 from json import dumps
+from math import prod
 from typing import Any
 
 from diffusers.models.attention_processor import Attention
 from rich.console import Console
 from rich.table import Column, Table
 
-from hsx.backbones.base import Backbone
+from hsx.backbones.base import BOTTLENECK, Backbone
 from hsx.checkpoints.load import load_backbone
 from hsx.checkpoints.options import MissingOptions, Options
 from hsx.io.urls import public_url
+from hsx.method.config import TransferConfig
 
 
 def inspect(source: str, *, json: bool = False, **options: Any) -> int:
@@ -61,25 +63,32 @@ def _table(source: str, found: dict[str, Any]) -> Table:
     table.add_row("multiply-adds of E", f"{found['encode_macs']:,}", "one picture")
     table.add_row("multiply-adds of D", f"{found['decode_macs']:,}", "one picture")
     table.add_section()
-    shapes = [(found["bottleneck"], found["h"], "h, the bottleneck")]
-    shapes += [(skip["module"], skip["shape"], "skip") for skip in found["skips"]]
-    for module, shape, what in shapes:
-        table.add_row(module, " x ".join(map(str, shape)), what)
+    table.add_row("sites", "", f"MB of a content in the store ({TransferConfig.inversion_steps} steps, float16)")
+    for name, site in found["sites"].items():
+        side = site["shape"][-1]
+        what = found["bottleneck"] if name == BOTTLENECK else f"skips@R/{found['image_size'] // side}"
+        table.add_row(name, " x ".join(map(str, site["shape"])), f"{what}: {site['bytes'] / 1e6:.3g} MB")
+    own = f"{found['x_T']['bytes'] / 1e6:.3g} MB a picture; with the donor Renoised of styles alone"
+    table.add_row("x_T", " x ".join(map(str, found["x_T"]["shape"])), own)
     return table
 
 
 def describe(backbone: Backbone) -> dict[str, Any]:
     """All that ``hsx inspect`` shows, as plain data."""
-    layout = backbone.layout
+    layout, size = backbone.layout, backbone.sample_size
+    recorded = TransferConfig.inversion_steps - 1
+    sites = {name: {"shape": list(shape), "bytes": 2 * recorded * prod(shape)} for name, shape in layout.sites.items()}
     return {
         "family": backbone.family,
         "facts": {name: fact._asdict() for name, fact in backbone.facts.items()},
         "parameters": sum(p.numel() for p in backbone.parameters()),
         "heads": sorted({m.heads for m in backbone.modules() if isinstance(m, Attention)}),
-        "image_size": backbone.sample_size,
+        "image_size": size,
         "timesteps": len(backbone.schedule),
         "prediction_type": getattr(backbone, "prediction_type", "epsilon"),
         **{name: getattr(layout, name) for name in ("encode_macs", "decode_macs", "bottleneck")},
         "h": list(layout.h),
         "skips": [{"module": name, "shape": list(shape)} for name, shape in layout.skips],
+        "sites": sites,  # bytes: of a content in the store, at the default steps in float16
+        "x_T": {"shape": [3, size, size], "bytes": 4 * 3 * size**2},  # in float32, of every picture that is inverted
     }

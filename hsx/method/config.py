@@ -161,12 +161,13 @@ class TransferConfig:
     def as_model(self) -> dict[str, Any]:
         """What the section ``model`` of a config takes to make these settings again, as plain data."""
         elsewhere = {option.name for option in fields(self) if "said_by" in option.metadata}
-        sites = self.sites
-        return {
+        config = {
             **{kind: strategy.config() for kind, strategy in self.strategies.items()},
             **{name: value for name, value in self.options.items() if name not in elsewhere},
-            "sites": dict(sites) if isinstance(sites, Mapping) and set(sites.values()) != {1.0} else list(sites),
         }
+        if isinstance(self.sites, Mapping):
+            config["sites"] = list(self.sites) if set(self.sites.values()) == {1.0} else dict(self.sites)
+        return config
 
     def record(self) -> dict[str, Any]:
         """What tells results of these settings from those of others, as plain data.
@@ -175,4 +176,4 @@ class TransferConfig:
         """
         all_of_them = {**{kind: strategy.record() for kind, strategy in self.strategies.items()}, **self.options}
         usual = {"donor": Inverted().record(), "sites": {BOTTLENECK: 1.0}}
-        return {name: value for name, value in all_of_them.items() if value != usual.get(name)}
+        return {name: value for name, value in all_of_them.items() if name not in usual or value != usual[name]}

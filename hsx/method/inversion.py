@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -13,9 +13,8 @@ from hsx.backbones.prediction import predict_x0
 from hsx.checks import got, in_range, whole
 from hsx.errors import HsxError
 from hsx.method.inputs import Images, as_images, check_backbone
-from hsx.method.sites import chosen_sites
+from hsx.method.sites import Sites, chosen_sites
 from hsx.schedule import timesteps
-from hsx.strategies.base import Donor
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def invert(
     steps: int = 50,
     t_start: int | None = None,
     fit: str = "crop",
-    sites: Sequence[str] = (BOTTLENECK,),
+    sites: Sites = (BOTTLENECK,),
 ) -> Trajectory:
     """Deterministic DDIM run forward in time (paper, section 3; Song et al. 2021, eq. 12 with sigma = 0).
 
@@ -82,7 +81,7 @@ def invert(
         images: (B, 3, R, R) in [-1, 1], R the backbone's ``sample_size``; or paths or PIL pictures, one or a list.
         steps: how many timesteps, evenly spaced from 0 to ``t_start``, which is the model's last timestep by default.
         fit: how pictures that are no tensors become square: crop (the middle), pad (white bars) or stretch.
-        sites: whose features are recorded, see ``hsx.method.sites``; they take most of the memory.
+        sites: whose features are recorded, see ``hsx.method.sites``, or none; they take most of the memory.
 
     Raises:
         HsxError: for what is no such picture (see ``hsx.method.inputs.as_images``), a backbone that is none, steps and
@@ -99,7 +98,7 @@ def invert(
     in_range("steps", steps, 2, t_start + 1, "as many as there are timesteps up to t_start", whole)
     times = timesteps(steps, t_start)
     x = images = as_images(images, backbone, fit)
-    features: dict[str, list[Tensor]] = {site: [] for site in chosen_sites(sites, backbone)}
+    features: dict[str, list[Tensor]] = {site: [] for site in (chosen_sites(sites, backbone) if sites else ())}
     for t, t_next in zip(times[:-1], times[1:], strict=True):
         now = torch.full((len(x),), t)
         a, a_next = backbone.schedule.at(now), backbone.schedule.at(torch.full_like(now, t_next))
@@ -110,20 +109,3 @@ def invert(
         x = a_next.sqrt().to(x) * predict_x0(x, eps, a) + (1 - a_next).sqrt().to(x) * eps
     stacked = {site: torch.stack(recorded, 1) for site, recorded in features.items()}
     return Trajectory(x, stacked, tuple(times[:-1]), t_start, images)
-
-
-def check_content(content: Trajectory, donor: Donor, sites: Collection[str], backbone: Backbone) -> None:
-    """Raises HsxError unless these contents have what the donor takes, at these sites."""
-    remedy = "give those of this transfer's own contents()"
-    if donor.reads and content.images is None:
-        raise HsxError(
-            f"content: expected pictures, which {type(donor).__name__} reads, got a Trajectory without; {remedy}"
-        )
-    if not donor.inverts:
-        return
-    for site in sites:
-        shape, steps = tuple(backbone.layout.sites[site]), len(content.timesteps)
-        found = tuple(content.features[site].shape) if site in content.features else "none"
-        if not steps or found != (len(content), steps, *shape):
-            got_it = f"features of shape {found} at {steps} timesteps"
-            raise HsxError(f"content: expected a Trajectory with {site} of {shape}, got {got_it}; {remedy}")

@@ -11,7 +11,7 @@ from hsx.checks import got, in_range
 from hsx.errors import HsxError
 
 Sites = Sequence[str] | Mapping[str, float] | str
-BY_SIZE, DEEPEST = re.compile(r"(skips?)@R(?:/(\d+))?"), re.compile(r"deepest:(\d+)")
+BY_SIZE, DEEPEST = re.compile(r"(skips?)@R(?:/([1-9]\d{0,5}))?"), re.compile(r"deepest:([1-9]\d{0,5})")
 
 
 def chosen_sites(sites: Sites, backbone: Backbone) -> dict[str, float]:
@@ -23,15 +23,14 @@ def chosen_sites(sites: Sites, backbone: Backbone) -> dict[str, float]:
             the last of them alone; ``deepest:3``, the last three skips.
 
     Raises:
-        HsxError: for a name that is none of the network's, a site that is named twice, or a factor out of range.
+        HsxError: for no site, a name that is none of the network's, a site that is named twice, or a factor out of
+            range.
     """
-    named = dict.fromkeys([sites], 1.0) if isinstance(sites, str) else sites
-    if not isinstance(named, Mapping):
-        if not isinstance(named, Sequence) or not all(isinstance(name, str) for name in named):
-            raise HsxError(f"sites: expected names such as h or skip@R/4, got {got(sites)}; see hsx inspect")
-        named = dict.fromkeys(named, 1.0)
+    listed = [sites] if isinstance(sites, str) else sites
+    if not isinstance(listed, (Sequence, Mapping)) or not listed or not all(isinstance(name, str) for name in listed):
+        raise HsxError(f"sites: expected names such as h or skip@R/4, got {got(sites)}; see hsx inspect")
     found: dict[str, float] = {}
-    for name, factor in named.items():
+    for name, factor in listed.items() if isinstance(listed, Mapping) else ((name, 1.0) for name in listed):
         in_range("sites", factor, 0, 1, f"the factor of gamma at {name}")
         for site in _named(name, backbone):
             if site in found:
@@ -47,13 +46,12 @@ def _named(name: str, backbone: Backbone) -> list[str]:
     if name in skips:
         return [name]
     if sized := BY_SIZE.fullmatch(name):
-        part = int(sized[2] or 1)
-        at = [skip for skip, shape in skips.items() if part and shape[-1] * part == size]
+        at = [skip for skip, shape in skips.items() if shape[-1] * int(sized[2] or 1) == size]
         if at:
             return at if sized[1] == "skips" else at[-1:]
         sizes = ", ".join(dict.fromkeys(f"R/{size // shape[-1]}" for shape in skips.values())) or "none"
         raise HsxError(f"sites: expected a size at which the network has skips ({sizes}), got {name}; see hsx inspect")
-    if (deepest := DEEPEST.fullmatch(name)) and 0 < int(deepest[1]) <= len(skips):
+    if (deepest := DEEPEST.fullmatch(name)) and int(deepest[1]) <= len(skips):
         return list(skips)[-int(deepest[1]) :]
     near = difflib.get_close_matches(name, skips, 3, 0.5) or list(skips)[-3:]
     known = ", ".join((BOTTLENECK, *near, *(("skip@R/4", f"deepest:1 to deepest:{len(skips)}") if skips else ())))

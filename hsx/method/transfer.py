@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -16,6 +16,7 @@ from hsx.checks import got, in_range
 from hsx.errors import HsxError
 from hsx.io.images import read_image, read_mask
 from hsx.method.config import TransferConfig
+from hsx.method.contents import check_content, given
 from hsx.method.injections import injections, warn_of_few_injections
 from hsx.method.inputs import (
     Images,
@@ -26,8 +27,9 @@ from hsx.method.inputs import (
     check_noise,
     check_rows,
 )
-from hsx.method.inversion import Trajectory, check_content, invert
+from hsx.method.inversion import Trajectory, invert
 from hsx.method.noise import SampleNoise
+from hsx.method.sites import Sites
 from hsx.method.step import transfer_step
 from hsx.schedule import timesteps
 from hsx.strategies import Constant, Frobenius, Identity, Latent, PaperFaceMask, Slerp
@@ -114,9 +116,9 @@ class Transfer:
             dt_end=dt_end,
         )
 
-    def invert(self, images: Images, sites: Sequence[str] | None = None) -> Trajectory:
+    def invert(self, images: Images, sites: Sites | None = None) -> Trajectory:
         """``hsx.invert`` with the steps, the fit and the sites of this transfer; styles need no sites, ``()``."""
-        sites = tuple(self.sites if sites is None else sites)
+        sites = tuple(self.sites) if sites is None else sites
         return invert(self.backbone, images, self.inversion_steps, self.t_start, self.fit, sites)
 
     def contents(self, images: Images) -> Trajectory:
@@ -191,7 +193,7 @@ class Transfer:
         noise = noise or SampleNoise(self.seed, range(len(style)))
         self._prepare_schedule()
         check_mask(mask, len(style), R)
-        donor = partial(self.donor, self.blend.prepare(content, self.invert))
+        donor = partial(given, self.donor, self.sites, self.blend.prepare(content, self.invert))
         x = style.x_T
         for t, t_next in zip(reversed(self.timesteps), [*self.timesteps[-2::-1], -1], strict=True):
             injects = t in self.injection_timesteps

@@ -58,7 +58,7 @@ class IteratedLatent(Calibrator):
 
     Raises:
         HsxError: for a negative omega or tolerance, or fewer than one application; when called, for a network that does
-            not show its skips (HookedBackbone).
+            not show its skips (a HookedBackbone to which none are named).
     """
 
     renamed = {"most": "max_iterations"}
@@ -76,7 +76,7 @@ class IteratedLatent(Calibrator):
         aim, x, eps, b = target(state), state.x, state.eps, state.b
         if self.max_iterations > 1 and not b.skips:
             why = f"expected a network whose skips are known, got a {type(state.backbone).__name__}, which shows none"
-            raise HsxError(f"IteratedLatent: {why}; use Latent, or max_iterations 1")
+            raise HsxError(f"IteratedLatent: {why}; name its skips, or use Latent")
         active = torch.ones_like(x[:, :1, :1, :1], dtype=torch.bool)
         for further in reversed(range(self.max_iterations)):
             x = torch.where(active, x + shift(state, x, eps, aim, self.omega), x)

@@ -30,7 +30,7 @@ class SkipDamping(Calibrator):
 
     Raises:
         HsxError: for a scale outside [0, 1], a negative radius or a negative omega; when called, for a network that
-            does not show its skips (HookedBackbone).
+            does not show its skips (a HookedBackbone to which none are named).
     """
 
     def __init__(self, scale: float = 0.6, radius: int = 1, resolution: int = 0, omega: float = 0.0) -> None:
@@ -48,11 +48,14 @@ class SkipDamping(Calibrator):
         if not state.b.skips:
             raise HsxError(
                 f"SkipDamping: expected a network whose skips are known, got a "
-                f"{type(state.backbone).__name__}, which shows none; use Latent"
+                f"{type(state.backbone).__name__}, which shows none; name its skips, or use Latent"
             )
         deep = self.resolution or state.x.shape[-1] // 4
-        skips = tuple(damp(s, self.scale, self.radius) if s.shape[-1] <= deep else s for s in state.b.skips)
-        damped = replace(state, eps_injected=state.backbone.decode(replace(state.b, h=state.h, skips=skips)))
+        skips = tuple(  # what was injected into skips is the content's, and stays
+            damp(own, self.scale, self.radius) if s is own and s.shape[-1] <= deep else s
+            for s, own in zip(state.injected.skips, state.b.skips, strict=True)
+        )
+        damped = replace(state, eps_injected=state.backbone.decode(replace(state.injected, skips=skips)))
         return state.x + shift(damped, state.x, state.eps, target(damped), self.omega)
 
 

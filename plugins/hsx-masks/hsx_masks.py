@@ -24,6 +24,7 @@ class ObjectMask(Blend):
     The cells of each content's bottleneck, its h averaged over the inversion's timesteps, are sorted into clusters
     (Lloyd 1982; as Baranchuk et al. 2022, arXiv 2112.03126, read segments off diffusion features).  The cluster that
     touches the border of the picture least, for its size, is the object.  A mask that comes with a pair is multiplied.
+    At other sites the mask is that of h, resized.
 
     Args:
         blend: what is done inside; Slerp by default.
@@ -31,7 +32,8 @@ class ObjectMask(Blend):
         invert: inject everywhere but in the object.
 
     Raises:
-        HsxError: for fewer than two clusters.
+        HsxError: for fewer than two clusters; when called, for contents without h, which are renoised or were inverted
+            for other sites alone.
     """
 
     def __init__(self, blend: Blend | None = None, clusters: int = 2, invert: bool = False) -> None:
@@ -42,6 +44,10 @@ class ObjectMask(Blend):
 
     def prepare(self, content: Trajectory, invert: Callable[[Tensor], Trajectory]) -> Trajectory:
         """Finds the mask of each content."""
+        if "h" not in content.features:
+            found = ", ".join(content.features) or "pictures alone"
+            remedy = "use the donor Inverted with h among the sites, if need be with a factor of 0"
+            raise HsxError(f"ObjectMask: expected inverted contents with h, got {found}; {remedy}")
         cells = content.h.float().mean(1).cpu()  # (B, C, H, W)
         found = torch.stack([torch.from_numpy(find_object(row.numpy(), self.clusters)) for row in cells])[:, None]
         self._masks = 1 - found if self.invert else found  # (B, 1, H, W)

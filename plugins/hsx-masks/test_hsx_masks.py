@@ -28,11 +28,16 @@ def test_the_object_is_found_and_only_it_is_injected():
     assert (find_object(np.zeros((6, 8, 8), np.float32)) == 1).all()
     other = np.roll(where, -1, 1)
     h = torch.from_numpy(np.stack([scene(where), scene(other)]))[:, None]  # two contents, one timestep
-    content = Trajectory(torch.zeros(2, 3, 16, 16), h, (0,), 1)
+    content = Trajectory(torch.zeros(2, 3, 16, 16), {"h": h}, (0,), 1)
     blend = ObjectMask()
     assert blend.prepare(content, None) is content
     changed = (blend(torch.ones(2, 6, 8, 8), h[:, 0], torch.full((2, 1, 1, 1), 0.5)) != 1).any(1)
     assert (changed.numpy() == np.stack([where, other])).all()
+    larger = blend(torch.ones(2, 3, 16, 16), torch.zeros(2, 3, 16, 16), torch.full((2, 1, 1, 1), 0.5))  # another site
+    assert ((larger != 1).any(1).numpy() == np.stack([where, other]).repeat(2, 1).repeat(2, 2)).all()
+    for features in ({}, {"conv_in": h}):
+        with pytest.raises(HsxError, match="ObjectMask: expected inverted contents with h, got .*; use the donor Inv"):
+            blend.prepare(Trajectory(content.x_T, features, (0,), 1), None)
 
 
 def test_options_out_of_range():

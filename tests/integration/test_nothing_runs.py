@@ -18,6 +18,8 @@ SECTIONS = {
         "blend",
         "normalizer",
         "calibrator",
+        "donor",
+        "sites",
         "inversion_steps",
         "generation_steps",
         "injection_steps",

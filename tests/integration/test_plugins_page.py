@@ -22,7 +22,9 @@ from hsx.pairs.sources import find_images
 from hsx.plugins import hookspecs
 from hsx.plugins import registry as plugins
 from hsx.runner.model import TransferModel
-from hsx.strategies import Blend, BlendingSchedule, Calibrator, Constant, Frobenius, Latent, Normalizer, Slerp
+from hsx.strategies import BlendingSchedule, Constant, Frobenius, Latent, Renoised, Slerp
+from hsx.strategies.base import KINDS
+from hsx.testing import check_strategy
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "plugins.md").read_text()
@@ -53,24 +55,48 @@ def test_every_hook_is_documented_with_its_exact_signature():
 
 @pytest.mark.parametrize(
     "kind, method",
-    [(BlendingSchedule, "gamma"), (Blend, "__call__"), (Normalizer, "__call__"), (Calibrator, "__call__")],
+    [(kind, "gamma" if kind is BlendingSchedule else "__call__") for kind in KINDS.values()],
 )
 def test_every_kind_is_documented_with_its_exact_signature(kind, method):
     assert kind.__abstractmethods__ == {method}
     assert f"| `{kind.__name__}` | `{method}{signature(getattr(kind, method))}` |" in PAGE.replace("\\|", "|")
 
 
-def test_an_own_schedule_takes_about_twenty_lines():
-    code = re.sub(r'""".*?"""', "", FILES["my_schedules.py"], flags=re.S)
+@pytest.mark.parametrize("name", ["my_schedules.py", "my_donor.py"])
+def test_a_strategy_of_ones_own_takes_about_twenty_lines(name):
+    code = re.sub(r'""".*?"""', "", FILES[name], flags=re.S)
     assert len([line for line in code.splitlines() if line.strip()]) <= 20
+
+
+def test_the_pages_donor(page, tiny_model):
+    from my_donor import Greyed
+
+    check_strategy(Greyed(0.5))
+    with pytest.raises(hsx.HsxError, match="keep: expected a number from 0 to 1, got 2; 0 keeps none"):
+        Greyed(2)
+    net, images = hsx.load_backbone(tiny_model), torch.rand(2, 3, 16, 16) * 2 - 1
+
+    def made(donor, contents):
+        steps = dict(inversion_steps=4, generation_steps=4, t_edit=0, t_boost=0)
+        return hsx.Transfer(net, Constant(1.0), sites="skip@R/2", donor=donor, **steps)(contents, -images)
+
+    torch.testing.assert_close(made(Greyed(1), images), made(Renoised(), images), atol=1e-3, rtol=0)
+    assert not torch.equal(made(Greyed(), images), made(Renoised(), images))
+    grey = images.mean(1, keepdim=True).expand_as(images)
+    torch.testing.assert_close(made(Greyed(), images), made(Renoised(), grey), atol=1e-3, rtol=0)
 
 
 def test_the_pages_code_in_this_process(page):
     exec(FILES["test_my_schedules.py"] + "\ntest_contract()", {})
     registry = plugins.Registry()
-    for name in ("my_schedules", "my_family", "my_metric"):
+    for name in ("my_schedules", "my_donor", "my_family", "my_metric"):
         registry.add(name, "page", "1", lambda name=name: __import__(name))
-    assert not registry.broken and [item.name for item in registry.items] == ["Power", "painter", "Brightness"]
+    assert not registry.broken and [item.name for item in registry.items] == [
+        "Power",
+        "Greyed",
+        "painter",
+        "Brightness",
+    ]
     with pytest.raises(hsx.HsxError, match="gamma, p: expected"):
         registry.of("schedule")["Power"](gamma=2.0)
     metric = registry.of("metric")["Brightness"]()

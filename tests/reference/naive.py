@@ -3,6 +3,7 @@
 Shares nothing with hsx but the network's ``encode`` and ``decode``, called with a batch of one.
 """
 
+import dataclasses
 import math
 
 import torch
@@ -36,23 +37,27 @@ def encode(net, x, t):
     return net.encode(x[None], torch.tensor([t]))
 
 
+def feature(b, site):
+    """h, or of the skips the one at this place."""
+    return b.h[0] if site == "h" else b.skips[site][0]
+
+
 def invert(net, x, n, last):
-    """x at ``last``, and h by timestep."""
-    hs, seq = {}, times(n, last)
+    """x at ``last``, and by timestep what passes from E to D."""
+    bs, seq = {}, times(n, last)
     for k in range(n - 1):
-        b = encode(net, x, seq[k])
-        hs[seq[k]] = b.h[0]
+        b = bs[seq[k]] = encode(net, x, seq[k])
         eps = net.decode(b)[0]
         x = math.sqrt(abar(seq[k + 1])) * x0_of(x, eps, seq[k]) + math.sqrt(1 - abar(seq[k + 1])) * eps
-    return x, hs
+    return x, bs
 
 
-def nearest(hs, t):
+def nearest(bs, t):
     best = None
-    for s in sorted(hs):
+    for s in sorted(bs):
         if best is None or abs(s - t) <= abs(best - t):
             best = s
-    return hs[best]
+    return bs[best]
 
 
 def frobenius(c, h):
@@ -74,8 +79,16 @@ def slerp(a, b, w):
     return math.sin((1 - w) * theta) / math.sin(theta) * a + math.sin(w * theta) / math.sin(theta) * b
 
 
+def slerp_inside(h, c, w, m):
+    """The angle is that of the two inside the mask m."""
+    cosine = float(((h * m) * (c * m)).sum() / ((h * m).norm() * (c * m).norm()))
+    theta = math.acos(cosine)
+    inside = math.sin((1 - w) * theta) / math.sin(theta) * h + math.sin(w * theta) / math.sin(theta) * c
+    return m * inside + (1 - m) * h
+
+
 def pooled(mask, side):
-    """A mask (1, R, R) at image size to the grid of h, by the mean over each cell."""
+    """A mask (1, R, R) at image size to the grid of a site, by the mean over each cell."""
     step = mask.shape[-1] // side
     cells = torch.empty(1, side, side, dtype=mask.dtype)
     for i in range(side):
@@ -102,9 +115,15 @@ def transfer(
     mask=None,
     dt_lambda=1.0,
     dt_end=950,
+    sites=(("h", 1.0),),
+    renoised=False,
 ):
-    """One content and one style image (3, R, R); ``draws`` are the noises in the order in which they are used."""
-    _, hs = invert(net, content, inversion, last)
+    """One content and one style image (3, R, R); ``draws`` are the noises in the order in which they are used.
+
+    ``sites`` are pairs of h, or the place of a skip, and its factor of gamma; with ``renoised`` the content is not
+    inverted but put where the style is, with the noise that the style's own process predicts.
+    """
+    recorded = None if renoised else invert(net, content, inversion, last)[1]
     x, _ = invert(net, style, inversion, last)
     draws, seq = list(draws), times(generation, last)
     if injections is None:
@@ -116,20 +135,23 @@ def transfer(
         mixed = eps
         injecting = t in injections and t >= t_edit and gamma > 0
         if injecting:
-            h = b.h[0]
-            c = norm(nearest(hs, t), h)
-            if mask is None:
-                h = slerp(h, c, gamma)
+            if renoised:
+                given = encode(net, math.sqrt(abar(t)) * content + math.sqrt(1 - abar(t)) * eps, t)
             else:
-                m = pooled(mask, h.shape[-1])
-                theta_h, theta_c = h * m, c * m
-                cosine = float((theta_h * theta_c).sum() / (theta_h.norm() * theta_c.norm()))
-                theta = math.acos(cosine)
-                inside = (
-                    math.sin((1 - gamma) * theta) / math.sin(theta) * h + math.sin(gamma * theta) / math.sin(theta) * c
-                )
-                h = m * inside + (1 - m) * h
-            mixed = net.decode(b.with_h(h[None]))[0]
+                given = nearest(recorded, t)
+            h, skips = b.h, list(b.skips)
+            for site, factor in sites:
+                own = feature(b, site)
+                c = norm(feature(given, site), own)
+                if mask is None:
+                    own = slerp(own, c, factor * gamma)
+                else:
+                    own = slerp_inside(own, c, factor * gamma, pooled(mask, own.shape[-1]))
+                if site == "h":
+                    h = own[None]
+                else:
+                    skips[site] = own[None]
+            mixed = net.decode(dataclasses.replace(b, h=h, skips=tuple(skips)))[0]
         if injecting and omega:
             p, q = x0_of(x, eps, t), x0_of(x, mixed, t)
             q = q.mean() + (q - q.mean()) * (p.std() / q.std())

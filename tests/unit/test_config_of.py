@@ -19,12 +19,13 @@ from hsx.io.images import read_image, to_picture
 from hsx.plugins import registry as plugins
 from hsx.runner.model import TransferModel, anywhere
 from hsx.strategies import Blend, Constant, Frobenius, Latent, Lerp, Masked, Slerp, SphericalMean, Table
+from hsx.strategies.base import KINDS
 from hsx.testing import check_strategy
 
 from ..conftest import picture
 from .test_contract import GIVEN
 
-ALL = plugins.load().of("schedule", "blend", "normalizer", "calibrator")
+ALL = plugins.load().of(*KINDS)
 
 
 def again(config):
@@ -198,7 +199,7 @@ def test_a_module_says_all_that_its_section_of_a_config_takes(tiny_model, tmp_pa
     monkeypatch.chdir(tmp_path)
     plain = {
         **config,
-        **{kind: again(config[kind]) for kind in ("schedule", "blend", "normalizer", "calibrator", "donor")},
+        **{kind: again(config[kind]) for kind in KINDS},
     }
     assert (
         TransferModel(**plain).fingerprints("32-true", "float16").settings

@@ -5,7 +5,19 @@ import torch
 from PIL import Image
 
 from hsx.plugins import registry as plugins
-from hsx.strategies import Blend, BlendingSchedule, Calibrator, Identity, Lerp, Normalizer, Slerp, Strategy
+from hsx.strategies import (
+    Blend,
+    BlendingSchedule,
+    Calibrator,
+    Identity,
+    Inverted,
+    Lerp,
+    Normalizer,
+    Renoised,
+    Slerp,
+    Strategy,
+)
+from hsx.strategies.base import KINDS
 from hsx.testing import check_strategy
 
 GIVEN = {  # options of those that cannot do without
@@ -20,9 +32,9 @@ def picture(folder):
     return str(folder / "picture.png")
 
 
-@pytest.mark.parametrize("name", plugins.load().of("schedule", "blend", "normalizer", "calibrator"))
+@pytest.mark.parametrize("name", plugins.load().of(*KINDS))
 def test_everything_listed_passes(name, tmp_path):
-    cls = plugins.load().of("schedule", "blend", "normalizer", "calibrator")[name]
+    cls = plugins.load().of(*KINDS)[name]
     check_strategy(cls(**GIVEN.get(name, lambda folder: {})(tmp_path)))
 
 
@@ -40,7 +52,7 @@ def test_everything_listed_passes(name, tmp_path):
 )
 def test_with_other_options(name, options, tmp_path):
     given = {"mask": picture(tmp_path)} if name == "Masked" else {}
-    check_strategy(plugins.load().of("schedule", "blend", "calibrator")[name](**given, **options))
+    check_strategy(plugins.load().of(*KINDS)[name](**given, **options))
 
 
 class MutatesH(Slerp):
@@ -172,6 +184,61 @@ class NanX(Calibrator):
         return state.x * float("nan")
 
 
+class HalvesContents(Inverted):
+    def __call__(self, content, state):
+        for feature in content.features.values():
+            feature.mul_(0.5)
+        return super().__call__(content, state)
+
+
+class NoisesPicturesInPlace(Renoised):
+    def __call__(self, content, state):
+        content.images.add_(0.1)
+        return super().__call__(content, state)
+
+
+class AtHAlone(Inverted):
+    def __call__(self, content, state):
+        return {"h": super().__call__(content, state)["h"]}
+
+
+class ATensor(Inverted):
+    def __call__(self, content, state):
+        return super().__call__(content, state)["h"]
+
+
+class MeanOfTheBatch(Inverted):
+    """Every content is given the mean of all."""
+
+    def __call__(self, content, state):
+        given = super().__call__(content, state)
+        return {site: feature.mean(0, keepdim=True).expand_as(feature) for site, feature in given.items()}
+
+
+class FirstTimestepOfAll(Inverted):
+    def __call__(self, content, state):
+        return content.features_at(state.t[:1].expand_as(state.t))
+
+
+class NanFeatures(Renoised):
+    def __call__(self, content, state):
+        return {site: feature * float("nan") for site, feature in super().__call__(content, state).items()}
+
+
+class ChangesTheState(Renoised):
+    def __call__(self, content, state):
+        state.x.add_(0.1)
+        return super().__call__(content, state)
+
+
+class OfTheSizeOfH(Lerp):
+    """A mask of its own that fits the bottleneck alone."""
+
+    def __call__(self, h, content_h, gamma, mask=None):
+        own = torch.ones(1, 1, 8, 8).to(h)
+        return super().__call__(h, content_h, gamma, own if mask is None else own * mask)
+
+
 class NoKind(Strategy):
     pass
 
@@ -205,6 +272,15 @@ class NoRecord(Slerp):
         (MovesXInPlace, "changes the state in place"),
         (FirstTimestepForAll, "row 1 another result"),
         (NanX, "is not finite"),
+        (HalvesContents, "changes the contents in place"),
+        (NoisesPicturesInPlace, "changes the contents in place"),
+        (AtHAlone, "gives no feature at conv_in; give one at each site"),
+        (ATensor, "returns a Tensor; expected a mapping from sites to features"),
+        (MeanOfTheBatch, "row 0 another result"),
+        (FirstTimestepOfAll, "row 1 another result"),
+        (NanFeatures, "is not finite"),
+        (ChangesTheState, "changes its arguments in place"),
+        (OfTheSizeOfH, r"raises RuntimeError at sites other than h \(.+\); h may be of any size there"),
         (NoKind, "is of no kind"),
         (NoRecord, "record.. is not plain data"),
     ],

@@ -10,7 +10,7 @@ import hsx
 from hsx.backbones.hooked import HookedBackbone
 from hsx.backbones.unet2d import UNet2DBackbone
 from hsx.schedule import NoiseSchedule
-from hsx.strategies import Constant, Frobenius, IteratedLatent, Latent, Slerp
+from hsx.strategies import Constant, Frobenius, Inverted, IteratedLatent, Latent, Renoised, Slerp
 
 from .test_unet2d import tiny
 
@@ -76,6 +76,118 @@ def test_wrong_names_are_refused():
         HookedBackbone(Odd(), "midle", sample_size=8)
     with pytest.raises(hsx.BackboneError, match="which ran 2 times; name another"):
         HookedBackbone(Odd(times=2), "middle", sample_size=8).encode(torch.zeros(1, 3, 8, 8), torch.tensor([1]))
+
+
+SKIPS = ["conv_in", "down_blocks.0.resnets.0", "down_blocks.0.downsamplers.0", "down_blocks.1.attentions.0"]
+
+
+def test_with_all_skips_named_it_equals_the_network_that_is_cut():
+    unet = tiny(out_channels=6)
+    cut, hooked = UNet2DBackbone(unet, NoiseSchedule.linear()), HookedBackbone(unet, skips=SKIPS, sample_size=16)
+    x, t = torch.randn(2, 3, 16, 16), torch.tensor([999, 3])
+    with torch.no_grad():
+        ours, theirs = hooked.encode(x, t), cut.encode(x, t)
+        assert list(ours.features) == list(theirs.features) and hooked.layout.sites == cut.layout.sites
+        assert all(torch.equal(ours.features[site], theirs.features[site]) for site in theirs.features)
+        assert torch.equal(hooked.decode(ours), cut.decode(theirs))
+        for sites in (["h"], SKIPS[:1], SKIPS[2:3], [*SKIPS[1:], "h"], ["h", *SKIPS]):
+            changed = {site: theirs.features[site].flip(1) for site in sites}
+            expected = cut.decode(theirs.with_features(changed))
+            assert torch.equal(hooked.decode(ours.with_features(changed)), expected)
+            assert not torch.equal(expected, cut.decode(theirs))
+    assert all(not module._forward_hooks for module in unet.modules())
+
+
+@pytest.mark.parametrize("donor", [Inverted(), Renoised()], ids=["inverted", "renoised"])
+def test_a_whole_transfer_at_sites_is_the_same(donor):
+    unet = tiny()
+    pictures = torch.rand(4, 3, 16, 16) * 2 - 1
+    options = dict(sites={"h": 0.5, "deepest:2": 1.0}, donor=donor, inversion_steps=4, generation_steps=4, t_boost=0)
+    ours, theirs = (
+        hsx.Transfer(net, Constant(0.8), calibrator=Latent(0.3), **options)(pictures[:2], pictures[2:])
+        for net in (HookedBackbone(unet, skips=SKIPS, sample_size=16), UNet2DBackbone(unet, NoiseSchedule.linear()))
+    )
+    assert torch.equal(ours, theirs)
+
+
+@torch.no_grad()
+def test_skips_that_are_not_named_follow_the_change():
+    """Of a network nobody foresaw what is not named runs as the network has it."""
+    unet = tiny()
+    some = HookedBackbone(unet, skips=SKIPS[1:2], sample_size=16)
+    cut = UNet2DBackbone(unet, NoiseSchedule.linear())
+    x, t = torch.randn(1, 3, 16, 16), torch.tensor([500])
+    ours, theirs = some.encode(x, t), cut.encode(x, t)
+    assert list(some.layout.sites) == ["h", SKIPS[1]]
+    changed = theirs.skips[1].flip(1)
+    follows = unet.down_blocks[0].downsamplers[0](changed)
+    deeper, pushed = unet.down_blocks[1](follows, theirs.emb)
+    skips = (theirs.skips[0], changed, follows, *pushed)
+    expected = cut.decode(dataclasses.replace(theirs, skips=skips))  # with its own h all the same
+    assert torch.equal(some.decode(ours.with_features({SKIPS[1]: changed})), expected)
+    with pytest.raises(hsx.BackboneError, match=f"expected sites among h, {SKIPS[1]}, got conv_in"):
+        ours.with_features({"conv_in": theirs.skips[0]})
+
+
+class Named(nn.Module):
+    """Modules in the order of their names; one of them has a name that is taken, one runs twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.h, self.first, self.twice, self.middle = (nn.Identity() for _ in range(4))
+
+    def forward(self, x, t):
+        return self.middle(self.twice(self.twice(self.first(self.h(x)))))
+
+
+@pytest.mark.parametrize(
+    "skips, said",
+    [
+        (["frist"], "^skips: expected a module such as first.*, got frist; see named_modules"),
+        (["first", "first"], "^skips: expected each module once, .*, got first; drop it"),
+        (
+            ["h"],
+            "^skips: expected each module once, and none called h, x_T, timesteps or the bottleneck, got h; drop it",
+        ),
+        (["middle"], "^skips: expected each module once, .*, got middle; drop it"),
+        ([3], "^skips: expected a list of names of modules inside the network, got 3"),
+        ({"first": 1}, "^skips: expected a list of names of modules inside the network, got {'first': 1}"),
+    ],
+    ids=str,
+)
+def test_wrong_skips_are_refused_at_once(skips, said):
+    with pytest.raises(hsx.BackboneError, match=said):
+        HookedBackbone(Named(), "middle", skips, sample_size=8)
+
+
+def test_skips_that_run_otherwise_are_refused_when_they_run():
+    x, t = torch.zeros(1, 3, 8, 8), torch.tensor([1])
+    with pytest.raises(
+        hsx.BackboneError, match="^skips: expected a module that runs once a pass, got twice, which ran 2"
+    ):
+        HookedBackbone(Named(), "middle", ["twice"], sample_size=8).encode(x, t)
+    unet = tiny()
+    wrong = HookedBackbone(unet, skips=[SKIPS[2], SKIPS[0]], sample_size=16)
+    order = f"got {SKIPS[0]}, {SKIPS[2]}, mid_block as it runs; sort them"
+    with pytest.raises(hsx.BackboneError, match=f"^skips: expected them as they run, then the bottleneck, {order}"):
+        wrong.encode(torch.zeros(1, 3, 16, 16), t)
+    late = HookedBackbone(unet, skips=["up_blocks.0.resnets.0"], sample_size=16)
+    with pytest.raises(
+        hsx.BackboneError, match="^skips: expected them as they run, then the bottleneck, got mid_block"
+    ):
+        late.encode(torch.zeros(1, 3, 16, 16), t)
+    assert all(not module._forward_hooks for module in unet.modules())
+
+
+def test_one_name_is_a_list_of_one():
+    assert HookedBackbone(tiny(), skips="conv_in", sample_size=16).skips == ("conv_in",)
+
+
+def test_skips_change_the_fingerprint_and_none_leave_it_as_it_was():
+    found = [HookedBackbone(tiny(), skips=skips, sample_size=16).fingerprint() for skips in ((), SKIPS[:1], SKIPS)]
+    assert len(set(found)) == 3
+    plain = HookedBackbone(tiny(), sample_size=16)
+    assert found[0] == plain.fingerprint() and "skips" not in vars(plain)  # as before there were any
 
 
 class Predicts(nn.Module):
@@ -149,6 +261,9 @@ def test_calibration_that_looks_at_skips_is_refused():
     transfer = hsx.Transfer(net, calibrator=IteratedLatent(), inversion_steps=3, generation_steps=3)
     with pytest.raises(hsx.HsxError, match="IteratedLatent: expected a network whose skips are known, got a Hooked"):
         transfer(torch.zeros(1, 3, 16, 16), torch.zeros(1, 3, 16, 16))
+    named = HookedBackbone(tiny(), skips=SKIPS, sample_size=16)
+    again = hsx.Transfer(named, calibrator=IteratedLatent(), inversion_steps=3, generation_steps=3)
+    assert torch.isfinite(again(torch.zeros(1, 3, 16, 16), torch.zeros(1, 3, 16, 16))).all()
 
 
 def test_what_is_known_of_a_pass_is_of_its_own_h_alone():
@@ -160,3 +275,8 @@ def test_what_is_known_of_a_pass_is_of_its_own_h_alone():
     other = dataclasses.replace(b, h=2 * b.h)
     assert net.decode_cost(b) == 0 and net.decode_cost(other) == 1
     assert torch.equal(net.decode(other), net.decode(b.with_h(2 * b.h))) and not torch.equal(net.decode(other), b.eps)
+    sites = HookedBackbone(unet, skips=SKIPS, sample_size=16)
+    b = sites.encode(x, t)
+    other = dataclasses.replace(b, skips=(b.skips[0] * 2, *b.skips[1:]))
+    assert sites.decode_cost(b) == 0 and sites.decode_cost(other) == sites.decode_cost(b.with_features({})) == 1
+    assert not torch.equal(sites.decode(other), b.eps)

@@ -31,7 +31,7 @@ from hsx.io.fingerprint import fingerprint
 from hsx.method.config import TransferConfig
 from hsx.runner.model import TransferModel
 from hsx.schedule import NoiseSchedule
-from hsx.strategies import Constant, Frobenius, Identity, Latent, Lerp, Masked, Slerp, SphericalMean
+from hsx.strategies import Constant, Frobenius, Identity, Latent, Lerp, Masked, Renoised, Slerp, SphericalMean
 
 from ..conftest import picture
 from ..golden import FOLDER
@@ -227,16 +227,17 @@ class Settings:
         self.gain = gain
 
 
-def hooked(kind=Own, bottleneck="middle", *, sample_size=8, schedule=None, prediction="epsilon", **options):
+def hooked(kind=Own, bottleneck="middle", skips=(), *, sample_size=8, schedule=None, prediction="epsilon", **options):
     torch.manual_seed(0)
     return HookedBackbone(
-        kind(**options), bottleneck, sample_size=sample_size, schedule=schedule, prediction=prediction
+        kind(**options), bottleneck, skips, sample_size=sample_size, schedule=schedule, prediction=prediction
     )
 
 
 HOOKED = {
     "module": lambda: hooked(stride=2),
     "bottleneck": lambda: hooked(bottleneck="a"),
+    "skips": lambda: hooked(skips=["a"]),
     "sample_size": lambda: hooked(sample_size=16),
     "schedule": lambda: hooked(schedule=NoiseSchedule.cosine()),
     "prediction": lambda: hooked(prediction="sample"),
@@ -367,6 +368,8 @@ METHOD = {
     "dt_end": lambda folder, model: {"dt_end": 900},
     "seed": lambda folder, model: {"seed": 1},
     "fit": lambda folder, model: {"fit": "pad"},
+    "sites": lambda folder, model: {"sites": ["h", "skip@R/2"]},
+    "donor": lambda folder, model: {"donor": Renoised()},
 }
 
 
@@ -382,7 +385,7 @@ def test_every_option_of_the_method_changes_the_settings(tiny_model, tmp_path):
         != found["nothing"].fingerprints("32-true", "float16").inversion
     }
     assert inverted == {"backbone", "inversion_steps", "t_start"}
-    same = module(tiny_model, injection_steps=8, t_edit=400, t_boost=200, t_start=999, dt_end=950)
+    same = module(tiny_model, injection_steps=8, t_edit=400, t_boost=200, t_start=999, dt_end=950, sites="h")
     assert (
         same.fingerprints("32-true", "float16").settings == found["nothing"].fingerprints("32-true", "float16").settings
     )  # a default that is written out

@@ -10,6 +10,7 @@ from torch import nn
 import hsx
 from hsx.backbones.unet2d import decode, encode
 from hsx.cli import main
+from hsx.store.trajectories import Store
 
 from ..golden import FOLDER
 from .test_families import CHECKPOINTS, options
@@ -75,6 +76,24 @@ def test_inspect_as_a_table_and_as_json(capsys):
     assert found["skips"][0] == {"module": "conv_in", "shape": [32, 16, 16]} and found["parameters"] == 719590
     assert main(["inspect", "hsx://demo_faces"]) == 0
     assert "160 x 4 x 4" in capsys.readouterr().out
+
+
+def test_inspect_lists_the_sites_with_what_a_content_costs_in_the_store(capsys, tmp_path):
+    """As many bytes as the store's file then has, but for its header."""
+    assert main(["inspect", "hsx://demo_faces", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    layout = hsx.load_backbone("hsx://demo_faces").layout
+    assert {site: tuple(one["shape"]) for site, one in found["sites"].items()} == layout.sites
+    kept = {site: torch.zeros(49, *layout.sites[site]) for site in ("h", layout.skips[-1][0])}
+    Store(tmp_path).put("0" * 24, torch.zeros(found["x_T"]["shape"]), kept, range(49))
+    (entry,) = Store(tmp_path).entries()
+    expected = found["x_T"]["bytes"] + sum(found["sites"][site]["bytes"] for site in kept)
+    assert expected <= entry.bytes <= expected + 2000
+    assert main(["inspect", "hsx://demo_faces"]) == 0
+    told = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert f"h 160 x 4 x 4 mid_block: {found['sites']['h']['bytes'] / 1e6:.3g} MB conv_in " in told
+    assert "MB of a content in the store (50 steps, float16)" in told and "skips@R/16: " in told
+    assert "x_T 3 x 64 x 64 0.0492 MB a picture; with the donor Renoised of styles alone" in told
 
 
 def test_convert_from_the_command_line(tmp_path, capsys):

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from hsx.plugins import registry as plugins
+from hsx.strategies.base import KINDS
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "strategies.md").read_text()
 SECTIONS = {name: text for name, text in re.findall(r"^### (\w+).*?\n(.*?)(?=^##|\Z)", PAGE, re.M | re.S)}
-KINDS = ("schedule", "blend", "normalizer", "calibrator")
 BUILT_IN = [item.name for item in plugins.load().items if item.kind in KINDS and item.package == "hsx"]
 FROM_PLUGINS = ["SkipDamping", "WhiteningColouring", "ObjectMask"]
 SOURCE = re.compile(r"\d{4}\.\d{5}|\bpaper\b|[A-Z]\w+( and [A-Z]\w+| et al\.)? (19|20)\d\d")

@@ -11,7 +11,7 @@ from hsx.method.inversion import Trajectory
 from hsx.method.noise import SampleNoise
 from hsx.method.step import transfer_step
 from hsx.pairs.sources import find_images
-from hsx.strategies import AdaIN, Constant, Frobenius, Identity, Latent, Slerp
+from hsx.strategies import AdaIN, Constant, Frobenius, Identity, Latent, Renoised, Slerp
 
 from ..golden import FOLDER
 from ..reference import naive
@@ -33,6 +33,10 @@ def images():
     coarse = torch.rand(16, 3, 4, 4, generator=torch.Generator().manual_seed(2)) * 2 - 1
     whole = torch.nn.functional.interpolate(coarse, size=16, mode="bicubic").clamp(-1, 1)
     return whole[:8], whole[8:]
+
+
+SITES = {"h": 1.0, "down_blocks.0.resnets.0": 0.4, "skip@R/2": 0.8}
+PLACES = dict(sites=(("h", 1.0), (1, 0.4), (3, 0.8)))  # the same as places among the skips
 
 
 def soft_mask(n):
@@ -61,6 +65,17 @@ CASES = {
     "boost": (dict(t_boost=300, t_edit=0), dict(gamma=0.5, t_boost=300, t_edit=0)),
     "more generation": (dict(generation_steps=15), dict(gamma=0.5, generation=15)),
     "mask": ({}, dict(gamma=0.6)),
+    "sites and a mask": (dict(sites=SITES), dict(gamma=0.6, **PLACES)),
+    "moments at sites": (dict(sites=SITES, normalizer=AdaIN()), dict(gamma=0.5, norm=naive.moments, **PLACES)),
+    "renoised sites": (
+        dict(sites=SITES, donor=Renoised(), normalizer=AdaIN(), t_edit=0),
+        dict(gamma=0.7, norm=naive.moments, t_edit=0, renoised=True, **PLACES),
+    ),
+    "renoised sites and a mask": (dict(sites=SITES, donor=Renoised()), dict(gamma=0.6, renoised=True, **PLACES)),
+    "calibrated sites": (
+        dict(sites=SITES, donor=Renoised(), calibrator=Latent(0.3)),
+        dict(gamma=0.5, omega=0.3, renoised=True, **PLACES),
+    ),
 }
 
 
@@ -70,10 +85,10 @@ def test_the_naive_reference_says_the_same(net, images, name):
     ours, its = CASES[name]
     net, images = copy.deepcopy(net).double(), [v.double() for v in images]
     transfer = hsx.Transfer(net, Constant(its["gamma"]), **{**BASE, **ours})
-    mask = soft_mask(2).double() if name == "mask" else None
+    mask = soft_mask(2).double() if name.endswith("mask") else None
     contents, styles = (v[:2] for v in images)
     names = ["a", "b"]
-    got = transfer.inject(transfer.invert(contents), transfer.invert(styles), mask, SampleNoise(0, names))
+    got = transfer.inject(transfer.contents(contents), transfer.invert(styles), mask, SampleNoise(0, names))
     for row in range(2):
         alone, like = SampleNoise(0, [names[row]]), torch.empty(1, 3, 16, 16, dtype=torch.float64)
         draws = [alone(like)[0] for _ in range(4)]
@@ -85,7 +100,7 @@ def test_the_naive_reference_says_the_same(net, images, name):
         plain = hsx.Transfer(net, Constant(0.0), **{**BASE, **{k: v for k, v in ours.items() if k != "calibrator"}})
         assert (
             float(
-                (got - plain.inject(plain.invert(contents), plain.invert(styles), noise=SampleNoise(0, names)))
+                (got - plain.inject(plain.contents(contents), plain.invert(styles), noise=SampleNoise(0, names)))
                 .abs()
                 .max()
             )

@@ -1,0 +1,39 @@
+"""What a transfer's donor takes and gives, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from torch import Tensor
+
+from hsx.backbones.base import Backbone
+from hsx.errors import HsxError
+from hsx.method.inversion import Trajectory
+from hsx.strategies.base import Donor, StyleState
+
+
+def check_content(content: Trajectory, donor: Donor, sites: Collection[str], backbone: Backbone) -> None:
+    """Raises HsxError unless these contents have what the donor takes, at these sites."""
+    remedy, name = "give those of this transfer's own contents()", type(donor).__name__
+    if donor.reads:
+        wanted, images = (len(content), 3, backbone.sample_size, backbone.sample_size), content.images
+        found = "none" if images is None else tuple(images.shape)
+        if found != wanted:
+            raise HsxError(f"content: expected pictures {wanted}, which {name} reads, got {found}; {remedy}")
+    if not donor.inverts:
+        return
+    for site in sites:
+        shape, steps = tuple(backbone.layout.sites[site]), len(content.timesteps)
+        found = tuple(content.features[site].shape) if site in content.features else "none"
+        if not steps or found != (len(content), steps, *shape):
+            got_it = f"features of shape {found} at {steps} timesteps"
+            raise HsxError(f"content: expected a Trajectory with {site} of {shape}, got {got_it}; {remedy}")
+
+
+def given(donor: Donor, sites: Collection[str], content: Trajectory, state: StyleState) -> Mapping[str, Tensor]:
+    """What a donor gives of these contents.  Raises HsxError where a site is missing."""
+    features = donor(content, state)
+    if lacking := [site for site in sites if site not in features]:
+        found, name = ", ".join(features) or "none", type(donor).__name__
+        raise HsxError(f"{name}: expected a feature at {lacking[0]}, got those of {found}; take another donor or site")
+    return features
