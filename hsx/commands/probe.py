@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from json import dumps
 from math import inf, lcm
 from pathlib import Path
@@ -34,6 +36,7 @@ from hsx.probing.probing import LIMIT
 from hsx.probing.shown import as_data, sheet, tables
 from hsx.runner.model import anywhere
 from hsx.runner.output import check_writable
+from hsx.runner.progress import QUIET
 from hsx.store.records import RECORD, record_of, to_json
 from hsx.strategies.arguments import absolute
 
@@ -74,24 +77,21 @@ def probe(
     folder = expanded(output_dir, "output_dir")
     check_writable(folder, "output_dir")
     _check_ours(folder)
+    places = {"contents": find_images(contents, "contents"), "styles": find_images(styles, "styles")}
     given = Options(**options).given()
     backbone = load_backbone(source, **given)
     if "device" not in given and torch.cuda.is_available():
         backbone.to("cuda")
     rng = np.random.default_rng(seed)
-    some_contents, some_styles = (
-        _read(find_images(where, option), pairs, backbone.sample_size, fit, rng, option)
-        for where, option in ((contents, "contents"), (styles, "styles"))
-    )
-    content, style = _paired(some_contents, some_styles, pairs)
+    pictures = (_read(paths, pairs, backbone.sample_size, fit, rng, option) for option, paths in places.items())
+    content, style = _paired(pairs, *pictures)
     parts = costs(backbone)
     console = Console(stderr=True)
     seconds = len(content) * LIMIT * parts.seconds
     about = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} minutes"
     console.print(f"{len(content)} pairs, at most {LIMIT} evaluations of the network each: about {about}", markup=False)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("probing", total=2 * len(content))
-        probed = probed_of(backbone, content, style, fit=fit, seed=seed, parts=parts, on_pair=lambda: bar.advance(task))
+    with _progress(console, 2 * len(content)) as advance:
+        probed = probed_of(backbone, content, style, fit=fit, seed=seed, parts=parts, on_pair=advance)
     found = {"source": anywhere(source), **{name: value for name, value in given.items() if name != "device"}}
     data = {"contents": absolute(contents), "styles": absolute(styles), "fit": fit}
     written = _write(probed, folder, found, data, sheet(probed, content, style))
@@ -103,6 +103,24 @@ def probe(
         out.print(table)
     print(f"{probed.verdict}\nwritten: {', '.join(map(str, written))}")
     return 0
+
+
+@contextmanager
+def _progress(console: Console, total: int) -> Iterator[Callable[[], None]]:
+    """A bar on a terminal, elsewhere a line a minute; what it gives is called ``total`` times."""
+    done, begun = 0, time.monotonic()
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("probing", total=total)
+
+        def advance() -> None:
+            nonlocal done, begun
+            done += 1
+            bar.advance(task)
+            if not console.is_terminal and time.monotonic() - begun > QUIET:
+                begun = time.monotonic()
+                console.print(f"probing: {done} of {total} steps", highlight=False)
+
+        yield advance
 
 
 def _check_ours(folder: Path) -> None:
@@ -131,7 +149,7 @@ def _read(paths: Sequence[Path], n: int, size: int, fit: str, rng: np.random.Gen
     return pictures
 
 
-def _paired(contents: Sequence[Tensor], styles: Sequence[Tensor], n: int) -> tuple[Tensor, Tensor]:
+def _paired(n: int, contents: Sequence[Tensor], styles: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Up to ``n`` different pairs, each picture as often as any other; none of a picture with itself.
 
     Raises HsxError for fewer than two.
