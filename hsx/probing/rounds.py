@@ -7,10 +7,11 @@ from dataclasses import replace
 from itertools import groupby
 
 from hsx.backbones.base import BOTTLENECK
-from hsx.probing.finals import Ran
+from hsx.probing.finals import STEPS, Ran
 from hsx.probing.measures import Measured, Score
 from hsx.probing.screening import DONORS, Combination
 from hsx.probing.spans import Span
+from hsx.schedule import timesteps
 
 NEAR = 0.95  # of the best: what comes so near is as good
 HALF = 0.5  # of the best single step's total, from which another span is worth a run
@@ -49,13 +50,20 @@ def rounds(
 
 
 def when(best: Combination, looked: Mapping[Combination, Score], spans: Sequence[Span]) -> list[Combination]:
-    """The site in the least noise that it may do with, in those spans below too, and from more noise down to none."""
+    """The site in the least noise that it may do with, in those spans below too, and from more noise down to none.
+
+    Spans so narrow that a run injects less than twice in them are left out.
+    """
     single = {span: looked.get(replace(best, span=span)) for span in spans}
     enough = [span for span, score in single.items() if score and score.total >= HALF * looked[best].total]
     place = spans.index(enough[0])
     below = [enough[0].down_to(span.t_lo) for span in reversed(spans[: place + 1])]
     tried = [*below, *(span.down_to(0) for span in spans[place + 1 :])]
-    return [replace(best, span=span) for span in tried]
+    return [replace(best, span=span) for span in tried if sum(t >= span.t_lo for t in _times(span)) > 1]
+
+
+def _times(span: Span) -> list[int]:
+    return timesteps(min(STEPS, span.t_hi + 1), span.t_hi)
 
 
 def where(best: Combination, looked: Mapping[Combination, Score], sites: Sequence[str]) -> list[Combination]:

@@ -17,7 +17,7 @@ from hsx.strategies import Donor, Inverted, Renoised
 from hsx.strategies.base import StyleState
 
 DONORS: tuple[type[Donor], ...] = (Renoised, Inverted)
-STEPS = (2, 4, 5)  # timesteps of the content's inversion up to the look of each span
+STEPS = (2, 4, 5)  # timesteps at most of the content's inversion up to the look of each span
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def combinations(sites: Sequence[str], spans: Sequence[Span]) -> list[Combinatio
 
 
 def looks_cost(backbone: Backbone) -> float:
-    """Evaluations of the network that a pair takes before the first combination."""
+    """Evaluations of the network that a pair takes at most before the first combination."""
     return sum(STEPS) - len(STEPS) + len(STEPS) * (1 + 2 * backbone.encode_cost())
 
 
@@ -85,7 +85,7 @@ def look(
             left, added = ((image - style).square().mean() for image in (own, x / a.sqrt().to(x)))
             denoised = 1 - float(left / added)
         own = own.clamp(-1, 1)
-        inverted = invert(backbone, content, steps, span.look, sites=())
+        inverted = invert(backbone, content, min(steps, span.look + 1), span.look, sites=())
         there = {site: feature[:, None] for site, feature in backbone.encode(inverted.x_T, t).features.items()}
         contents = replace(inverted, features=there, timesteps=(span.look,))
         features = {donor: donor()(contents, StyleState(backbone, x, t, a, eps, b)) for donor in DONORS}

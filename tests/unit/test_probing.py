@@ -113,11 +113,11 @@ def test_of_random_weights_nothing_can_be_said():
     torch.manual_seed(0)
     shape = {"block_out_channels": (8, 16), "layers_per_block": 1, "norm_num_groups": 4, "attention_head_dim": 8}
     blocks = {"down_block_types": ("DownBlock2D",) * 2, "up_block_types": ("UpBlock2D",) * 2}
-    backbone = UNet2DBackbone(UNet2DModel(sample_size=SIDE, **shape, **blocks), NoiseSchedule.linear())
-    _, contents, styles = known()
-    probed = probe(backbone, contents[:2], styles[:2])
-    assert (probed.best, probed.settings, probed.carries) == (None, None, False) and not probed.ran
-    assert probed.verdict.startswith("Nothing carries") and max(probed.evaluations) <= LIMIT
+    network, (_, contents, styles) = UNet2DModel(sample_size=SIDE, **shape, **blocks), known()
+    for schedule in (NoiseSchedule.linear(), NoiseSchedule.cosine(20)):
+        probed = probe(UNet2DBackbone(network, schedule), contents[:2], styles[:2])
+        assert (probed.best, probed.settings, probed.carries) == (None, None, False) and not probed.ran
+        assert probed.verdict.startswith("Nothing carries") and max(probed.evaluations) <= LIMIT
 
 
 def test_the_same_seed_gives_the_same_numbers():
