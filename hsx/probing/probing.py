@@ -17,7 +17,7 @@ from hsx.method.config import TransferConfig
 from hsx.method.inputs import Images, as_images, check_backbone, check_rows
 from hsx.probing import verdict
 from hsx.probing.costs import Costs, costs
-from hsx.probing.finals import STEPS, Ceiling, Ran, run, settings
+from hsx.probing.finals import Ceiling, Ran, run, settings
 from hsx.probing.measures import Score
 from hsx.probing.rounds import rounds, scores
 from hsx.probing.screening import Combination, Looked, combinations, look, looks_cost
@@ -25,7 +25,7 @@ from hsx.probing.spans import Span, spans
 
 LIMIT = 60  # evaluations of the network a pair, at most
 SCREEN = 21  # of these for the screening
-MANY = 50  # steps of the settings that come out of it
+MANY, OFTEN = 50, 10  # steps of the settings that come out of it, and how many of them inject
 T = TypeVar("T")
 
 
@@ -59,11 +59,11 @@ class Probed:
 
     @property
     def settings(self) -> TransferConfig | None:
-        """The best with more steps; what an inverted donor gives adds up, so that it injects no oftener than here."""
+        """The best, with steps enough for the style's texture; few of them inject, since what is injected adds up."""
         if self.best is None:
             return None
         more = settings(self.best, MANY)
-        return replace(more, injection_steps=STEPS) if self.best.donor.inverts else more
+        return replace(more, injection_steps=min(OFTEN, more.generation_steps))
 
 
 def probe(

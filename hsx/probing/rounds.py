@@ -15,7 +15,7 @@ from hsx.schedule import timesteps
 
 NEAR = 0.95  # of the best: what comes so near is as good
 HALF = 0.5  # of the best single step's total, from which another span is worth a run
-INVERTED = 0.8  # what an inverted donor's total is worth: its injections add up, so that more steps do it harm
+INVERTED = 0.8  # what an inverted donor's total is worth: its injections add up, so that more steps do it more harm
 Results = Mapping[Combination, tuple[Measured, object]]
 
 

@@ -98,7 +98,7 @@ def test_the_site_that_has_the_layout_is_found_with_any_number_of_sites():
         assert probed.carries and probed.verdict.startswith("Content is carried by h (donor Renoised, t ")
         assert max(probed.evaluations) <= LIMIT == 60 and len(told) == 8
         assert probed.settings is not None and tuple(probed.settings.sites) == ("h",)
-        assert (probed.settings.t_edit, probed.settings.generation_steps) == (0, 50)
+        assert (probed.settings.generation_steps, probed.settings.injection_steps) == (50, 10)
 
 
 def test_where_only_colours_come_in_nothing_carries():
