@@ -16,6 +16,7 @@ from hsx.io.urls import without_secrets
 COMMANDS = {  # modules of hsx.commands, each with a function of its name
     "predict": "contents in the styles of others; `hsx predict --help` lists the options",
     "inspect": "what a checkpoint is: hsx inspect SOURCE [--json]",
+    "probe": "which sites of a network carry content: hsx probe SOURCE --contents FOLDER --styles FOLDER",
     "convert": "a checkpoint as a diffusers folder: hsx convert SOURCE FOLDER",
     "plugins": "all strategies, backbone families and metrics: hsx plugins [NAME] [--json]",
     "show": "how a picture was made: hsx show PICTURE",

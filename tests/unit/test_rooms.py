@@ -23,6 +23,7 @@ FLOORS = [  # the lowest first; those on one line may not import each other eith
     ("pairs",),
     ("store",),
     ("report",),
+    ("probing",),
     ("runner",),
     ("commands",),
     ("builtin", "cli", "testing", "__main__"),
