@@ -42,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--pairs", type=int, default=48)
     parser.add_argument("--seed", type=int, default=HELD_OUT, help="of the pairs")
-    parser.add_argument("--sheet", type=Path, help="also write a picture: content, style and truth, then a row a setting")
+    parser.add_argument("--sheet", type=Path, help="also write a picture: the pairs, then a row a setting")
     args = parser.parse_args()
     columns: dict[tuple[int, int], Image.Image] = {}
     for place, (kind, (source, config)) in enumerate(MODELS.items()):
