@@ -77,7 +77,7 @@ def test_the_demo_model_takes_content_from_h_at_low_noise_and_the_config_runs(tm
     assert config["model"]["schedule"] == {"class_path": "Interval", "init_args": {"gamma": 1.0, "t_hi": 50, "t_lo": 0}}
     few = ["--data.pairing", "random", "--model.generation_steps", "5", "--model.injection_steps", "5"]
     assert main(["predict", "--config", str(tmp_path / "probe.yaml"), *few, "--model.inversion_steps", "5"]) == 0
-    assert len(list((tmp_path / "transfer").glob("*__*.png"))) == 6
+    assert len(list((tmp_path / "transfer").glob("*__*.png"))) == 8
 
 
 @pytest.mark.slow
