@@ -93,9 +93,7 @@ def sheet(probed: Probed, contents: Tensor, styles: Tensor) -> Image.Image:
             row[2] = (to_picture(ran.given_back[1]), f"from t {ran.t_start}")
         if ran and ran.results:
             one, (_, image) = max(ran.results.items(), key=lambda item: Score.of([item[1][0]]).total)
-            first, *more = one.sites
-            caption = f"{first}{f' + {len(more)}' if more else ''} {one.donor.__name__[:3]}. {one.span}"
-            row[3] = (to_picture(image), caption)
+            row[3] = (to_picture(image), f"{one.span}: {' + '.join(one.sites)}, {one.donor.__name__}")
         for column, site in enumerate(probed.sites, len(FIRST)):
             seen = [(one, result) for one, result in looked.results.items() if one.sites == (site,)]
             if seen:
