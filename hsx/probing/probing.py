@@ -98,7 +98,7 @@ def probe(
         raise HsxError(f"probe: expected two or more pairs of pictures, got {len(content)}; give more")
     parts, network = parts or costs(backbone), Counted(backbone)
     rows = [(content[i : i + 1], style[i : i + 1]) for i in range(len(content))]
-    intervals, sites = spans(backbone), tuple(backbone.layout.sites)
+    intervals, sites = spans(backbone), backbone.layout.sites
     everything = combinations(sites, intervals)
     tried = min(len(everything), max(1, int((SCREEN - looks_cost(backbone)) / parts.decode)))
     noise = torch.randn(content.shape, generator=torch.Generator().manual_seed(seed)).to(content)
@@ -127,7 +127,7 @@ def probe(
     if best:
         said = verdict.sentence(best, scored[best], ceilings[best.span.t_hi])
     return Probed(
-        sites=sites,
+        sites=tuple(sites),
         spans=intervals,
         looked=looked,
         ran=scored,

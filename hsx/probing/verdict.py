@@ -28,7 +28,6 @@ def useless(denoised: float) -> str:
 
 def sentence(best: Combination, score: Score, ceiling: Ceiling) -> str:
     """Of the best combination, and of how well styles come back with nothing injected."""
-    sites = " + ".join(best.sites)
     back = (
         f"With nothing injected styles come back at {ceiling.decibels:.1f} dB in {STEPS} steps from t {best.span.t_hi}"
     )
@@ -40,9 +39,9 @@ def sentence(best: Combination, score: Score, ceiling: Ceiling) -> str:
     )
     with_ = f"donor {best.donor.__name__}, {best.span}"
     if carries(score):
-        return f"Content is carried by {sites} ({with_}): {numbers}. {back}."
+        return f"Content is carried by {best.where} ({with_}): {numbers}. {back}."
     lost = "the style is lost" if score.structure >= CARRIED else "hardly any content comes in"
     return (
         f"Nothing carries: this network's sites carry content and keep style at none of what was tried; the nearest "
-        f"thing is {sites} ({with_}), where {lost}: {numbers}. {back}."
+        f"thing is {best.where} ({with_}), where {lost}: {numbers}. {back}."
     )
