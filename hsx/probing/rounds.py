@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from hsx.probing.finals import STEPS, Ran
-from hsx.probing.measures import Measured, Score
+from hsx.probing.measures import KEPT, Measured, Score
 from hsx.probing.screening import DONORS, Combination, deepest_first
 from hsx.probing.spans import Span
 from hsx.schedule import timesteps
@@ -92,8 +92,12 @@ def where(
 
 
 def winner(tried: Sequence[Combination], ran: Mapping[Combination, Score]) -> Combination:
-    """The first that comes near the best: of equals the simplest, as they are tried in that order."""
-    values = {one: worth(one, ran[one]) for one in tried if one in ran}
+    """The first that comes near the best: of equals the simplest, as they are tried in that order.
+
+    Where some keep the style, only these count.
+    """
+    kept = [one for one in tried if one in ran and ran[one].kept >= KEPT]
+    values = {one: worth(one, ran[one]) for one in kept or tried if one in ran}
     return next(one for one, value in values.items() if value >= NEAR * max(values.values()))
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from hsx.probing.finals import STEPS, Ceiling
-from hsx.probing.measures import Score
+from hsx.probing.measures import CARRIED, KEPT, Score
 from hsx.probing.screening import Combination
 
 DENOISED = 0.5  # of the noise at middle noise that a network of such pictures takes away at least
 OWN = 0.5  # of a style's own structure that comes back at least with nothing injected
-CARRIED, KEPT = 0.4, 0.4  # of structure and style, from which a site is said to carry
 
 
 def carries(score: Score) -> bool:

@@ -87,4 +87,4 @@ def test_the_ordinary_model_takes_it_from_its_deepest_sites_at_high_noise(tmp_pa
     found = json.loads(capsys.readouterr().out)
     best = found["best"]
     assert found["carries"] and best["donor"] == "Renoised" and best["t_hi"] == 600 and found["evaluations"] <= 60
-    assert "h" in best["sites"] and {*best["sites"]} <= {"h", "down_blocks.3.resnets.0"}
+    assert "h" in best["sites"] and {*best["sites"]} <= {"h", "down_blocks.3.resnets.0", "down_blocks.2.downsamplers.0"}
