@@ -14,6 +14,7 @@ LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
 STRUCTURE = 32  # structure is what a Gaussian of one part in so many of the picture's side leaves
 WINDOWS = 8  # texture is looked at in windows of one part in so many of the side, but at least 8 pixels
 FAINT = {"palette": 0.02, "texture": 0.005}  # distances of pictures that hardly differ, of which no part is taken
+CARRIED, KEPT = 0.4, 0.4  # of structure and style, from which content is said to come in and style to stay
 COARSEST = 1.5  # cycles a window, below which it is no texture
 
 
@@ -69,8 +70,8 @@ class Score:
 
     @property
     def kept(self) -> float:
-        """How much of the style was kept, 0 to 1: the geometric mean of palette and texture."""
-        return float((_unit(self.palette) * _unit(self.texture)) ** 0.5)
+        """How much of the style was kept, 0 to 1: palette times texture."""
+        return _unit(self.palette) * _unit(self.texture)
 
     @property
     def total(self) -> float:

@@ -36,7 +36,7 @@ class Probed:
     Attributes:
         sites: all that were tried, h first.
         spans: the intervals of the timestep.
-        looked: the score of each site alone in single steps, by donor and span.
+        looked: the scores of single steps: of each site alone, and of h with all skips up to each size.
         ran: the scores of complete runs.
         ceilings: how styles come back, by the timestep at which the runs start.
         best: the combination that did best, or None for a network that does not denoise the pictures.
@@ -79,7 +79,7 @@ def probe(
     """Which sites carry content and keep style, from pairs of pictures, row by row.
 
     Each pair takes at most 60 evaluations of the network.  In single steps it tries a part of all sites, donors and
-    intervals of the timestep; then half of the pairs find the interval, and half which sites go together.
+    intervals of the timestep; then come complete runs: half of the pairs find the interval, half which sites go together.
 
     Args:
         contents, styles: two or more of each, see ``hsx.method.inputs.as_images``.
@@ -98,7 +98,7 @@ def probe(
         raise HsxError(f"probe: expected two or more pairs of pictures, got {len(content)}; give more")
     parts, network = parts or costs(backbone), Counted(backbone)
     rows = [(content[i : i + 1], style[i : i + 1]) for i in range(len(content))]
-    intervals, sites = spans(backbone), tuple(backbone.layout.sites)
+    intervals, sites = spans(backbone), backbone.layout.sites
     everything = combinations(sites, intervals)
     tried = min(len(everything), max(1, int((SCREEN - looks_cost(backbone)) / parts.decode)))
     noise = torch.randn(content.shape, generator=torch.Generator().manual_seed(seed)).to(content)
@@ -127,7 +127,7 @@ def probe(
     if best:
         said = verdict.sentence(best, scored[best], ceilings[best.span.t_hi])
     return Probed(
-        sites=sites,
+        sites=tuple(sites),
         spans=intervals,
         looked=looked,
         ran=scored,

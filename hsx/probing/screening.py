@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -28,8 +28,13 @@ class Combination:
     donor: type[Donor]
     span: Span
 
+    @property
+    def where(self) -> str:
+        """Its sites in words."""
+        return named(self.sites)
+
     def __str__(self) -> str:
-        return f"{' + '.join(self.sites)}, {self.donor.__name__}, {self.span}"
+        return f"{self.where}, {self.donor.__name__}, {self.span}"
 
 
 @dataclass(frozen=True)
@@ -46,9 +51,36 @@ class Looked:
     denoised: float
 
 
-def combinations(sites: Sequence[str], spans: Sequence[Span]) -> list[Combination]:
-    """Every site alone; those of a donor and a span follow each other, so that a pair with a part sees most sites."""
-    return [Combination((site,), donor, span) for donor in DONORS for span in spans for site in sites]
+def named(sites: Sequence[str]) -> str:
+    """Sites in words, short where they are many."""
+    return " + ".join(sites) if len(sites) < 4 else f"{sites[0]} to {sites[-1]} ({len(sites)} sites)"
+
+
+def deepest_first(sites: Iterable[str]) -> tuple[str, ...]:
+    """h, then the skips against the order of the down path, in which ``sites`` has them after h."""
+    h, *skips = sites
+    return (h, *reversed(skips))
+
+
+def sets(sites: Mapping[str, tuple[int, ...]]) -> list[tuple[str, ...]]:
+    """Every site alone; then h with all skips up to each size of grid but the largest, which hold the content whole.
+
+    Args:
+        sites: of the network, h first, with the shapes of their features.
+    """
+    order = deepest_first(sites)
+    sizes = sorted({shape[-1] for shape in sites.values()})[:-1]
+    up_to = [tuple(site for site in order if sites[site][-1] <= size) for size in sizes]
+    return [*((site,) for site in sites), *(some for some in up_to if len(some) > 1)]
+
+
+def combinations(sites: Mapping[str, tuple[int, ...]], spans: Sequence[Span]) -> list[Combination]:
+    """All sets of sites with features renoised, single ones with inverted features too, in each span.
+
+    Those of a donor and a span follow each other, so that a pair that sees a part of them sees most sites.
+    """
+    whole = [Combination(some, donor, span) for donor in DONORS for span in spans for some in sets(sites)]
+    return [one for one in whole if len(one.sites) == 1 or not one.donor.inverts]
 
 
 def looks_cost(backbone: Backbone) -> float:

@@ -12,7 +12,7 @@ from hsx.io.images import to_picture
 from hsx.probing.finals import STEPS
 from hsx.probing.measures import Score
 from hsx.probing.probing import Probed
-from hsx.probing.screening import DONORS, Combination
+from hsx.probing.screening import DONORS, Combination, named
 from hsx.report.labelled import Cell, labelled_sheet
 
 FIRST = ("content", "style", "style\ngiven back", "best run\nof the pair")  # columns of the sheet, before the sites
@@ -39,15 +39,15 @@ def tables(probed: Probed) -> list[Table]:
     """Single steps by site, donor and span; then the complete runs, if there were any."""
     counts = {score.n for score in probed.looked.values()}
     pairs = f"{min(counts)} to {max(counts)} pairs each" if len(counts) > 1 else f"{max(counts)} pairs each"
-    title = f"One step with the content's feature at one site: its structure / style kept ({pairs})"
+    title = f"One step with the content's feature at these sites: its structure / style kept ({pairs})"
     table = Table(title=title, title_justify="left")
     table.add_column("site", overflow="fold")
     columns = [(donor, span) for donor in DONORS for span in probed.spans]
     for donor, span in columns:
         table.add_column(f"{donor.__name__}\nt = {span.look}", justify="right")
-    for site in probed.sites:
-        scores = [probed.looked.get(Combination((site,), donor, span)) for donor, span in columns]
-        table.add_row(site, *(f"{score.structure:.2f} / {score.kept:.2f}" if score else "" for score in scores))
+    for some in dict.fromkeys(one.sites for one in sorted(probed.looked, key=lambda one: len(one.sites))):
+        scores = [probed.looked.get(Combination(some, donor, span)) for donor, span in columns]
+        table.add_row(named(some), *(f"{score.structure:.2f} / {score.kept:.2f}" if score else "" for score in scores))
     return [table, _runs(probed)] if probed.ran else [table]
 
 
@@ -76,7 +76,7 @@ def _runs(probed: Probed) -> Table:
         table.add_row(nothing, "", "", *numbers(ceiling.score))
     table.add_section()
     for one, score in sorted(probed.ran.items(), key=lambda item: (item[0] == probed.best, item[1].total)):
-        table.add_row(" + ".join(one.sites), one.donor.__name__, str(one.span), *numbers(score))
+        table.add_row(one.where, one.donor.__name__, str(one.span), *numbers(score))
     return table
 
 
@@ -93,9 +93,7 @@ def sheet(probed: Probed, contents: Tensor, styles: Tensor) -> Image.Image:
             row[2] = (to_picture(ran.given_back[1]), f"from t {ran.t_start}")
         if ran and ran.results:
             one, (_, image) = max(ran.results.items(), key=lambda item: Score.of([item[1][0]]).total)
-            first, *more = one.sites
-            caption = f"{first}{f' + {len(more)}' if more else ''} {one.donor.__name__[:3]}. {one.span}"
-            row[3] = (to_picture(image), caption)
+            row[3] = (to_picture(image), f"{one.span}: {one.where}, {one.donor.__name__}")
         for column, site in enumerate(probed.sites, len(FIRST)):
             seen = [(one, result) for one, result in looked.results.items() if one.sites == (site,)]
             if seen:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from hsx.probing.finals import STEPS, Ceiling
-from hsx.probing.measures import Score
+from hsx.probing.measures import CARRIED, KEPT, Score
 from hsx.probing.screening import Combination
 
 DENOISED = 0.5  # of the noise at middle noise that a network of such pictures takes away at least
 OWN = 0.5  # of a style's own structure that comes back at least with nothing injected
-CARRIED, KEPT = 0.4, 0.4  # of structure and style, from which a site is said to carry
 
 
 def carries(score: Score) -> bool:
@@ -28,7 +27,6 @@ def useless(denoised: float) -> str:
 
 def sentence(best: Combination, score: Score, ceiling: Ceiling) -> str:
     """Of the best combination, and of how well styles come back with nothing injected."""
-    sites = " + ".join(best.sites)
     back = (
         f"With nothing injected styles come back at {ceiling.decibels:.1f} dB in {STEPS} steps from t {best.span.t_hi}"
     )
@@ -40,9 +38,9 @@ def sentence(best: Combination, score: Score, ceiling: Ceiling) -> str:
     )
     with_ = f"donor {best.donor.__name__}, {best.span}"
     if carries(score):
-        return f"Content is carried by {sites} ({with_}): {numbers}. {back}."
+        return f"Content is carried by {best.where} ({with_}): {numbers}. {back}."
     lost = "the style is lost" if score.structure >= CARRIED else "hardly any content comes in"
     return (
         f"Nothing carries: this network's sites carry content and keep style at none of what was tried; the nearest "
-        f"thing is {sites} ({with_}), where {lost}: {numbers}. {back}."
+        f"thing is {best.where} ({with_}), where {lost}: {numbers}. {back}."
     )

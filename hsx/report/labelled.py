@@ -30,5 +30,7 @@ def labelled_sheet(columns: Sequence[str], rows: Sequence[Mapping[int, Cell]], s
             at = GAP + column * width, GAP + head + place * height
             resample = Image.Resampling.NEAREST if size <= side else Image.Resampling.LANCZOS
             sheet.paste(picture.resize((side, side), resample), at)
-            draw.text((at[0], at[1] + side), caption, "black", font)
+            label = Image.new("RGB", (width - GAP, LINE), "white")  # in which a long caption is cut off
+            ImageDraw.Draw(label).text((0, 0), caption, "black", font)
+            sheet.paste(label, (at[0], at[1] + side))
     return sheet

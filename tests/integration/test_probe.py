@@ -77,7 +77,7 @@ def test_the_demo_model_takes_content_from_h_at_low_noise_and_the_config_runs(tm
     assert config["model"]["schedule"] == {"class_path": "Interval", "init_args": {"gamma": 1.0, "t_hi": 50, "t_lo": 0}}
     few = ["--data.pairing", "random", "--model.generation_steps", "5", "--model.injection_steps", "5"]
     assert main(["predict", "--config", str(tmp_path / "probe.yaml"), *few, "--model.inversion_steps", "5"]) == 0
-    assert len(list((tmp_path / "transfer").glob("*__*.png"))) == 6
+    assert len(list((tmp_path / "transfer").glob("*__*.png"))) == 8
 
 
 @pytest.mark.slow
@@ -87,4 +87,4 @@ def test_the_ordinary_model_takes_it_from_its_deepest_sites_at_high_noise(tmp_pa
     found = json.loads(capsys.readouterr().out)
     best = found["best"]
     assert found["carries"] and best["donor"] == "Renoised" and best["t_hi"] == 600 and found["evaluations"] <= 60
-    assert "h" in best["sites"] and {*best["sites"]} <= {"h", "down_blocks.3.resnets.0"}
+    assert "h" in best["sites"] and {*best["sites"]} <= {"h", "down_blocks.3.resnets.0", "down_blocks.2.downsamplers.0"}
