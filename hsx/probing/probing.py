@@ -79,7 +79,7 @@ def probe(
     """Which sites carry content and keep style, from pairs of pictures, row by row.
 
     Each pair takes at most 60 evaluations of the network.  In single steps it tries a part of all sites, donors and
-    intervals of the timestep; then come complete runs: half of the pairs find the interval, half which sites go together.
+    intervals of the timestep; then half of the pairs find the interval in complete runs, the others the sites.
 
     Args:
         contents, styles: two or more of each, see ``hsx.method.inputs.as_images``.

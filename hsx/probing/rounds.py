@@ -13,7 +13,7 @@ from hsx.probing.spans import Span
 from hsx.schedule import timesteps
 from hsx.strategies import Renoised
 
-NEAR = 0.95  # of the best: what comes so near is as good
+NEAR = 0.9  # of the best: what comes so near, on so few pairs, is as good
 HALF = 0.5  # of the best single step's total, from which another span is worth a run
 INVERTED = 0.8  # what an inverted donor's total is worth: its injections add up, so that more steps do it more harm
 Results = Mapping[Combination, tuple[Measured, object]]
@@ -33,7 +33,9 @@ def rounds(
         sites: of the network, h first, then the skips in the order of the down path, with the shapes of their features.
         run: runs combinations with a pair, given by its number, as many as it may.
     """
+    most = NEAR * max(worth(one, score) for one, score in looked.items())
     ranked = sorted(looked, key=lambda one: -worth(one, looked[one]))
+    ranked.sort(key=lambda one: len(one.sites) if worth(one, looked[one]) >= most else len(sites) + 1)  # fewest first
     best, *others = (replace(one, donor=Renoised) for one in ranked)
     second = next((replace(one, span=one.span.down_to(0)) for one in others if one.sites != best.sites), best)
     tried, ran = list(dict.fromkeys([*when(best, looked, spans), second])), dict[int, Ran]()
@@ -57,7 +59,7 @@ def start(one: Combination) -> int:
 
 
 def when(best: Combination, looked: Mapping[Combination, Score], spans: Sequence[Span]) -> list[Combination]:
-    """The site in the least noise that it may do with, in those spans below too, and from more noise down to none.
+    """From the least noise that may do down to none, or not so far down; then from more noise down to none.
 
     Spans so narrow that a run injects less than twice in them are left out.
     """
@@ -65,7 +67,7 @@ def when(best: Combination, looked: Mapping[Combination, Score], spans: Sequence
     most = max(score.total for score in single.values() if score) if any(single.values()) else 0.0
     enough = [span for span, score in single.items() if score and score.total >= HALF * most]
     place = spans.index(enough[0] if enough else best.span)
-    below = [enough[0].down_to(span.t_lo) for span in reversed(spans[: place + 1])]
+    below = [enough[0].down_to(span.t_lo) for span in spans[: place + 1]]
     tried = [*below, *(span.down_to(0) for span in spans[place + 1 :])]
     return [replace(best, span=span) for span in tried if sum(t >= span.t_lo for t in _times(span)) > 1]
 
