@@ -184,5 +184,8 @@ def _check(name: str, value: Any, kinds: Any, what: str, *but: type) -> None:
 
 
 def _first(output: Any) -> Tensor:
-    first: Tensor = output[0] if isinstance(output, tuple) else output
+    first = output[0] if isinstance(output, tuple) and output else output
+    if not isinstance(first, Tensor):
+        wanted = "expected modules that give a tensor, alone or first in a tuple"
+        raise BackboneError(f"bottleneck, skips: {wanted}, got {got(first)}; name others")
     return first

@@ -71,7 +71,7 @@ def probe(
         json: For programs.
     """
     in_range("pairs", pairs, 2, inf, "pairs of pictures", whole)
-    in_range("seed", seed, 0, inf, "of which pictures", whole)
+    in_range("seed", seed, 0, 2**63 - 1, "of which pictures", whole)
     if not output_dir.strip():
         raise HsxError("output_dir: expected a folder, got an empty name; name one with --output_dir")
     folder = expanded(output_dir, "output_dir")

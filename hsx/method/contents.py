@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from torch import Tensor
 
 from hsx.backbones.base import Backbone
+from hsx.checks import got
 from hsx.errors import HsxError
 from hsx.method.inversion import Trajectory
 from hsx.strategies.base import Donor, StyleState
@@ -31,9 +32,16 @@ def check_content(content: Trajectory, donor: Donor, sites: Collection[str], bac
 
 
 def given(donor: Donor, sites: Collection[str], content: Trajectory, state: StyleState) -> Mapping[str, Tensor]:
-    """What a donor gives of these contents.  Raises HsxError where a site is missing."""
-    features = donor(content, state)
-    if lacking := [site for site in sites if site not in features]:
-        found, name = ", ".join(features) or "none", type(donor).__name__
-        raise HsxError(f"{name}: expected a feature at {lacking[0]}, got those of {found}; take another donor or site")
+    """What a donor gives of these contents.  Raises HsxError where a site is missing, or its feature is like no h."""
+    features, name = donor(content, state), type(donor).__name__
+    for site in sites:
+        if not isinstance(features, Mapping) or site not in features:
+            found = ", ".join(features) or "none" if isinstance(features, Mapping) else got(features)
+            raise HsxError(f"{name}: expected a feature at {site}, got those of {found}; take another donor or site")
+        feature, own = features[site], state.b.features[site]
+        alike = isinstance(feature, Tensor) and (feature.shape, feature.device) == (own.shape, own.device)
+        if not alike or not feature.is_floating_point():
+            what = f"{feature.dtype} {tuple(feature.shape)}" if isinstance(feature, Tensor) else got(feature)
+            where = f"{tuple(own.shape)} on {own.device}"
+            raise HsxError(f"{name}: expected a feature at {site} in floats {where}, got {what}; take another donor")
     return features

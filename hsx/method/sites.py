@@ -36,6 +36,10 @@ def chosen_sites(sites: Sites, backbone: Backbone) -> dict[str, float]:
             if site in found:
                 raise HsxError(f"sites: expected each once, got {site} again by {name}; name it once")
             found[site] = float(factor)
+    if not any(found.values()):
+        raise HsxError(
+            "sites: expected a factor above 0 at one of them, got 0 at all, which injects nothing; raise one"
+        )
     return found
 
 
@@ -54,5 +58,6 @@ def _named(name: str, backbone: Backbone) -> list[str]:
     if (deepest := DEEPEST.fullmatch(name)) and int(deepest[1]) <= len(skips):
         return list(skips)[-int(deepest[1]) :]
     near = difflib.get_close_matches(name, skips, 3, 0.5) or list(skips)[-3:]
-    known = ", ".join((BOTTLENECK, *near, *(("skip@R/4", f"deepest:1 to deepest:{len(skips)}") if skips else ())))
+    part = size // next(iter(reversed(skips.values())))[-1] if skips else 0
+    known = ", ".join((BOTTLENECK, *near, *((f"skip@R/{part}", f"deepest:1 to deepest:{len(skips)}") if skips else ())))
     raise HsxError(f"sites: expected one of the network's, such as {known}, got {name}; see hsx inspect")

@@ -137,9 +137,9 @@ def texture(image: Tensor) -> Tensor:
 
     The median over overlapping windows, in which the edges of what is shown, being in few, do not count.
     """
-    side = max(WINDOWS, image.shape[-1] // WINDOWS)
+    side = min(max(WINDOWS, image.shape[-1] // WINDOWS), image.shape[-1])
     hann = torch.hann_window(side + 2, periodic=False)[1:-1].to(image)
-    windows = F.unfold(_luminance(image), side, stride=side // 4)[0].T.reshape(-1, side, side)
+    windows = F.unfold(_luminance(image), side, stride=max(1, side // 4))[0].T.reshape(-1, side, side)
     windows = windows - windows.mean((1, 2), keepdim=True)
     weights = hann * hann[:, None]
     amplitudes = torch.fft.rfft2(windows * weights).abs().median(0).values / weights.sum()

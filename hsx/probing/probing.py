@@ -12,6 +12,7 @@ import torch
 
 from hsx.backbones.base import Backbone
 from hsx.backbones.counted import Counted
+from hsx.checks import in_range, whole
 from hsx.errors import HsxError
 from hsx.method.config import TransferConfig
 from hsx.method.inputs import Images, as_images, check_backbone, check_rows
@@ -101,6 +102,7 @@ def probe(
     intervals, sites = spans(backbone), backbone.layout.sites
     everything = combinations(sites, intervals)
     tried = min(len(everything), max(1, int((SCREEN - looks_cost(backbone)) / parts.decode)))
+    in_range("seed", seed, 0, 2**63 - 1, "of the noise", whole)
     noise = torch.randn(content.shape, generator=torch.Generator().manual_seed(seed)).to(content)
     looks, spent = [], [0.0] * len(rows)
 
@@ -125,7 +127,8 @@ def probe(
     scored, ceilings = scores([one.results for one in ran.values()]), _ceilings(ran.values())
     said = verdict.useless(denoised)
     if best:
-        said = verdict.sentence(best, scored[best], ceilings[best.span.t_hi])
+        seen = sum(best in one.results for one in ran.values())
+        said = verdict.sentence(best, scored[best], ceilings[best.span.t_hi], seen)
     return Probed(
         sites=tuple(sites),
         spans=intervals,

@@ -160,3 +160,27 @@ def test_what_a_donor_takes_and_gives_is_checked():
     config = hsx.TransferConfig(sites="skip@R/2")
     assert config.as_model()["sites"] == "skip@R/2" and {"t_edit", "sites"} <= config.record().keys()
     assert list(transfer.invert(images, "skip@R/2").features) == list(hsx.Transfer(net, sites="skip@R/2").sites)
+
+
+class Cut(Renoised):
+    """Gives something else than a feature."""
+
+    def __init__(self, how="row"):
+        self.how = how
+
+    def __call__(self, content, state):
+        h = super().__call__(content, state)["h"]
+        return {"row": {"h": h[:1]}, "int": {"h": h.int()}, "numpy": {"h": h.numpy()}, "none": None}[self.how]
+
+
+@pytest.mark.parametrize("how, found", [("row", r"\(1, 16"), ("int", "torch.int32"), ("numpy", ".*"), ("none", "None")])
+def test_what_is_no_feature_is_refused(how, found):
+    net, images = UNet2DBackbone(tiny(), LINEAR), torch.zeros(2, 3, 16, 16)
+    transfer = hsx.Transfer(net, donor=Cut(how), **FEW)
+    with pytest.raises(hsx.HsxError, match=f"^Cut: expected a feature at h.* got .*{found}.*; take another donor"):
+        transfer(images, images)
+
+
+def test_factors_of_zero_alone_inject_nothing_and_are_refused():
+    with pytest.raises(hsx.HsxError, match="^sites: expected a factor above 0 at one of them, got 0 at all"):
+        hsx.Transfer(UNet2DBackbone(tiny(), LINEAR), sites={"h": 0})

@@ -203,7 +203,7 @@ def test_contents_of_other_sites_are_refused(net, pictures):
     ):
         at_conv.contents(pictures[0]).h  # noqa: B018
     renoised = hsx.Transfer(net, donor=Renoised(), **FEW)
-    with pytest.raises(hsx.HsxError, match="expected pictures, which Renoised reads, got a Trajectory without; give"):
+    with pytest.raises(hsx.HsxError, match=r"expected pictures \(3, 3, 16, 16\), which Renoised reads, got none; give"):
         renoised.inject(dataclasses.replace(h_alone, images=None), style)
     with pytest.raises(hsx.HsxError, match=r"expected a Trajectory with h of \(16, 8, 8\), got"):
         hsx.Transfer(net, **FEW).inject(renoised.contents(pictures[0]), style)
