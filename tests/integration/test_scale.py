@@ -79,6 +79,7 @@ def many(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_nine_inversions_and_twenty_injections_on_the_demo_model(tmp_path, capsys):
     """Counted by evaluations too: 10 steps make 9 an inversion, and a pair is 10, 4 of them with D once more."""
     for kind, n in (("contents", 4), ("styles", 5)):
