@@ -66,9 +66,9 @@ def faces(n: int, size: int, seed: int = HELD_OUT) -> Faces:
     return Faces(Pairs(content, style, truth, known), *parts)
 
 
-def transferred(backbone: hsx.Backbone, pairs: Pairs) -> dict[str, Tensor]:
+def transferred(backbone: hsx.Backbone, pairs: Pairs, config: Path = CONFIG) -> dict[str, Tensor]:
     """What hsx makes of the pairs, what h alone does (the paper's site and donor), and the styles given back."""
-    chosen = settings(CONFIG)
+    chosen = settings(config)
     ours = hsx.Transfer(backbone, **chosen)
     unchanged = {"schedule": Constant(1.0), "normalizer": Identity(), "donor": Inverted()}
     h_alone = hsx.Transfer(backbone, **chosen | unchanged | {"sites": ["h"]})
@@ -138,6 +138,7 @@ def main() -> None:
     parser.add_argument("model", nargs="?", default="hsx://plain_faces")
     parser.add_argument("--recognisers", default="hsx://demo_faces/recognisers.safetensors", help="of recognisers.py")
     parser.add_argument("--pairs", type=int, default=96)
+    parser.add_argument("--config", type=Path, default=CONFIG, help="the settings; by default configs/plain.yaml")
     parser.add_argument("--seed", type=int, default=HELD_OUT, help="of the pairs")
     parser.add_argument("--sheet", help="also write a picture: content, style, h alone, hsx, truth in each column")
     args = parser.parse_args()
@@ -146,7 +147,7 @@ def main() -> None:
     drawn = faces(args.pairs, size, args.seed)
     pairs, truth = drawn.pairs, drawn.pairs.truth
     recogniser = load(resolve(args.recognisers))["content"] if size == READ_AT else None
-    made = transferred(backbone, pairs)
+    made = transferred(backbone, pairs, args.config)
     rows = made | {
         "the style itself": pairs.style,
         "mean-and-deviation recolouring": recolour(pairs.content, pairs.style),

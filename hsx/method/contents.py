@@ -33,12 +33,12 @@ def check_content(content: Trajectory, donor: Donor, sites: Collection[str], bac
 
 def given(donor: Donor, sites: Collection[str], content: Trajectory, state: StyleState) -> Mapping[str, Tensor]:
     """What a donor gives of these contents.  Raises HsxError where a site is missing, or its feature is like no h."""
-    features, name = donor(content, state), type(donor).__name__
+    features, style, name = donor(content, state), state.b.features, type(donor).__name__
     for site in sites:
         if not isinstance(features, Mapping) or site not in features:
             found = ", ".join(features) or "none" if isinstance(features, Mapping) else got(features)
             raise HsxError(f"{name}: expected a feature at {site}, got those of {found}; take another donor or site")
-        feature, own = features[site], state.b.features[site]
+        feature, own = features[site], style[site]
         alike = isinstance(feature, Tensor) and (feature.shape, feature.device) == (own.shape, own.device)
         if not alike or not feature.is_floating_point():
             what = f"{feature.dtype} {tuple(feature.shape)}" if isinstance(feature, Tensor) else got(feature)

@@ -103,8 +103,9 @@ def invert(
         now = torch.full((len(x),), t)
         a, a_next = backbone.schedule.at(now), backbone.schedule.at(torch.full_like(now, t_next))
         b = backbone.encode(x, now)
+        own = b.features
         for site, recorded in features.items():
-            recorded.append(b.features[site])
+            recorded.append(own[site])
         eps = backbone.decode(b)
         x = a_next.sqrt().to(x) * predict_x0(x, eps, a) + (1 - a_next).sqrt().to(x) * eps
     stacked = {site: torch.stack(recorded, 1) for site, recorded in features.items()}

@@ -127,8 +127,7 @@ def probe(
     scored, ceilings = scores([one.results for one in ran.values()]), _ceilings(ran.values())
     said = verdict.useless(denoised)
     if best:
-        seen = sum(best in one.results for one in ran.values())
-        said = verdict.sentence(best, scored[best], ceilings[best.span.t_hi], seen)
+        said = verdict.sentence(best, scored[best], ceilings[best.span.t_hi])
     return Probed(
         sites=tuple(sites),
         spans=intervals,

@@ -27,7 +27,7 @@ def useless(denoised: float) -> str:
     )
 
 
-def sentence(best: Combination, score: Score, ceiling: Ceiling, pairs: int) -> str:
+def sentence(best: Combination, score: Score, ceiling: Ceiling) -> str:
     """Of the best combination, and of how well styles come back with nothing injected."""
     back = (
         f"With nothing injected styles come back at {ceiling.decibels:.1f} dB in {STEPS} steps from t {best.span.t_hi}"
@@ -36,8 +36,8 @@ def sentence(best: Combination, score: Score, ceiling: Ceiling, pairs: int) -> s
         back += ": hardly at all, so that none of this is sure"
     numbers = (
         f"{score.content:.2f} of the content's structure against {score.leak:.2f} of the style's own, "
-        f"palette {score.palette:.2f}, texture {score.texture:.2f} of what comes back, by {pairs} "
-        f"pair{'s' * (pairs != 1)}{'' if pairs >= FEW else ', which is few: take more --pairs'}"
+        f"palette {score.palette:.2f}, texture {score.texture:.2f} of what comes back, by {score.n} "
+        f"pair{'s' * (score.n != 1)}{'' if score.n >= FEW else ', which is few: take more --pairs'}"
     )
     with_ = f"donor {best.donor.__name__}, {best.span}"
     if carries(score):

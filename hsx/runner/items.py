@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,7 @@ class Trajectories(Items):
     ) -> None:
         super().__init__(numbers, processes)
         self.store, self.recorder, self.size, self.taken = store, recorder, size, taken
+        self.last: tuple[str, Tensor | None] = "", None  # the pixels' digest of the last content read, and its picture
 
     def item(self, index: int) -> PairItem:
         """See ``Items``."""
@@ -90,16 +92,20 @@ class Trajectories(Items):
         own = self.recorder.own(row)
         keys = dict(zip(("content", "style"), map(self.recorder.fingerprints.trajectory, own["pixels"]), strict=True))
         mask = None if row.mask is None else read_mask(row.mask, self.size, fit)
-        image = None
-        if self.taken.reads:
-            path = self.recorder.pairs.contents[row.content]
-            image = read_image(path, self.size, fit)
-            if pixels_digest(image) != own["pixels"][0]:
-                raise HsxError(f"{path}: expected the picture that it was when the run began, got another; start again")
+        image = self._content(self.recorder.pairs.contents[row.content], own["pixels"][0]) if self.taken.reads else None
         if not self.taken.inverts:
             del keys["content"]
         computed = {of: self.store.how(key) for of, key in keys.items()}
         return pair_item(index, own, mask, self.store, keys, self.taken, image, computed)
+
+    def _content(self, path: Path, pixels: str) -> Tensor | None:
+        """A content as a picture, which is read once for all its pairs that follow each other."""
+        if self.last[0] != pixels:
+            image = read_image(path, self.size, self.recorder.fingerprints.fit)
+            if pixels_digest(image) != pixels:
+                raise HsxError(f"{path}: expected the picture that it was when the run began, got another; start again")
+            self.last = pixels, image
+        return self.last[1]
 
 
 @dataclass(frozen=True)
