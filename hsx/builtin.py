@@ -19,7 +19,8 @@ def hsx_strategies() -> list[type[s.Strategy]]:
     normalizers: list[type[s.Strategy]] = [s.Frobenius, s.AdaIN, s.Identity]
     calibrators: list[type[s.Strategy]] = [s.Latent, s.IteratedLatent, s.NoCalibration]
     donors: list[type[s.Strategy]] = [s.Inverted, s.Renoised]
-    return [*schedules, *blends, *normalizers, *calibrators, *donors]
+    solvers: list[type[s.Strategy]] = [s.DDIM, s.Multistep2M, s.MultistepV]
+    return [*schedules, *blends, *normalizers, *calibrators, *donors, *solvers]
 
 
 @hookimpl

@@ -32,7 +32,8 @@ from hsx.method.inversion import Trajectory, invert
 from hsx.method.transfer import Transfer
 from hsx.schedule import NoiseSchedule
 from hsx.strategies import Blend, BlendingSchedule, Calibrator, Constant, Donor, Normalizer, Strategy
-from hsx.strategies.base import KINDS, StepState, StyleState
+from hsx.strategies.base import KINDS
+from hsx.strategies.states import StepState, StyleState
 
 Call = Callable[..., Any]
 DTYPES = {torch.float32: 1e-4, torch.float64: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}  # and their tolerance

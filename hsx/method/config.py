@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from hsx.backbones.base import BOTTLENECK, Backbone
-from hsx.checks import got, in_range, whole
-from hsx.errors import HsxError
-from hsx.io.reading import FITS, Fit
-from hsx.method.injections import injections
-from hsx.method.sites import chosen_sites
+from hsx.io.reading import Fit
+from hsx.method.grids import AUTO, Grids
+from hsx.method.settling import settle
 from hsx.schedule import timesteps
 from hsx.strategies import (
+    DDIM,
     Blend,
     BlendingSchedule,
     Calibrator,
@@ -26,6 +24,7 @@ from hsx.strategies import (
     Latent,
     Normalizer,
     Slerp,
+    Solver,
 )
 from hsx.strategies.base import KINDS, check_strategy
 
@@ -50,10 +49,10 @@ class TransferConfig:
     """How x is moved so that its skips agree with what was injected."""
 
     inversion_steps: int = 50
-    """Timesteps from picture to noise, evenly spaced from 0 to t_start."""
+    """Timesteps from picture to noise, from 0 to t_start."""
 
     generation_steps: int = 50
-    """Timesteps from noise to picture, evenly spaced from t_start to 0."""
+    """Timesteps from noise to picture, from t_start to 0."""
 
     injection_steps: int | Sequence[int] | None = None
     """How many generation steps inject, spread evenly over them, or a list of their timesteps.
@@ -61,8 +60,13 @@ class TransferConfig:
     By default all, at most 50, so that the same gamma means the same strength for any number of steps.
     """
 
-    t_start: int | None = None
-    """The timestep at which inversion ends and generation starts; the model's last by default."""
+    t_start: int | Literal["auto"] | None = AUTO
+    """The timestep at which inversion ends and generation starts.
+
+    auto: of the timesteps from the model's last down, the highest at which anything is injected or noised, since above
+    it inversion and generation would only undo each other; the model's last where nothing ever is.  A number: that one,
+    with the timesteps spaced up to it.
+    """
 
     t_edit: int | None = None
     """Inject while t >= t_edit; by default 400 of 1000 timesteps, scaled to the model's number of them."""
@@ -96,6 +100,27 @@ class TransferConfig:
     donor: Donor = field(default_factory=Inverted)
     """Where the content's features come from: its own inversion (the paper), or the content with the style's noise."""
 
+    solver: Solver = field(default_factory=DDIM)
+    """How x gets from one timestep to the next, in inversion and in generation where nothing is injected."""
+
+    inverter: int = 0
+    """How often the network looks at each step of inversion for the x from which DDIM leads back; 0: DDIM run forward.
+
+    Every look is an evaluation (fixed-point iteration, begun with the last step's eps), and makes inversion more exact.
+    """
+
+    spacing: str | Sequence[int] = "uniform"
+    """How timesteps are spaced: uniform, logsnr, mixed (mixed:0.75: so much of logsnr), split (split:3: so many up to
+    the first injection, mixed above), or a list of them, ascending from 0, in place of both numbers of steps."""
+
+    same_strength_as: int | None = None
+    """Let gamma mean what it does with so many injections, spread over all timesteps (50: the authors'), however many
+    there are: what an injection changes in x_0 is scaled by how much farther it is from the next."""
+
+    style_eps: Literal["always", "first"] = "always"
+    """Whether the style's own eps is the direction of every injecting step, or of the first alone, and the injected one
+    of those after it; for a gamma of 1, where that saves nearly half of a step at no loss."""
+
     def __post_init__(self) -> None:
         for option in fields(self):
             if option.name in KINDS:
@@ -109,39 +134,16 @@ class TransferConfig:
         Raises:
             HsxError: for a value out of range.
         """
-        length = len(backbone.schedule)
-        last = length - 1
-        t_start = last if self.t_start is None else self.t_start
-        t_edit, t_boost, dt_end = (
-            default * length // 1000 if value is None else value
-            for value, default in ((self.t_edit, 400), (self.t_boost, 200), (self.dt_end, 950))
-        )
-        in_range("t_start", t_start, 1, last, "the model's last timestep", whole)
-        for name in ("inversion_steps", "generation_steps"):
-            in_range(name, getattr(self, name), 2, t_start + 1, "as many as there are timesteps up to t_start", whole)
-        in_range("t_edit", t_edit, 0, last + 1, "one past the model's last timestep, which injects nothing", whole)
-        in_range("t_boost", t_boost, 0, last, "the model's last timestep", whole)
-        in_range("dt_end", dt_end, 0, math.inf, "a timestep", whole)
-        in_range("dt_lambda", self.dt_lambda, 0.5, 1.0, "which leaves the direction as it is")
-        in_range("seed", self.seed, 0, math.inf, "of the noise", whole)
-        if self.fit not in FITS:
-            raise HsxError(f"fit: expected one of {', '.join(FITS)}, got {got(self.fit)}; choose one of them")
-        injects = injections(timesteps(self.generation_steps, t_start), self.injection_steps)
-        steps = [*map(int, self.injection_steps)] if isinstance(self.injection_steps, Collection) else len(injects)
-        numbers = {
-            "inversion_steps": self.inversion_steps,
-            "generation_steps": self.generation_steps,
-            "t_start": t_start,
-            "t_edit": t_edit,
-            "t_boost": t_boost,
-            "seed": self.seed,
-            "dt_end": dt_end,
-        }
-        ints: dict[str, Any] = {name: int(value) for name, value in numbers.items()}  # JSON does not take numpy's
-        sites, dt_lambda = chosen_sites(self.sites, backbone), float(self.dt_lambda)
-        return replace(
-            self, injection_steps=steps, sites=sites, dt_lambda=dt_lambda, **ints, **deepcopy(self.strategies)
-        )
+        settled, grids = settle(self, backbone)
+        found = replace(self, **settled, **deepcopy(self.strategies))
+        object.__setattr__(found, "_grids", grids)
+        return found
+
+    @property
+    def grids(self) -> Grids:
+        """The timesteps that follow from settings that are ``resolved``."""
+        found: Grids = vars(self)["_grids"]
+        return found
 
     @property
     def strategies(self) -> dict[str, Any]:
@@ -154,9 +156,13 @@ class TransferConfig:
         return {option.name: getattr(self, option.name) for option in fields(self) if option.name not in KINDS}
 
     @property
-    def inversion(self) -> dict[str, int | None]:
+    def inversion(self) -> dict[str, Any]:
         """Those that decide a picture's trajectory; one more means that all pictures are inverted again."""
-        return {"steps": self.inversion_steps, "t_start": self.t_start}
+        grid = [*self.grids.inversion]
+        even = grid == timesteps(len(grid), grid[-1])
+        spaced: dict[str, Any] = {"steps": len(grid), "t_start": grid[-1]} if even else {"timesteps": grid}
+        how = {"solver": self.solver.record(), "inverter": self.inverter}
+        return {**spaced, **{name: value for name, value in how.items() if value != USUAL[name]}}
 
     def as_model(self) -> dict[str, Any]:
         """What the section ``model`` of a config takes to make these settings again, as plain data."""
@@ -172,8 +178,18 @@ class TransferConfig:
     def record(self) -> dict[str, Any]:
         """What tells results of these settings from those of others, as plain data.
 
-        Sites and donor are left out at their usual values, so that results from before there were any stay known.
+        What USUAL names is left out at these values, so that results from before there was such a setting stay known.
         """
         all_of_them = {**{kind: strategy.record() for kind, strategy in self.strategies.items()}, **self.options}
-        usual = {"donor": Inverted().record(), "sites": {BOTTLENECK: 1.0}}
-        return {name: value for name, value in all_of_them.items() if name not in usual or value != usual[name]}
+        return {name: value for name, value in all_of_them.items() if name not in USUAL or value != USUAL[name]}
+
+
+USUAL: dict[str, Any] = {
+    "donor": Inverted().record(),
+    "sites": {BOTTLENECK: 1.0},
+    "solver": DDIM().record(),
+    "inverter": 0,
+    "spacing": "uniform",
+    "same_strength_as": None,
+    "style_eps": "always",
+}

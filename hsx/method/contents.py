@@ -1,8 +1,8 @@
-"""What a transfer's donor takes and gives, checked."""
+"""What a transfer takes of contents and styles, and what its donor gives, checked."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from torch import Tensor
 
@@ -10,7 +10,8 @@ from hsx.backbones.base import Backbone
 from hsx.checks import got
 from hsx.errors import HsxError
 from hsx.method.inversion import Trajectory
-from hsx.strategies.base import Donor, StyleState
+from hsx.strategies.base import Donor, Solver
+from hsx.strategies.states import StyleState
 
 
 def check_content(content: Trajectory, donor: Donor, sites: Collection[str], backbone: Backbone) -> None:
@@ -29,6 +30,19 @@ def check_content(content: Trajectory, donor: Donor, sites: Collection[str], bac
         if not steps or found != (len(content), steps, *shape):
             got_it = f"features of shape {found} at {steps} timesteps"
             raise HsxError(f"content: expected a Trajectory with {site} of {shape}, got {got_it}; {remedy}")
+
+
+def check_style(style: Trajectory, grid: Sequence[int], solver: Solver) -> None:
+    """Raises HsxError unless a style was inverted on this grid by this solver, as far as it tells."""
+    remedy = "invert them with this transfer's own invert()"
+    if style.t_start != grid[-1]:
+        raise HsxError(f"expected styles inverted up to t_start {grid[-1]}, got {style.t_start}; {remedy}")
+    if style.grid and [*style.grid] != [*grid]:
+        found, wanted = (f"{len(times)} timesteps {times[0]}, {times[1]}, …" for times in (style.grid, grid))
+        raise HsxError(f"style: expected one inverted on {wanted} {grid[-1]}, got one on {found}; {remedy}")
+    if style.solver is not None and style.solver != solver.record():
+        names = [record["class_path"].rpartition(".")[2] for record in (solver.record(), style.solver)]
+        raise HsxError(f"style: expected one inverted by {names[0]}, got one by {names[1]}; {remedy}")
 
 
 def given(donor: Donor, sites: Collection[str], content: Trajectory, state: StyleState) -> Mapping[str, Tensor]:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from hsx.backbones.base import Backbone
 from hsx.backbones.prediction import predict_x0
-from hsx.strategies.base import StepState, StyleState
+from hsx.strategies.states import StepState, StyleState
 
 
 def transfer_step(
@@ -36,6 +36,9 @@ def transfer_step(
     eta: Tensor | float = 0.0,
     noise: Tensor | None = None,
     direction: Tensor | float = 1.0,
+    strength: float = 1.0,
+    follows: Tensor | bool = False,
+    solve: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
 ) -> Tensor:
     """From x_t to x_{t'}, the content injected where gamma > 0 (paper, section 4; Asyrp's asymmetric step).
 
@@ -44,45 +47,61 @@ def transfer_step(
         t, t_next: (B,) integer timesteps, which may differ within the batch; -1 is the clean image.
         donor: gives the content's features at ``t``, by site: see ``hsx.strategies.base``, as the next three.
         sites: where to inject, the paper's ``h`` or skips too, each with its factor of gamma.
-        gamma: (B,) or (B, 1, 1, 1) in [0, 1].  A row with 0 is a plain DDIM step, whatever the donor gives.
+        gamma: (B,) or (B, 1, 1, 1) in [0, 1].  A row with 0 is a plain step, whatever the donor gives.
         mask: (B or 1, 1, R, R) in [0, 1]: where to inject, resized to the grid of each site by area; None: everywhere.
         eta: per row or one number; 0 is deterministic, 1 adds DDPM's noise (the quality boost), taken from ``noise``.
         direction: scales the direction term (the authors' dt_lambda); without effect where x is calibrated.
+        strength: scales what injection changes in x_0.
+        follows: (B,) or one for all: rows whose direction is that of the injected prediction, not the style's own.
+        solve: the step of rows without injection, noise or scale, of (x, x_0, eps); by default DDIM.
     """
     a, a_next = backbone.schedule.at(t), backbone.schedule.at(t_next)
-    gamma = gamma.reshape(-1, 1, 1, 1).to(x)
-    injected = gamma > 0
+    injects = gamma.reshape(-1, 1, 1, 1) > 0  # where gamma is: with one on the CPU nobody waits for the device
+    gamma, injected = gamma.reshape(-1, 1, 1, 1).to(x), injects.to(x.device)
+    plain = ~injects.cpu() & (_column(eta, a) == 0) & (_column(direction, a) == 1)
 
-    # 1. What the style's own process predicts.
-    b = backbone.encode(x, t)
-    eps = eps_injected = backbone.decode(b)
-
-    if bool(injected.any()):
+    # 1. What the style's own process predicts: state.eps = D(b), computed when it is first needed.
+    state = StyleState(backbone, x, t, a, None, backbone.encode(x, t))  # type: ignore[arg-type]
+    if not bool(injects.any()):
+        eps_injected = state.eps
+    else:
         # 2. Normalise the content to the style's statistics, blend it in at the sites, keep all else (section 4.1).
-        content, style = donor(StyleState(backbone, x, t, a, eps, b)), b.features
+        content, style = donor(state), state.b.features
         features = {}
         for site, factor in sites.items():
             h = style[site]  # (B, c, r, r)
             area = None if mask is None else F.adaptive_avg_pool2d(mask, (h.shape[2], h.shape[3]))
             features[site] = blend(h, normalizer(content[site], h), factor * gamma, area)
-        b_injected = b.with_features(features)
-        eps_injected = torch.where(injected, backbone.decode(b_injected), eps)
+        b_injected = state.b.with_features(features)
+        eps_injected = backbone.decode(b_injected)
+        if strength != 1:
+            eps_injected = state.eps + strength * (eps_injected - state.eps)
+        if not bool(injects.all()):
+            eps_injected = torch.where(injected, eps_injected, state.eps)
 
         # 3. Calibrate: move x so that the skips computed from it agree with what was injected (section 4.2).
-        moved = calibrator(StepState(backbone, x, t, a, eps, b, eps_injected, b_injected))
+        state = StepState(**vars(state), eps_injected=eps_injected, injected=b_injected)
+        moved = calibrator(state)
         if moved is not None:
             x = torch.where(injected, moved, x)
-            eps = eps_injected = torch.where(injected, backbone(x, t), eps)
-            direction = torch.where(injected.cpu(), 1.0, _column(direction, a))
+            eps_injected = torch.where(injected, backbone(x, t), eps_injected)
+            follows = _column(follows, a).bool() | injects.cpu()
+            direction = torch.where(injects.cpu(), 1.0, _column(direction, a))
 
     # 4. Asymmetric DDIM: x_0 from the injected prediction, the direction from the style's own (Asyrp, eq. 6).
     x0 = predict_x0(x, eps_injected, a)
+    if solve and bool(plain.all()):
+        return solve(x, x0, eps_injected)
     c1 = _column(eta, a) * ((1 - a / a_next) * (1 - a_next) / (1 - a)).sqrt()
-    c2 = _column(direction, a) * (1 - a_next - c1**2).sqrt()
+    c2 = _column(direction, a) * (1 - a_next - c1**2).sqrt()  # 0 at the step to the clean image
+    follows = _column(follows, a).bool() | (c2 == 0)
+    eps = eps_injected if bool(follows.all()) else torch.where(follows.to(x.device), eps_injected, state.eps)
     x_next = a_next.sqrt().to(x) * x0 + c2.to(x) * eps
-    return x_next if noise is None else x_next + c1.to(x) * noise
+    if noise is not None:
+        x_next = x_next + c1.to(x) * noise
+    return torch.where(plain.to(x.device), solve(x, x0, eps_injected), x_next) if solve else x_next
 
 
-def _column(value: Tensor | float, like: Tensor) -> Tensor:
+def _column(value: Tensor | float | bool, like: Tensor) -> Tensor:
     """A number, or one a row, as (B or 1, 1, 1, 1)."""
     return torch.as_tensor(value, dtype=like.dtype, device=like.device).reshape(-1, 1, 1, 1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -16,8 +17,9 @@ from hsx.checks import got, in_range
 from hsx.errors import HsxError
 from hsx.io.images import read_image, read_mask
 from hsx.method.config import TransferConfig
-from hsx.method.contents import check_content, given
-from hsx.method.injections import injections, warn_of_few_injections
+from hsx.method.contents import check_content, check_style, given
+from hsx.method.course import Course
+from hsx.method.injections import warn_of_few_injections
 from hsx.method.inputs import (
     Images,
     as_images,
@@ -47,6 +49,8 @@ class Transfer:
 
     Attributes:
         config: the settings, with all that follows from the model; each is an attribute of the transfer too.
+        timesteps, inversion_timesteps: of generation and of inversion, ascending to ``t_start``.
+        injection_timesteps: those at which the content may be injected.
 
     Raises:
         HsxError: for a value out of range.
@@ -60,9 +64,9 @@ class Transfer:
             config = TransferConfig(*settings, **options)
         self.backbone, self.config = backbone, config.resolved(backbone)
         vars(self).update(deepcopy(self.config.strategies))  # these change at work, those of the config never do
-        self.timesteps = timesteps(self.config.generation_steps, self.config.t_start)
-        steps = self.config.injection_steps
-        self.injection_timesteps = frozenset(steps) if isinstance(steps, list) else injections(self.timesteps, steps)
+        grids = self.config.grids
+        self.timesteps, self.inversion_timesteps = [*grids.generation], [*grids.inversion]
+        self.injection_timesteps, self.t_start = grids.injections, grids.generation[-1]
         size, fit = backbone.sample_size, self.config.fit
         for kind in KINDS:
             getattr(self, kind).read_pictures(partial(read_image, size=size, fit=fit), partial(read_mask, fit=fit))
@@ -117,9 +121,10 @@ class Transfer:
         )
 
     def invert(self, images: Images, sites: Sites | None = None) -> Trajectory:
-        """``hsx.invert`` with the steps, the fit and the sites of this transfer; styles need no sites, ``()``."""
-        sites = tuple(self.sites) if sites is None else sites
-        return invert(self.backbone, images, self.inversion_steps, self.t_start, self.fit, sites)
+        """``hsx.invert`` with the timesteps, solver, fit and sites of this transfer; styles need no sites, ``()``."""
+        sites, times = tuple(self.sites) if sites is None else sites, self.inversion_timesteps
+        how = {"solver": self.solver, "spacing": times, "inverter": self.inverter}
+        return invert(self.backbone, images, len(times), times[-1], self.fit, sites, **how)
 
     def contents(self, images: Images) -> Trajectory:
         """Contents as the donor needs them: inverted, or as they are."""
@@ -173,11 +178,7 @@ class Transfer:
                 raise HsxError(f"{name}: expected a Trajectory, got {got(trajectory)}; give invert()'s")
         check_rows(len(content), len(style))
         check_content(content, self.donor, self.sites, self.backbone)
-        if style.t_start != self.t_start:
-            raise HsxError(
-                f"expected styles inverted up to t_start {self.t_start}, got {style.t_start}; "
-                "invert them with this transfer's own invert()"
-            )
+        check_style(style, self.inversion_timesteps, self.solver)
         R = self.backbone.sample_size
         if style.x_T.shape[1:] != (3, R, R):
             raise HsxError(
@@ -190,26 +191,32 @@ class Transfer:
             )
         if gamma is not None:
             check_gammas(gamma, len(style))
+        rows = (
+            None if gamma is None else gamma.float().cpu()
+        )  # with those of the loop, so that no step waits for a device
         noise = noise or SampleNoise(self.seed, range(len(style)))
         self._prepare_schedule()
         check_mask(mask, len(style), R)
         donor = partial(given, self.donor, self.sites, self.blend.prepare(content, self.invert))
         x = style.x_T
-        for t, t_next in zip(reversed(self.timesteps), [*self.timesteps[-2::-1], -1], strict=True):
+        course = Course(self.solver, self.backbone.schedule, len(x))
+        begun = torch.zeros(len(x), dtype=torch.bool)  # rows that have injected before
+        for t, t_next in pairwise([*reversed(self.timesteps), -1]):
             injects = t in self.injection_timesteps
             edits = injects and t >= self.t_edit
             weight = self.schedule.gamma(t) if edits else 0.0
             in_range("schedule", weight, 0, 1, f"gamma at timestep {t}")
             weights = torch.full((len(x),), float(weight))
-            if gamma is not None and edits:
-                weights = torch.where(gamma.isnan().cpu(), weights, gamma.float().cpu())
+            if rows is not None and edits:
+                weights = torch.where(rows.isnan(), weights, rows)
             direction = self.dt_lambda if injects and t >= self.dt_end else 1.0
             boost = injects and 0 < t <= self.t_boost and direction == 1
+            times = {"t": torch.full((len(x),), t), "t_next": torch.full((len(x),), t_next)}
             x = transfer_step(
                 self.backbone,
                 x,
-                torch.full((len(x),), t),
-                torch.full((len(x),), t_next),
+                times["t"],
+                times["t_next"],
                 donor,
                 self.sites,
                 weights,
@@ -220,13 +227,34 @@ class Transfer:
                 eta=float(boost),
                 noise=check_noise(noise(x), x) if boost else None,
                 direction=direction,
+                strength=self.strengths.get(t, 1.0),
+                follows=begun & (weights > 0) if self.style_eps == "first" else False,
+                solve=partial(course.step, **times),
             )
+            course.forget(torch.ones_like(begun) if boost or direction != 1 else weights > 0)
+            begun |= weights > 0
         return x
 
     @property
+    def recorded_timesteps(self) -> tuple[int, ...]:
+        """Those of inversion at which features are recorded: where the network looks."""
+        return tuple(self.inversion_timesteps if self.inverter else self.inversion_timesteps[:-1])
+
+    @property
     def injects(self) -> list[int]:
-        """The timesteps at which the schedule is asked for its gamma, descending."""
-        return [t for t in reversed(self.timesteps) if t in self.injection_timesteps and t >= self.t_edit]
+        """The timesteps that the schedule is told of, descending: those at which it might inject."""
+        return [t for t in reversed(self.config.grids.whole) if t in self.injection_timesteps and t >= self.t_edit]
+
+    @cached_property
+    def strengths(self) -> dict[int, float]:
+        """By timestep, how much farther it is from the next injection than with ``same_strength_as`` of them."""
+        every = self.config.same_strength_as
+        at = sorted(self.injection_timesteps.intersection(self.config.grids.whole))
+        if every is None or len(at) < 2:
+            return {}
+        apart = [b - a for a, b in pairwise(at)]
+        unit = (len(self.backbone.schedule) - 1) / (every - 1)
+        return {t: gap / unit for t, gap in zip(at, [apart[0], *apart], strict=True)}
 
     def _prepare_schedule(self) -> None:
         """Tell the schedule at which timesteps it will be asked."""

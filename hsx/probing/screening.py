@@ -14,7 +14,7 @@ from hsx.method.inversion import invert
 from hsx.probing.measures import Measured, measure
 from hsx.probing.spans import Span
 from hsx.strategies import Donor, Inverted, Renoised
-from hsx.strategies.base import StyleState
+from hsx.strategies.states import StyleState
 
 DONORS: tuple[type[Donor], ...] = (Renoised, Inverted)
 STEPS = (2, 4, 5)  # timesteps at most of the content's inversion up to the look of each span

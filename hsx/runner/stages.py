@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import lightning
@@ -16,7 +17,6 @@ from hsx.method.noise import SampleNoise
 from hsx.method.transfer import Transfer
 from hsx.runner.batches import Batch, Injected, Inverted, PairBatch, PictureBatch
 from hsx.runner.items import Taken
-from hsx.schedule import timesteps
 from hsx.store.fingerprints import Fingerprints
 from hsx.store.trajectories import Store
 
@@ -138,7 +138,7 @@ class Invert(Stage):
         parts, at_once = self.in_parts(lambda part: self.transfer.invert(images[part], sites), len(rows))
         features = {site: torch.cat([part.features[site] for part in parts]) for site in parts[0].features}
         x_T, first = torch.cat([part.x_T for part in parts]), parts[0]
-        return Inverted(rows, Trajectory(x_T, features, first.timesteps, first.t_start), at_once)
+        return Inverted(rows, replace(first, x_T=x_T, features=features, images=None), at_once)
 
 
 class Inject(Stage):
@@ -152,13 +152,12 @@ class Inject(Stage):
         return Injected(torch.cat(parts), at_once)
 
     def _pictures(self, batch: PairBatch, rows: slice) -> Tensor:
-        config = self.transfer.config
-        x = batch.style_x_T[rows]
-        times = tuple(timesteps(config.inversion_steps, config.t_start)[:-1]) if batch.content else ()
+        x, t_start = batch.style_x_T[rows], self.transfer.t_start
+        times = self.transfer.recorded_timesteps if batch.content else ()
         features = {site: feature[rows].to(x) for site, feature in batch.content.items()}
         image = None if batch.image is None else batch.image[rows]
-        content = Trajectory(batch.content_x_T[rows], features, times, config.t_start, image)
-        style = Trajectory(x, {}, (), config.t_start)
+        content = Trajectory(batch.content_x_T[rows], features, times, t_start, image)
+        style = Trajectory(x, {}, (), t_start)
         records = batch.records[rows]
         noise = SampleNoise([own["seed"] for own in records], [tuple(own["pixels"]) for own in records])
         mask = None if batch.mask is None else batch.mask[rows]

@@ -16,7 +16,7 @@ SAID = 1e9  # bytes from which on it is said
 
 def content_bytes(transfer: Transfer, dtype: str) -> dict[str, int]:
     """What the features of one content take in the store, in bytes by site; none where its donor does not invert."""
-    each = (2 if dtype == "float16" else 4) * (transfer.config.inversion_steps - 1)
+    each = (2 if dtype == "float16" else 4) * len(transfer.recorded_timesteps)
     sites = transfer.backbone.layout.sites if transfer.donor.inverts else {}
     return {site: each * math.prod(sites[site]) for site in transfer.sites if site in sites}
 

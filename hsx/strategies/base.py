@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from torch import Tensor
 
 from hsx._renamed import warn
-from hsx.backbones.base import Backbone, Bottleneck
 from hsx.checks import got, number
 from hsx.errors import HsxError
 from hsx.io.fingerprint import fingerprint
 from hsx.schedule import NoiseSchedule
 from hsx.strategies.arguments import ConstructorSignature, absolute, arguments_of, files_of, hashed, plain
+from hsx.strategies.states import StepState as StepState
+from hsx.strategies.states import StyleState as StyleState
 
 if TYPE_CHECKING:
     from hsx.method.inversion import Trajectory
@@ -160,31 +160,6 @@ class Normalizer(Strategy):
         """
 
 
-@dataclass(frozen=True)
-class StyleState:
-    """What a donor sees of a step, and may not change.  Pictures are (B, 3, R, R); ``t`` is (B,)."""
-
-    backbone: Backbone
-    x: Tensor
-    t: Tensor
-    a: Tensor  # (B, 1, 1, 1), float64
-    eps: Tensor  # D(b), what the style's process predicts
-    b: Bottleneck  # E(x, t), with the style's own features
-
-
-@dataclass(frozen=True)
-class StepState(StyleState):
-    """What a calibrator sees after injection, and may not change."""
-
-    eps_injected: Tensor
-    injected: Bottleneck  # b with what was injected
-
-    @property
-    def h(self) -> Tensor:
-        """The bottleneck with what was injected, (B, C, H, W)."""
-        return self.injected.h
-
-
 class Calibrator(Strategy):
     """How x is moved so that its skip connections agree with the injected h."""
 
@@ -214,6 +189,51 @@ class Donor(Strategy):
         Args:
             content: the batch's contents: ``features`` where it ``inverts``, ``images`` where it ``reads``.
         """
+
+
+class Past(NamedTuple):
+    """What the network said at an earlier timestep: x_0 and eps, (B, 3, R, R) each, at ``t`` (B,)."""
+
+    x0: Tensor
+    eps: Tensor
+    t: Tensor
+
+
+class Solver(Strategy):
+    """How x gets from one timestep to the next, up in inversion and down in generation alike.
+
+    Where the content is injected, or noise added, the step is always DDIM's, and what was before is forgotten.
+
+    Attributes:
+        memory: how many earlier evaluations it looks at.
+        order: by how much its error falls: by 2 to the power of it, where there are twice as many steps.
+    """
+
+    kind, usual = "solver", "DDIM()"
+    memory: ClassVar[int] = 0
+    order: ClassVar[int] = 1
+    _noise = NoiseSchedule.linear()
+
+    def prepare(self, noise: NoiseSchedule) -> None:
+        """Called before each batch with the model's schedule; keeps it."""
+        self._noise = noise
+
+    @abstractmethod
+    def step(self, x: Tensor, x0: Tensor, eps: Tensor, t: Tensor, t_next: Tensor, history: Sequence[Past]) -> Tensor:
+        """x at ``t_next``, (B, 3, R, R) as ``x``.
+
+        Args:
+            x: (B, 3, R, R) at ``t``.
+            x0, eps: what the network says of it, likewise.
+            t, t_next: (B,) timesteps, which may differ within the batch; ``t_next`` is above ``t`` in inversion and
+                below it in generation, where -1 is the clean picture.
+            history: the evaluations before it on the same way, at most ``memory``, the latest last; fewer at first.
+        """
+
+    def alpha_sigma(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """sqrt(alpha-bar) and sqrt(1 - alpha-bar) at ``t`` (B,), each (B, 1, 1, 1) in float64 on the CPU."""
+        a = self._noise.at(t)
+        return a.sqrt(), (1 - a).sqrt()
 
 
 KINDS: dict[str, type[Strategy]] = {cls.kind: cls for cls in type.__subclasses__(Strategy)}

@@ -10,7 +10,8 @@ from hsx.backbones.prediction import predict_x0
 from hsx.checks import MOST, number, whole
 from hsx.errors import HsxError
 from hsx.strategies.arguments import require
-from hsx.strategies.base import Calibrator, StepState
+from hsx.strategies.base import Calibrator
+from hsx.strategies.states import StepState
 
 
 class NoCalibration(Calibrator):

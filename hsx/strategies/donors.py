@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from hsx.strategies.base import Donor, StyleState
+from hsx.strategies.base import Donor
+from hsx.strategies.states import StyleState
 
 if TYPE_CHECKING:
     from hsx.method.inversion import Trajectory

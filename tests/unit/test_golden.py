@@ -8,7 +8,7 @@ import torch
 import hsx
 from hsx.method.inversion import Trajectory
 from hsx.method.step import transfer_step
-from hsx.strategies import Frobenius, Identity, Latent, Lerp, PaperFaceMask, Slerp
+from hsx.strategies import DDIM, Frobenius, Identity, Latent, Lerp, PaperFaceMask, Slerp
 
 from ..golden import MODELS, backbone, difference, facts, tensors
 
@@ -143,6 +143,11 @@ def tie_to_the_smaller(self, t):
     return self.timesteps.index(min(self.timesteps, key=lambda s: (abs(s - t), s)))
 
 
+def step_short_of_the_clean_picture(self, x, x0, eps, t, t_next, history):
+    alpha, sigma = self.alpha_sigma(t_next.clamp(min=0))
+    return alpha.to(x) * x0 + sigma.to(x) * eps
+
+
 def step_with(change):
     """transfer_step with one line of its source changed."""
     import inspect
@@ -166,17 +171,20 @@ WRONG = {
         "tie_inv5_gen25",
         lambda tr, mp: mp.setattr(Trajectory, "_nearest", tie_to_the_smaller),
     ),
-    "the injected eps in the direction": ("g0.6", ("c2.to(x) * eps", "c2.to(x) * eps_injected")),
-    "the plain eps in x0": ("g0.6", ("predict_x0(x, eps_injected, a)", "predict_x0(x, eps, a)")),
+    "the injected eps in the direction": ("g0.6", ("eps_injected, state.eps)\n    x_next", "eps_injected, eps_injected)\n    x_next")),
+    "the plain eps in x0": ("g0.6", ("predict_x0(x, eps_injected, a)", "predict_x0(x, state.eps, a)")),
     "injection in the calibration's evaluation": (
         "g0.6_omega0.3",
-        ("backbone(x, t), eps)", "backbone.decode(backbone.encode(x, t).with_features(features)), eps)"),
+        (
+            "backbone(x, t), eps_injected)",
+            "backbone.decode(backbone.encode(x, t).with_features(features)), eps_injected)",
+        ),
     ),
     "no calibration": ("g0.6_omega0.3", lambda tr, mp: setattr(tr, "calibrator", Latent(0))),
     "no direction scale": ("dt", lambda tr, mp: setattr(tr, "dt_lambda", 1.0)),
     "direction scale with calibration": ("dt_omega", ("1.0, _column(direction, a))", "0.9985, _column(direction, a))")),
     "no noise": ("noise300", lambda tr, mp: setattr(tr, "t_boost", 0)),
-    "the last alpha-bar not 1": ("g0.3", ("schedule.at(t_next)", "schedule.at(t_next.clamp(min=0))")),
+    "the last alpha-bar not 1": ("g0.3", lambda tr, mp: mp.setattr(DDIM, "step", step_short_of_the_clean_picture)),
 }
 
 
