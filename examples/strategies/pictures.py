@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,7 +34,8 @@ from evaluate import held_out  # noqa: E402
 from measure import psnr  # noqa: E402
 from shipped import shipped as transfer  # noqa: E402
 
-KINDS = ("schedule", "blend", "normalizer", "calibrator", "donor")
+KINDS = ("schedule", "blend", "normalizer", "calibrator", "donor", "solver")
+STEPS = 10  # timesteps there and back, of solvers
 SEED = 20261  # of the measured pairs; evaluate.py measures the shipped settings on 20262
 PAIRS = ((6, 5), (3, 4), (4, 2), (0, 3))  # content, style: places in the demo model's folders
 CELL, LABEL, GAP = 128, 176, 4  # pixels
@@ -95,6 +97,11 @@ def catalogue(folder: Path) -> dict[str, list[Row]]:
             *plugin("hsx_freeu", "SkipDamping", "SkipDamping\nscale 0.6 (hsx-freeu)", scale=0.6),
         ],
         "donor": [("Inverted", strategies.Inverted(), None), ("Renoised", strategies.Renoised(), None)],
+        "solver": [
+            ("DDIM", strategies.DDIM(), None),
+            ("MultistepV", strategies.MultistepV(), None),
+            ("Multistep2M", strategies.Multistep2M(), None),
+        ],
     }
 
 
@@ -110,14 +117,14 @@ def curve(job: hsx.Transfer) -> Image.Image:
     return picture
 
 
-def sheet(rows: list[tuple[str, Image.Image | None, torch.Tensor]]) -> Image.Image:
-    """Rows of a label, a picture beside it or None, and pictures (N, 3, R, R)."""
+def sheet(rows: list[tuple[str, Image.Image | None, torch.Tensor]], given: int = 2) -> Image.Image:
+    """Rows of a label, a picture beside it or None, and pictures (N, 3, R, R); the first are ``given``, not made."""
     step = CELL + GAP
     left = LABEL + step * any(beside for _, beside, _ in rows)
     page = Image.new("RGB", (left + len(rows[0][2]) * step, len(rows) * step + 4 * GAP), "white")
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(15)
     for i, (label, beside, images) in enumerate(rows):
-        y = GAP + i * step + 3 * GAP * (i > 1)
+        y = GAP + i * step + 3 * GAP * (i >= given)
         draw.multiline_text((6, y + CELL // 2), label, fill="black", font=font, anchor="lm", spacing=6)
         if beside:
             page.paste(beside.convert("RGB").resize((CELL, CELL), Image.Resampling.NEAREST), (LABEL, y))
@@ -146,11 +153,25 @@ def draw_all(backbone: Any, rows: dict[str, list[Row]], folder: Path) -> None:
     plain = transfer(backbone)
     content, style = plain.invert(contents), plain.invert(styles)
     for kind, listed in rows.items():
+        if kind == "solver":
+            page = sheet([("original", None, contents), *there_and_back(backbone, listed, contents)], given=1)
+            save(page, folder / "strategies_solvers.png")
+            continue
         made: list[Any] = [("content", None, contents), ("style", None, styles)]
         for label, strategy, beside in listed:
             job = transfer(backbone, **{kind: strategy})
             made.append((label, curve(job) if kind == "schedule" else beside, job.inject(content, style)))
         save(sheet(made), folder / f"strategies_{kind}s.png")
+
+
+def there_and_back(backbone: Any, listed: list[Row], images: torch.Tensor) -> Iterator[tuple[str, None, torch.Tensor]]:
+    """Pictures inverted to the last timestep and generated again, nothing injected, with their PSNR; by each solver."""
+    for label, solver, _ in listed:
+        for spacing in ("uniform", "mixed"):
+            how = {"solver": solver, "spacing": spacing, "t_boost": 0}
+            job = hsx.Transfer(backbone, strategies.Constant(0), inversion_steps=STEPS, generation_steps=STEPS, **how)
+            back = job(images, images)
+            yield f"{label}\n{spacing}: {psnr(back, images).mean():.1f} dB", None, back
 
 
 def measure(backbone: Any, rows: dict[str, list[Row]], pairs: int, batch: int = 16) -> None:
@@ -176,8 +197,8 @@ def measure(backbone: Any, rows: dict[str, list[Row]], pairs: int, batch: int = 
     print("| kind | strategy | PSNR, dB | difference | E, D |\n|---|---|---|---|---|")
     for kind, listed in rows.items():
         for label, strategy, beside in listed:
-            if kind == "schedule" or beside:
-                continue  # a matter of gamma, or aims at another picture than the truth
+            if kind in ("schedule", "solver") or beside:
+                continue  # a matter of gamma or of steps, or aims at another picture than the truth
             values, encodes, decodes, _ = run(transfer(backbone, **{kind: strategy}), batch)
             apart = values - shipped
             print(
