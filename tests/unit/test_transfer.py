@@ -89,10 +89,6 @@ CASES = {
     "renoised sites and a mask": (dict(sites=SITES, donor=Renoised()), dict(gamma=0.6, renoised=True, **PLACES)),
     "2M, mixed": (dict(solver=Multistep2M(), spacing="mixed", **BETWEEN), dict(gamma=0.5, solver="2m", **AT_MIXED)),
     "v, mixed": (dict(solver=MultistepV(), spacing="mixed", **BETWEEN), dict(gamma=0.5, solver="v", **AT_MIXED)),
-    "v everywhere": (
-        dict(solver=MultistepV(), t_start=800, injection_steps=[342, 228], t_edit=0),
-        dict(gamma=0.5, solver="v", last=800, injections=(342, 228), t_edit=0),
-    ),
     "2M, from where it injects": (
         dict(solver=Multistep2M(), injection_steps=[428, 142], t_edit=0),
         dict(gamma=0.5, solver="2m", injections=(428, 142), t_edit=0, grid=[0, 142, 285, 428]),
@@ -105,12 +101,15 @@ CASES = {
         dict(solver=Multistep2M(), spacing="split", injection_steps=[0, 150, 300], t_edit=0, t_start=999),
         dict(gamma=0.5, solver="2m", injections=(0, 150, 300), t_edit=0, grid=naive.spaced_split(8, 300, 999)),
     ),
-    "log-SNR": (dict(spacing="logsnr"), dict(gamma=0.5, grid=naive.spaced_mixed(8, 0, 999, 1.0))),
-    "a share of log-SNR": (dict(spacing="mixed:0.2"), dict(gamma=0.5, grid=naive.spaced_mixed(8, 0, 999, 0.2))),
-    "listed timesteps": (dict(spacing=LISTED), dict(gamma=0.5, grid=LISTED)),
-    "one look": (dict(inverter=1), dict(gamma=0.5, looks=1)),
+    "log-SNR and one look": (
+        dict(spacing="logsnr", inverter=1),
+        dict(gamma=0.5, grid=naive.spaced_mixed(8, 0, 999, 1.0), looks=1),
+    ),
     "three looks": (dict(inverter=3, t_edit=0, spacing=LISTED), dict(gamma=0.5, t_edit=0, looks=3, grid=LISTED)),
-    "same strength": (dict(same_strength_as=50, t_edit=0), dict(gamma=0.1, same_as=50, t_edit=0)),
+    "same strength, a share of log-SNR": (
+        dict(same_strength_as=50, t_edit=0, spacing="mixed:0.2"),
+        dict(gamma=0.1, same_as=50, t_edit=0, grid=naive.spaced_mixed(8, 0, 999, 0.2)),
+    ),
     "same strength, uneven and calibrated": (
         dict(same_strength_as=20, t_edit=0, injection_steps=[20, 300, 700], spacing=LISTED, calibrator=Latent(0.3)),
         dict(gamma=0.1, same_as=20, t_edit=0, injections=(20, 300, 700), grid=LISTED[:-1], omega=0.3),
