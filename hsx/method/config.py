@@ -109,7 +109,8 @@ class TransferConfig:
     inverter: int = 0
     """Looks a step of inversion for the x from which DDIM leads back (0: none).
 
-    With 0 inversion is the solver run forward.  Every look is an evaluation (fixed-point iteration, begun with the last step's eps), and makes inversion more exact.
+    With 0 inversion is the solver run forward.  Every look is an evaluation (fixed-point iteration, begun with the last
+    step's eps), and makes inversion more exact.
     """
 
     spacing: str | Sequence[int] = "uniform"
