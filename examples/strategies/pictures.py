@@ -1,4 +1,4 @@
-"""Make the pictures and measure the table of docs/strategies.md, with the demo model and the settings of its config.
+"""Make the pictures and measure the table of docs/strategies.md, with the demo model and the strategies of its config.
 
     python examples/strategies/pictures.py                       # to docs/images; the table is printed
     python examples/strategies/pictures.py --kinds donor         # of one kind alone
@@ -32,15 +32,26 @@ from hsx.pairs.sources import find_images
 sys.path.insert(0, str(Path(__file__).parents[1] / "demo_faces"))
 from evaluate import held_out  # noqa: E402
 from measure import psnr  # noqa: E402
-from shipped import shipped as transfer  # noqa: E402
+from shipped import shipped  # noqa: E402
 
 KINDS = ("schedule", "blend", "normalizer", "calibrator", "donor", "solver")
 STEPS = 10  # timesteps there and back, of solvers
 SEED = 20261  # of the measured pairs; evaluate.py measures the shipped settings on 20262
+LONG: dict[str, Any] = {  # from the last timestep in small steps, so that every schedule can be seen
+    "schedule": strategies.Interval(1, 45, 0),
+    **dict.fromkeys(("inversion_steps", "generation_steps", "injection_steps"), 100),
+    "t_start": 999,
+    "style_eps": "always",
+}
 PAIRS = ((6, 5), (3, 4), (4, 2), (0, 3))  # content, style: places in the demo model's folders
 CELL, LABEL, GAP = 128, 176, 4  # pixels
 MOST = 150_000  # bytes of a page
 Row = tuple[str, Any, Image.Image | None]  # label, strategy, a picture beside the label
+
+
+def transfer(backbone: hsx.Backbone, **changes: Any) -> hsx.Transfer:
+    """The demo's transfer the long way, but for ``changes``."""
+    return shipped(backbone, **{**LONG, **changes})
 
 
 def plugin(module: str, name: str, label: str, **options: Any) -> list[Row]:
@@ -175,7 +186,7 @@ def there_and_back(backbone: Any, listed: list[Row], images: torch.Tensor) -> It
 
 
 def measure(backbone: Any, rows: dict[str, list[Row]], pairs: int, batch: int = 16) -> None:
-    """Print the table: PSNR to the true answer, its difference to the shipped settings', and evaluations."""
+    """Print the table: PSNR to the true answer, its difference to the usual settings', and evaluations."""
     drawn = held_out(pairs, backbone.sample_size, SEED)
     contents, styles, truth = drawn.content, drawn.style, drawn.truth
     plain, calls = transfer(backbone), count(backbone)
@@ -193,14 +204,14 @@ def measure(backbone: Any, rows: dict[str, list[Row]], pairs: int, batch: int = 
         )
         return psnr(torch.cat(out), truth), encodes, decodes, seconds
 
-    shipped = run(plain, batch)[0]
+    usual = run(plain, batch)[0]
     print("| kind | strategy | PSNR, dB | difference | E, D |\n|---|---|---|---|---|")
     for kind, listed in rows.items():
         for label, strategy, beside in listed:
             if kind in ("schedule", "solver") or beside:
                 continue  # a matter of gamma or of steps, or aims at another picture than the truth
             values, encodes, decodes, _ = run(transfer(backbone, **{kind: strategy}), batch)
-            apart = values - shipped
+            apart = values - usual
             print(
                 f"| {kind} | {' '.join(label.split())} | {values.mean():.2f} | {apart.mean():+.2f} ± "
                 f"{apart.std() / pairs**0.5:.2f} | {encodes:.1f}, {decodes:.1f} |",
