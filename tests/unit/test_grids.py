@@ -199,6 +199,37 @@ def test_a_gamma_for_each_row_with_auto(net, images):
     low = hsx.Transfer(net, Interval(0.2, 300, 0), **FEW)
     torch.testing.assert_close(own[1], low.inject(content, style)[1], atol=1e-4, rtol=0)
 
+    # Where the schedule is above 0, the gamma is the row's; where it never is, at every injection.
+    whole = hsx.Transfer(net, LOW, **FEW, t_start=999)
+    styles, gamma = whole.invert(images[1], ()), torch.tensor([0.2, 0.2])
+    expected = hsx.Transfer(net, Interval(0.2, 300, 0), **FEW, t_start=999).inject(content, styles)
+    torch.testing.assert_close(whole.inject(content, styles, gamma=gamma), expected, atol=1e-4, rtol=0)
+    never, always = (hsx.Transfer(net, Constant(each), **FEW) for each in (0.0, 0.2))
+    every = always.contents(images[0])
+    torch.testing.assert_close(
+        never.inject(every, styles, gamma=gamma), always.inject(every, styles), atol=1e-4, rtol=0
+    )
+
+
+@pytest.mark.parametrize("looks", [0, 2])
+def test_contents_are_inverted_only_so_far(net, images, looks):
+    """Which gives the pictures of contents that are inverted up to t_start."""
+    net = Counted(net)
+    transfer = hsx.Transfer(net, LOW, **FEW, t_start=999, inverter=looks)
+    assert transfer.content_timesteps == timesteps(12)[:4] == [*transfer.recorded_timesteps]
+    few = transfer.contents(images[0])
+    assert net.evaluations == 2 * (1 + 3 * looks if looks else 4) and few.timesteps == (0, 90, 181, 272)
+    many, style = transfer.invert(images[0]), transfer.invert(images[1], ())
+    assert len(many.timesteps) == (12 if looks else 11)
+    assert torch.equal(transfer.inject(few, style), transfer.inject(many, style))
+    config = transfer.config
+    assert config.content_inversion != config.inversion
+    assert (
+        config.content_inversion == hsx.Transfer(net, config, schedule=Interval(1, 280, 100)).config.content_inversion
+    )
+    usual = hsx.Transfer(net, Constant(0.3), **FEW)
+    assert usual.config.content_inversion == usual.config.inversion == {"steps": 12, "t_start": 999}
+
 
 def test_equal_ways_of_inversion_share_their_trajectories(net):
     def way(**options):
