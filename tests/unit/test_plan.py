@@ -29,7 +29,7 @@ from hsx.runner.plan import VANISHED, make_plan
 from hsx.runner.writers import NOT_INVERTED, Outcome, TrajectoryWriter
 from hsx.store.records import RECORD
 from hsx.store.trajectories import Store
-from hsx.strategies import Constant, Linear, Renoised
+from hsx.strategies import Constant, Linear, MultistepV, Renoised
 
 from ..conftest import picture
 
@@ -147,11 +147,17 @@ def test_a_config_is_frozen_and_says_itself(model):
     elsewhere = {option.name for option in fields(TransferConfig) if "said_by" in option.metadata}
     assert elsewhere == {"seed", "fit"}
     assert set(config.as_model()) == {option.name for option in fields(TransferConfig)} - elsewhere
-    assert set(config.record()) == {option.name for option in fields(TransferConfig)} - {"sites", "donor"}
-    assert replace(config, sites={"h": 0.5}, donor=Renoised()).record().keys() - config.record().keys() == {
-        "sites",
-        "donor",
+    others = {  # of which a record says nothing where they are as they were before there was a choice
+        "sites": {"h": 0.5},
+        "donor": Renoised(),
+        "solver": MultistepV(),
+        "inverter": 2,
+        "spacing": "mixed",
+        "same_strength_as": 50,
+        "style_eps": "first",
     }
+    assert set(config.record()) == {option.name for option in fields(TransferConfig)} - others.keys()
+    assert replace(config, **others).record().keys() - config.record().keys() == others.keys()
 
 
 class Counting(Linear):
