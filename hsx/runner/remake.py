@@ -158,9 +158,11 @@ class _Settings:
     def _item(self, one: Wanted, store: Store) -> Item:
         path, pixels = one.path("mask"), one.record["pixels"]
         mask = None if path is None else read_mask(path, self.size, self.fit)
-        keys = {of: _key(store, own, *one.how(of)) for of, own in zip(("content", "style"), pixels, strict=True)}
-        image = self.images[pixels[0]] if self.taken.reads else None
-        return pair_item(0, one.record, mask, store, keys, self.taken, image, {})
+        keys = (_key(store, own, *one.how(of)) for of, own in zip(("content", "style"), pixels, strict=True))
+        of_content, of_style = keys
+        content = store.get(of_content, self.taken.sites) if self.taken.inverts else None
+        style, image = store.get(of_style, ())["x_T"], self.images[pixels[0]] if self.taken.reads else None
+        return pair_item(0, one.record, mask, style, content, self.taken, image, {})
 
     def _predict(self, stage: Stage, batch: Batch, threads: int | None) -> Any:
         """What a stage makes of one batch, with so many threads."""

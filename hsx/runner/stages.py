@@ -154,7 +154,7 @@ class Inject(Stage):
     def _pictures(self, batch: PairBatch, rows: slice) -> Tensor:
         x, t_start = batch.style_x_T[rows], self.transfer.t_start
         times = self.transfer.recorded_timesteps if batch.content else ()
-        features = {site: feature[rows].to(x) for site, feature in batch.content.items()}
+        features = batch.features(range(len(batch))[rows], x)
         image = None if batch.image is None else batch.image[rows]
         content = Trajectory(batch.content_x_T[rows], features, times, t_start, image)
         style = Trajectory(x, {}, (), t_start)
