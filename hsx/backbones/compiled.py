@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -35,28 +35,26 @@ class Compiled(Wrapped):
         super().__init__(backbone)
         self.compiled = True
         # whole or not at all, as what is left out would run without a word; a size of its own each, which is faster
-        self._E, self._D = (
-            torch.compile(half, fullgraph=True, dynamic=False, backend=backend)
-            for half in (backbone.encode, backbone.decode)
-        )
+        how: dict[str, Any] = {"fullgraph": True, "dynamic": False, "backend": backend}
+        self._E, self._D = torch.compile(backbone.encode, **how), torch.compile(backbone.decode, **how)
 
     def encode(self, x: Tensor, t: Tensor) -> Bottleneck:
         """See ``Backbone``."""
-        return self._run(lambda: self._E(x, t), lambda: self.wrapped.encode(x, t))
+        return self._run(self._E, self.wrapped.encode, x, t)
 
     def decode(self, b: Bottleneck) -> Tensor:
         """See ``Backbone``."""
-        return self._run(lambda: self._D(b), lambda: self.wrapped.decode(b))
+        return self._run(self._D, self.wrapped.decode, b)
 
-    def _run(self, compiled: Callable[[], T], plain: Callable[[], T]) -> T:
+    def _run(self, compiled: Callable[..., T], plain: Callable[..., T], *given: Any) -> T:
         if self.compiled:
             try:
                 _ = self.layout  # which keeps what a compiler cannot look up
-                return compiled()
+                return compiled(*given)
             except (HsxError, torch.OutOfMemoryError):
                 raise
             except Exception as error:  # compilers raise all sorts; what the network itself raises it will raise again
                 self.compiled = False
                 why = f"{type(error).__name__}: {first_line(error)}"
                 log.warning("the network cannot be compiled and runs as it is (%s)", why)
-        return plain()
+        return plain(*given)
