@@ -1,6 +1,7 @@
 """The scripts in benchmarks/ run, with a tiny network."""
 
 import json
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -35,3 +36,42 @@ def test_hsx_and_the_plain_loop_in_turn(script, tiny_model, tmp_path, capsys):
     theirs, *rest = found["inversions"]
     assert theirs["evaluations"] == 8 and {row["evaluations"] for row in rest} == {7, 8}
     assert [row["precision"] for row in found["precision"]] == ["32-true", "bf16-mixed", "bf16-true", "16-true"]
+
+
+def test_what_a_gpu_takes(script, tmp_path):
+    script("gpu.py", tmp_path / "gpu.json", "--tiny", "--only", "matmul", "evaluations", "decodes", "transfers")
+    found = json.loads((tmp_path / "gpu.json").read_text())
+    assert set(found["matmul"][0]) == {"float32", "tf32", "bf16", "fp16"}
+    failed = {row["how"] for part in ("evaluations", "decodes", "transfers") for row in found[part] if "error" in row}
+    assert failed <= {"graph"}  # which only a GPU has
+    for part, column in (("evaluations", "share"), ("decodes", "two over one"), ("transfers", "ms with inversions")):
+        assert all(row[column] > 0 for row in found[part] if "error" not in row)
+
+
+@pytest.mark.slow
+def test_whole_runs_as_on_a_gpu(script, tmp_path):
+    script("gpu.py", tmp_path / "gpu.json", "--tiny", "--only", "pairs", "demo", "check", "golden")
+    found = json.loads((tmp_path / "gpu.json").read_text())
+    assert found["pairs"][0]["pairs"] == 4 and len(found["demo"]) == 3
+    rows = [row for part in ("pairs", "demo", "check", "golden") for row in found[part]]
+    assert all(row.get("exit code", 0) == 0 and "error" not in row for row in rows)
+
+
+def test_what_float16_does(script, tiny_model, pictures, capsys):
+    given = ["--data.contents", pictures / "contents", "--data.styles", pictures / "styles"]
+    script("float16.py", "--model.backbone", tiny_model, *given)
+    assert "6 pictures: largest difference" in capsys.readouterr().out
+
+
+def test_the_plan_of_many_pairs(script, tiny_model, capsys):
+    script("plan.py", tiny_model, "--contents", "10", "--styles", "20")
+    assert "200 pairs:" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_how_time_grows_and_what_the_start_takes(script, tmp_path, capfd):
+    script("scaling.py", tmp_path / "scaling.png", "--tiny")
+    script("startup.py", "4")
+    printed = capfd.readouterr().out
+    assert (tmp_path / "scaling.png").exists() and "ratio of work" in printed
+    assert re.search(r"^ *1 rows, first batch", printed, re.M) and re.search(r"^ *4 rows, first batch", printed, re.M)
