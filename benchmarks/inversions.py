@@ -21,7 +21,7 @@ LOOKS = 2  # a step of the fixed-point inverter
 def measure(job: Job) -> list[dict[str, Any]]:
     """Seconds a picture to the model's last timestep and back, nothing injected, and the PSNR to the picture."""
     net = Tally(job.network())
-    half = max(1, job.pairs // 2)
+    half = max(1, job.pairs // 4)
     pictures = torch.cat([job.pictures(f"hsx://demo_faces/{kind}")[:half] for kind in ("contents", "styles")])
     rows = []
     for steps in (4,) if job.tiny else STEPS:

@@ -28,7 +28,7 @@ class Job:
     model: str = "hsx://demo_faces"
     device: str = "cpu"
     pairs: int = 16
-    rounds: int = 5
+    rounds: int = 3
     compiled: bool = True
     tiny: bool = False
 

@@ -1,7 +1,7 @@
 """hsx against the authors' procedure in plain loops, and against diffusers' schedulers: in turn, in one run.
 
     python benchmarks/run.py --json benchmarks.json
-    python benchmarks/run.py --only fast inversions --rounds 3
+    python benchmarks/run.py --only fast inversions --rounds 5
 
 has four parts, with the same weights and pictures for all ways of a part:
 
@@ -38,8 +38,8 @@ def main() -> None:
     """Measure, and print a table a part."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="these parts")
-    parser.add_argument("--rounds", type=int, default=5, help="how often everything is timed")
-    parser.add_argument("--pairs", type=int, default=16, help="pairs of the largest batch, and of the precisions")
+    parser.add_argument("--rounds", type=int, default=3, help="how often everything is timed")
+    parser.add_argument("--pairs", type=int, default=16, help="of the largest batch; half as many pictures")
     parser.add_argument("--model", default="hsx://demo_faces", help="a checkpoint")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--eager", action="store_true", help="nothing compiled, which takes a minute or more first")
