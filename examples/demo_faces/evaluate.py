@@ -11,6 +11,7 @@ at gamma = 0.
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from baselines import match_histograms, recolour, swap_skips
 from measure import Pairs, measured, psnr
 from poster_faces import PITCH, contact_sheet, make, render
 from recognisers import factors, load
-from shipped import shipped
+from shipped import CONFIG, shipped
 from torch import Tensor
 
 import hsx
@@ -63,6 +64,7 @@ def transferred(args: argparse.Namespace, backbone: hsx.Backbone, pairs: Pairs) 
 
     given = {
         "schedule": None if args.gamma is None else Constant(args.gamma),
+        "style_eps": None if args.gamma is None else "always",
         "calibrator": None if args.omega is None else Latent(args.omega),
         "normalizer": None if args.normalizer is None else NORMALIZERS[args.normalizer](),
         "inversion_steps": args.steps,
@@ -72,17 +74,17 @@ def transferred(args: argparse.Namespace, backbone: hsx.Backbone, pairs: Pairs) 
         "t_edit": args.t_edit,
     }
     changes = {name: value for name, value in given.items() if value is not None}
-    ours, paper = shipped(backbone, **changes), shipped(backbone, **changes | {"normalizer": Frobenius()})
-    again = shipped(backbone, **changes | {"schedule": Constant(0.0)})
+    ours = shipped(backbone, args.config, **changes)
+    paper = shipped(backbone, args.config, **changes | {"normalizer": Frobenius()})
     made = []
     for content, style in zip(pairs.content.split(BATCH), pairs.style.split(BATCH), strict=True):
-        contents, styles = ours.invert(content), ours.invert(style)
+        contents, styles, none = ours.invert(content), ours.invert(style), torch.zeros(len(style))
         made.append(
             {
                 "hsx": ours.inject(contents, styles).clamp(-1, 1),
                 "hsx with the paper's normaliser": paper.inject(contents, styles).clamp(-1, 1),
                 "all skips swapped instead of h": swap_skips(ours, contents.x_T, styles.x_T),
-                "gamma = 0": again.inject(contents, styles).clamp(-1, 1),
+                "gamma = 0": ours.inject(contents, styles, gamma=none).clamp(-1, 1),
             }
         )
     return {name: torch.cat([batch[name] for batch in made]) for name in made[0]}
@@ -94,6 +96,7 @@ def main() -> None:
     parser.add_argument("model", nargs="?", default="hsx://demo_faces")
     parser.add_argument("--recognisers", default="hsx://demo_faces/recognisers.safetensors", help="of recognisers.py")
     parser.add_argument("--pairs", type=int, default=96)
+    parser.add_argument("--config", type=Path, default=CONFIG, help="the settings; by default configs/demo.yaml")
     parser.add_argument("--seed", type=int, default=HELD_OUT, help="of the pairs")
     for name, kind in (
         ("gamma", float),

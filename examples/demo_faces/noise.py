@@ -1,4 +1,4 @@
-"""Faces from pure noise, at the steps and the start of configs/demo.yaml or from another timestep.
+"""Faces from pure noise, in a hundred steps from the model's last timestep or from another.
 
     python examples/demo_faces/noise.py hsx://demo_faces samples.png
 
@@ -13,7 +13,7 @@ import argparse
 
 import torch
 from poster_faces import contact_sheet
-from shipped import settings, shipped
+from shipped import shipped
 from torch import Tensor
 
 import hsx
@@ -22,6 +22,7 @@ from hsx.method.inversion import Trajectory
 from hsx.method.noise import SampleNoise
 from hsx.strategies import Constant
 
+STEPS = 100
 CLEAN = 30  # a timestep whose noise is stronger than what is left
 
 
@@ -38,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("model")
     parser.add_argument("sheet")
-    parser.add_argument("--t_start", type=int, default=settings()["t_start"], help="instead of the config's")
+    parser.add_argument("--t_start", type=int, default=999, help="where the noise is")
     parser.add_argument("--t_boost", type=int, help="add noise at t <= t_boost; by default at every step")
     parser.add_argument("--deviation", type=float, default=0.9, help="of that noise; 1 is DDPM's")
     args = parser.parse_args()
@@ -46,6 +47,7 @@ def main() -> None:
     transfer = shipped(  # gamma 0: the style's own process alone
         backbone,
         schedule=Constant(0.0),
+        **dict.fromkeys(("inversion_steps", "generation_steps", "injection_steps"), STEPS),
         t_start=args.t_start,
         t_boost=args.t_start if args.t_boost is None else args.t_boost,
     )

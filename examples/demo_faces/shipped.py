@@ -21,9 +21,9 @@ def settings(config: Path = CONFIG) -> dict[str, Any]:
     return {name: _made(value) if name in KINDS else value for name, value in model.items()}
 
 
-def shipped(backbone: hsx.Backbone, **changes: Any) -> hsx.Transfer:
-    """The demo's transfer, but for ``changes``."""
-    return hsx.Transfer(backbone, **{**settings(), **changes})
+def shipped(backbone: hsx.Backbone, config: Path = CONFIG, **changes: Any) -> hsx.Transfer:
+    """The demo's transfer, or that of another config, but for ``changes``."""
+    return hsx.Transfer(backbone, **{**settings(config), **changes})
 
 
 def _made(named: str | dict[str, Any]) -> Any:

@@ -157,12 +157,19 @@ class TransferConfig:
 
     @property
     def inversion(self) -> dict[str, Any]:
-        """Those that decide a picture's trajectory; one more means that all pictures are inverted again."""
+        """Those that decide a style's trajectory; one more means that all pictures are inverted again."""
         grid = [*self.grids.inversion]
         even = grid == timesteps(len(grid), grid[-1])
         spaced: dict[str, Any] = {"steps": len(grid), "t_start": grid[-1]} if even else {"timesteps": grid}
         how = {"solver": self.solver.record(), "inverter": self.inverter}
         return {**spaced, **{name: value for name, value in how.items() if value != USUAL[name]}}
+
+    @property
+    def content_inversion(self) -> dict[str, Any]:
+        """Those that decide a content's: the same, unless it is inverted only as far as it is injected."""
+        if self.grids.contents == self.grids.inversion:
+            return self.inversion
+        return {**self.inversion, "contents": [*self.grids.contents]}
 
     def as_model(self) -> dict[str, Any]:
         """What the section ``model`` of a config takes to make these settings again, as plain data."""

@@ -31,12 +31,14 @@ class Grids:
         whole: those of generation from ``t_start`` or the model's last, over which the injections are spread.
         generation: those that are run: from the highest at which anything is injected or noised.
         inversion: those of inversion, up to the same timestep.
+        contents: of these those up to the last whose features are injected: all where that is the last recorded.
         injections: those at which the content may be injected.
     """
 
     whole: tuple[int, ...]
     generation: tuple[int, ...]
     inversion: tuple[int, ...]
+    contents: tuple[int, ...]
     injections: frozenset[int]
 
     @classmethod
@@ -54,15 +56,30 @@ class Grids:
         counts = settings["generation_steps"], settings["inversion_steps"]
         whole, inversion = (tuple(spaced(count, last, spacing, noise, hi)) for count in counts)
         at = injections([*whole], wanted)
+        injected = first(at)
         if not auto:
-            return cls(whole, whole, inversion, at)
+            return cls(whole, whole, inversion, _needed(inversion, injected, settings["inverter"]), at)
         scaled = settings["dt_lambda"] != 1
         acting = [t for t in at if 0 < t <= settings["t_boost"] or (scaled and t >= settings["dt_end"])]
-        if (injected := first(at)) is not None:
+        if injected is not None:
             acting.append(injected)
         top = max(whole[1], *acting) if acting else last  # one step at least, whose features there are to inject
         generation = tuple(t for t in whole if t <= top)
-        return cls(whole, generation, (*(t for t in inversion if t < top), top), at)
+        inversion = (*(t for t in inversion if t < top), top)
+        return cls(whole, generation, inversion, _needed(inversion, injected, settings["inverter"]), at)
+
+
+def nearest(times: Sequence[int], t: int) -> int:
+    """The place of the timestep that is nearest to ``t``; of two the larger."""
+    return min(range(len(times)), key=lambda i: (abs(times[i] - t), -times[i]))
+
+
+def _needed(inversion: tuple[int, ...], injected: int | None, inverter: int) -> tuple[int, ...]:
+    """Of these timesteps those up to the one whose features are injected at ``injected``."""
+    recorded = inversion if inverter else inversion[:-1]
+    if injected is None or (last := nearest(recorded, injected)) == len(recorded) - 1:
+        return inversion
+    return inversion[: last + 1]
 
 
 def highest(schedule: BlendingSchedule, t_edit: int, noise: NoiseSchedule, candidates: Collection[int]) -> int | None:

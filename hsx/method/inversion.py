@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -17,7 +17,7 @@ from hsx.backbones.prediction import predict_x0
 from hsx.checks import got, in_range, whole
 from hsx.errors import HsxError
 from hsx.method.course import Course
-from hsx.method.grids import Spacing, listed, spaced
+from hsx.method.grids import Spacing, listed, nearest, spaced
 from hsx.method.inputs import Images, as_images, check_backbone
 from hsx.method.sites import Sites, chosen_sites
 from hsx.strategies import DDIM, Solver
@@ -72,7 +72,7 @@ class Trajectory:
         return {site: feature[rows, places] for site, feature in self.features.items()}
 
     def _nearest(self, t: int) -> int:
-        return self.timesteps.index(min(self.timesteps, key=lambda s: (abs(s - t), -s)))
+        return nearest(self.timesteps, t)
 
 
 @torch.no_grad()
@@ -124,7 +124,21 @@ def invert(
         found = type(solver).__name__
         raise HsxError(f"inverter: expected the solver DDIM with it, which it inverts, got {found}; take one of both")
 
-    x = images = as_images(images, backbone, fit)
+    return along(backbone, as_images(images, backbone, fit), times, sites, solver, inverter)
+
+
+@torch.no_grad()
+def along(
+    backbone: Backbone,
+    images: Tensor,
+    times: Sequence[int],
+    sites: Sites,
+    solver: Solver,
+    inverter: int = 0,
+    look_at_the_last: bool = False,
+) -> Trajectory:
+    """``invert`` along these timesteps, checked; with ``look_at_the_last`` features are recorded at the last too."""
+    x = images
     course = Course(solver, backbone.schedule, len(x))
     record = _Record(backbone, {site: [] for site in (chosen_sites(sites, backbone) if sites else ())})
     eps = record.look(x, times[0])
@@ -134,9 +148,9 @@ def invert(
         for again in reversed(range(inverter)):
             eps = record.look(step(eps), t_next, keep=not again)
         x = step(eps)
-        if not inverter and t_next != times[-1]:
+        if not inverter and (look_at_the_last or t_next != times[-1]):
             eps = record.look(x, t_next)
-    seen = times if inverter else times[:-1]
+    seen = times if inverter or look_at_the_last else times[:-1]
     return Trajectory(x, record.stacked(), tuple(seen), times[-1], images, tuple(times), solver.record())
 
 

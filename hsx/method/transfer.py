@@ -29,7 +29,7 @@ from hsx.method.inputs import (
     check_noise,
     check_rows,
 )
-from hsx.method.inversion import Trajectory, invert
+from hsx.method.inversion import Trajectory, along, invert
 from hsx.method.noise import SampleNoise
 from hsx.method.sites import Sites
 from hsx.method.step import transfer_step
@@ -50,6 +50,7 @@ class Transfer:
     Attributes:
         config: the settings, with all that follows from the model; each is an attribute of the transfer too.
         timesteps, inversion_timesteps: of generation and of inversion, ascending to ``t_start``.
+        content_timesteps: of the contents' inversion, which ends where they are injected first.
         injection_timesteps: those at which the content may be injected.
 
     Raises:
@@ -66,6 +67,7 @@ class Transfer:
         vars(self).update(deepcopy(self.config.strategies))  # these change at work, those of the config never do
         grids = self.config.grids
         self.timesteps, self.inversion_timesteps = [*grids.generation], [*grids.inversion]
+        self.content_timesteps = [*grids.contents]
         self.injection_timesteps, self.t_start = grids.injections, grids.generation[-1]
         size, fit = backbone.sample_size, self.config.fit
         for kind in KINDS:
@@ -127,9 +129,9 @@ class Transfer:
         return invert(self.backbone, images, len(times), times[-1], self.fit, sites, **how)
 
     def contents(self, images: Images) -> Trajectory:
-        """Contents as the donor needs them: inverted, or as they are."""
+        """Contents as the donor needs them: inverted as far as they are injected, or as they are."""
         if self.donor.inverts:
-            return self.invert(images)
+            return self._invert_contents(images)
         return Trajectory.of_pictures(as_images(images, self.backbone, self.fit), self.t_start)
 
     def __call__(
@@ -167,7 +169,8 @@ class Transfer:
             style: inverted images; of these only the noise is used.
             mask: (B or 1, 1, R, R) in [0, 1], where to inject; resized to the grid of each site by area.
             noise: what draws the quality boost's noise; by default ``SampleNoise(seed, row numbers)``.
-            gamma: (B,) in [0, 1], in place of the schedule's at every injection; nan keeps the schedule's.
+            gamma: (B,) in [0, 1], in place of the schedule's wherever that is above 0, or, where it never is, at every
+                injection; nan keeps the schedule's.
 
         Raises:
             HsxError: for unequal numbers of rows, styles inverted to another t_start, a mask of another shape or
@@ -191,24 +194,16 @@ class Transfer:
             )
         if gamma is not None:
             check_gammas(gamma, len(style))
-        rows = (
-            None if gamma is None else gamma.float().cpu()
-        )  # with those of the loop, so that no step waits for a device
         noise = noise or SampleNoise(self.seed, range(len(style)))
         self._prepare_schedule()
         check_mask(mask, len(style), R)
-        donor = partial(given, self.donor, self.sites, self.blend.prepare(content, self.invert))
+        donor = partial(given, self.donor, self.sites, self.blend.prepare(content, self._invert_contents))
+        weights_at = self._weights(len(style), gamma)
         x = style.x_T
         course = Course(self.solver, self.backbone.schedule, len(x))
         begun = torch.zeros(len(x), dtype=torch.bool)  # rows that have injected before
         for t, t_next in pairwise([*reversed(self.timesteps), -1]):
-            injects = t in self.injection_timesteps
-            edits = injects and t >= self.t_edit
-            weight = self.schedule.gamma(t) if edits else 0.0
-            in_range("schedule", weight, 0, 1, f"gamma at timestep {t}")
-            weights = torch.full((len(x),), float(weight))
-            if rows is not None and edits:
-                weights = torch.where(rows.isnan(), weights, rows)
+            injects, weights = t in self.injection_timesteps, weights_at.get(t, torch.zeros(len(x)))
             direction = self.dt_lambda if injects and t >= self.dt_end else 1.0
             boost = injects and 0 < t <= self.t_boost and direction == 1
             times = {"t": torch.full((len(x),), t), "t_next": torch.full((len(x),), t_next)}
@@ -237,8 +232,9 @@ class Transfer:
 
     @property
     def recorded_timesteps(self) -> tuple[int, ...]:
-        """Those of inversion at which features are recorded: where the network looks."""
-        return tuple(self.inversion_timesteps if self.inverter else self.inversion_timesteps[:-1])
+        """Those at which the contents' features are recorded: where the network looks, as far as they are injected."""
+        times = self.content_timesteps
+        return tuple(times if self.inverter or times != self.inversion_timesteps else times[:-1])
 
     @property
     def injects(self) -> list[int]:
@@ -255,6 +251,23 @@ class Transfer:
         apart = [b - a for a, b in pairwise(at)]
         unit = (len(self.backbone.schedule) - 1) / (every - 1)
         return {t: gap / unit for t, gap in zip(at, [apart[0], *apart], strict=True)}
+
+    def _invert_contents(self, images: Images) -> Trajectory:
+        """As far as their features are needed."""
+        times, ends = self.content_timesteps, self.content_timesteps != self.inversion_timesteps
+        images = as_images(images, self.backbone, self.fit)
+        return along(self.backbone, images, times, tuple(self.sites), self.solver, self.inverter, ends)
+
+    def _weights(self, rows: int, gamma: Tensor | None) -> dict[int, Tensor]:
+        """How much is blended in of each row, (B,), by timestep: on the CPU, so that no step waits for the device."""
+        weights = {t: self.schedule.gamma(t) for t in self.injects if t <= self.t_start}
+        for t, weight in weights.items():
+            in_range("schedule", weight, 0, 1, f"gamma at timestep {t}")
+        own = torch.full((rows,), torch.nan) if gamma is None else gamma.float().cpu()
+        some = any(weights.values())
+        return {
+            t: torch.where(own.isnan() | (some and weight == 0), float(weight), own) for t, weight in weights.items()
+        }
 
     def _prepare_schedule(self) -> None:
         """Tell the schedule at which timesteps it will be asked."""

@@ -171,7 +171,10 @@ WRONG = {
         "tie_inv5_gen25",
         lambda tr, mp: mp.setattr(Trajectory, "_nearest", tie_to_the_smaller),
     ),
-    "the injected eps in the direction": ("g0.6", ("eps_injected, state.eps)\n    x_next", "eps_injected, eps_injected)\n    x_next")),
+    "the injected eps in the direction": (
+        "g0.6",
+        ("eps_injected, state.eps)\n    x_next", "eps_injected, eps_injected)\n    x_next"),
+    ),
     "the plain eps in x0": ("g0.6", ("predict_x0(x, eps_injected, a)", "predict_x0(x, state.eps, a)")),
     "injection in the calibration's evaluation": (
         "g0.6_omega0.3",
