@@ -20,7 +20,7 @@ from hsx.strategies import Constant
 sys.path.insert(0, str(ROOT / "examples" / "demo_faces"))
 from shipped import shipped  # noqa: E402
 
-CONFIG = "configs/demo.yaml"
+CONFIG, FROM_999 = "configs/demo.yaml", "examples/demo_faces/from_999.yaml"
 BATCH = 16
 FEW = 20  # steps that come near the authors' 1000 with ``same_strength_as``
 
@@ -33,13 +33,17 @@ def measure(job: Job) -> list[dict[str, Any]]:
     net = Tally(job.network())
     content, style = job.given(max(1, job.pairs))
     plain, ours = Plain(net, *((4, 8, 4) if job.tiny else (50, 1000, 50))), shipped(net)
-    few = hsx.Transfer(net, Constant(0.3), inversion_steps=FEW, generation_steps=FEW, same_strength_as=50, t_boost=0)
+    steps = 4 if job.tiny else FEW
+    counts = {"inversion_steps": steps, "generation_steps": steps}
+    few = hsx.Transfer(net, Constant(0.3), **counts, same_strength_as=50, t_boost=0)
+    early = shipped(net, ROOT / FROM_999)
     n = min(BATCH, len(content))
     contents, styles = (job.pictures(f"hsx://demo_faces/{kind}")[: len(content)] for kind in ("contents", "styles"))
     pairs = len(contents) * len(styles)
     ways = [
         Way("authors' settings, plain loop, batch 1", net, 1, lambda: plain(content[:1], style[:1])),
-        Way(f"authors' γ and t_edit, {FEW} steps each way, batch {n}", net, n, lambda: few(content[:n], style[:n])),
+        Way(f"authors' γ and t_edit, {steps} steps each way, batch {n}", net, n, lambda: few(content[:n], style[:n])),
+        Way(f"{FROM_999}, batch {n}", net, n, lambda: early(content[:n], style[:n])),
         Way(f"{CONFIG}, batch 1", net, 1, lambda: ours(content[:1], style[:1])),
         Way(f"{CONFIG}, batch {n}", net, n, lambda: ours(content[:n], style[:n])),
         Way(f"{CONFIG}, {pairs} pairs, batch {n}", net, pairs, lambda: product(ours, contents, styles, n)),

@@ -87,6 +87,7 @@ class Bench:
 
     def __init__(self, device: str, until: float, tiny: bool = False) -> None:
         self.device, self.until, self.tiny = torch.device(device), until, tiny
+        self.steps = 2 if tiny else STEPS
         self.rates: dict[str, float] = {}
         self.name, self.net = "", None
 
@@ -163,15 +164,15 @@ class Bench:
         """Milliseconds a pair: of injection, and with both inversions; of the plain loop only the latter."""
         size = net.sample_size
         content, style = (torch.rand(case.batch, 3, size, size, device=self.device) * 2 - 1 for _ in range(2))
-        counts = dict.fromkeys(("inversion_steps", "generation_steps", "content_replace_step"), STEPS)
+        counts = dict.fromkeys(("inversion_steps", "generation_steps", "content_replace_step"), self.steps)
         if case.how == "plain":
             loop = Plain(net, **counts)
-            return {"steps": STEPS, "ms with inversions": self.ms(lambda: loop(content, style), case)}
+            return {"steps": self.steps, "ms with inversions": self.ms(lambda: loop(content, style), case)}
         transfer = hsx.Transfer.paper(net, **counts)
         contents, styles = transfer.invert(content), transfer.invert(style, ())
         inject = self.ms(lambda: transfer.inject(contents, styles), case)
         whole = self.ms(lambda: transfer(content, style), case)
-        return {"steps": STEPS, "ms a pair": inject, "ms with inversions": whole, "pairs/s": round(1e3 / whole, 2)}
+        return {"steps": self.steps, "ms a pair": inject, "ms with inversions": whole, "pairs/s": round(1e3 / whole, 2)}
 
     def ms(self, call: Callable[[], Any], case: Case) -> float:
         """Milliseconds for one of a batch."""

@@ -25,15 +25,18 @@ def measure(job: Job) -> list[dict[str, Any]]:
     pictures = torch.cat([job.pictures(f"hsx://demo_faces/{kind}")[:half] for kind in ("contents", "styles")])
     rows = []
     for steps in (4,) if job.tiny else STEPS:
+        fewer = looking(steps)
         calls: dict[str, Callable[[], Tensor]] = {
-            "diffusers, leading": theirs(net, pictures, steps, "leading"),
-            "diffusers, trailing": theirs(net, pictures, steps, "trailing"),
-            "hsx, DDIM": ours(net, pictures, steps),
-            "hsx, DDIM, inverter of 1 look": ours(net, pictures, steps, inverter=1),
-            f"hsx, DDIM, inverter of {LOOKS} looks": ours(net, pictures, looking(steps), inverter=LOOKS),
-            "hsx, Multistep2M, mixed": ours(net, pictures, steps, solver=Multistep2M(), spacing="mixed"),
+            f"diffusers, leading, {steps} steps": theirs(net, pictures, steps, "leading"),
+            f"diffusers, trailing, {steps} steps": theirs(net, pictures, steps, "trailing"),
+            f"hsx, DDIM, {steps} steps": ours(net, pictures, steps),
+            f"hsx, DDIM, inverter: 1, {steps} steps": ours(net, pictures, steps, inverter=1),
+            f"hsx, DDIM, inverter: {LOOKS}, {fewer} steps": ours(net, pictures, fewer, inverter=LOOKS),
+            f"hsx, Multistep2M, spacing: mixed, {steps} steps": ours(
+                net, pictures, steps, solver=Multistep2M(), spacing="mixed"
+            ),
         }
-        ways = [Way(f"{name}, {steps} steps", net, len(pictures), call) for name, call in calls.items()]
+        ways = [Way(name, net, len(pictures), call) for name, call in calls.items()]
         ways[0].once()  # what was never run before is slow
         found = in_turn(ways, job.rounds)
         for row, way in zip(found, ways, strict=True):
