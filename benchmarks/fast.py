@@ -49,7 +49,7 @@ def measure(job: Job) -> list[dict[str, Any]]:
         Way(f"{CONFIG}, {pairs} pairs, batch {n}", net, pairs, lambda: product(ours, contents, styles, n)),
     ]
     if not job.tiny:
-        ways.append(Way(f"hsx predict --config {CONFIG}", None, 48, lambda: command(job)))
+        ways.append(Way(f"hsx predict --config {CONFIG}, 48 pairs", None, 48, lambda: command(job)))
     ways[-1 if job.tiny else -2].once()  # what was never run before is slow
     return in_turn(ways, job.rounds)
 
