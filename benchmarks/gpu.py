@@ -30,10 +30,10 @@ from pathlib import Path
 from typing import Any
 
 import equal
-import gpu_runs
 import precision
 import torch
 from gpu_cases import DECODES, FIRST, REST, TRANSFERS, Bench
+from gpu_runs import Runs
 from jobs import Job
 from turns import where
 
@@ -75,25 +75,22 @@ def main() -> None:
 
 def parts(device: str, work: Path, until: float, tiny: bool) -> dict[str, Part]:
     """Each part by its name, which gives its rows one by one."""
-    bench = Bench(device, until, tiny)
+    bench, runs = Bench(device, until, tiny), Runs(device, work, until, tiny)
     job = Job("hsx://demo_faces", device, 1 if tiny else 16, 1 if tiny else 3, compiled=False, tiny=tiny)
 
     def of(cases: list, what: Callable) -> Part:
         return lambda: (bench.measured(case, what) for case in bench.small(cases))
-
-    def runs(what: Callable) -> Part:
-        return lambda: what(device, work, tiny)
 
     return {
         "matmul": lambda: [bench.matmuls()],
         "evaluations": of(FIRST, bench.evaluation),
         "decodes": of(DECODES, bench.decodes),
         "transfers": of(TRANSFERS, bench.transfer),
-        "pairs": runs(gpu_runs.pairs),
-        "demo": runs(gpu_runs.demo),
+        "pairs": runs.pairs,
+        "demo": runs.demo,
         "precision": lambda: precision.measure(job),
-        "check": runs(gpu_runs.check),
-        "golden": runs(gpu_runs.golden),
+        "check": runs.check,
+        "golden": runs.golden,
         "equal": lambda: equal.measure(job),
         "more": of(REST, bench.evaluation),
     }

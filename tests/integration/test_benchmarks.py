@@ -52,7 +52,7 @@ def test_what_a_gpu_takes(script, tmp_path):
 def test_whole_runs_as_on_a_gpu(script, tmp_path):
     script("gpu.py", tmp_path / "gpu.json", "--tiny", "--only", "pairs", "demo", "check", "golden")
     found = json.loads((tmp_path / "gpu.json").read_text())
-    assert found["pairs"][0]["pairs"] == 4 and len(found["demo"]) == 3
+    assert found["pairs"][0]["pairs"] == 4 and len(found["demo"]) == 2
     rows = [row for part in ("pairs", "demo", "check", "golden") for row in found[part]]
     assert all(row.get("exit code", 0) == 0 and "error" not in row for row in rows)
 
