@@ -52,10 +52,15 @@ class NoiseSchedule:
     def at(self, t: Tensor) -> Tensor:
         """alpha-bar of integer timesteps ``t`` (B,), -1 being the clean image: (B, 1, 1, 1), float64, on the CPU.
 
-        Take roots and quotients of it before rounding to the picture's dtype and device with ``.to(x)``.
+        Take roots and quotients of it before rounding to the picture's dtype and device, see ``onto``.
         """
         padded = torch.cat([self.alphas_cumprod, torch.ones(1, dtype=torch.float64)])  # index -1 is the clean image
         return padded[t.cpu()].reshape(-1, 1, 1, 1)
+
+
+def onto(numbers: Tensor, x: Tensor) -> Tensor:
+    """Numbers of a step, on the CPU, in the dtype and on the device of ``x``; nobody waits for what that is doing."""
+    return numbers.to(x, non_blocking=True)
 
 
 def timesteps(steps: int, t_start: int = 999) -> list[int]:

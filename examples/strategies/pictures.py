@@ -1,4 +1,4 @@
-"""Make the pictures and measure the table of docs/strategies.md, with the demo model and the settings of its config.
+"""Make the pictures and measure the table of docs/strategies.md, with the demo model and the strategies of its config.
 
     python examples/strategies/pictures.py                       # to docs/images; the table is printed
     python examples/strategies/pictures.py --kinds donor         # of one kind alone
@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -31,14 +32,26 @@ from hsx.pairs.sources import find_images
 sys.path.insert(0, str(Path(__file__).parents[1] / "demo_faces"))
 from evaluate import held_out  # noqa: E402
 from measure import psnr  # noqa: E402
-from shipped import shipped as transfer  # noqa: E402
+from shipped import shipped  # noqa: E402
 
-KINDS = ("schedule", "blend", "normalizer", "calibrator", "donor")
+KINDS = ("schedule", "blend", "normalizer", "calibrator", "donor", "solver")
+STEPS = 10  # timesteps there and back, of solvers
 SEED = 20261  # of the measured pairs; evaluate.py measures the shipped settings on 20262
+LONG: dict[str, Any] = {  # from the last timestep in small steps, so that every schedule can be seen
+    "schedule": strategies.Interval(1, 45, 0),
+    **dict.fromkeys(("inversion_steps", "generation_steps", "injection_steps"), 100),
+    "t_start": 999,
+    "style_eps": "always",
+}
 PAIRS = ((6, 5), (3, 4), (4, 2), (0, 3))  # content, style: places in the demo model's folders
 CELL, LABEL, GAP = 128, 176, 4  # pixels
 MOST = 150_000  # bytes of a page
 Row = tuple[str, Any, Image.Image | None]  # label, strategy, a picture beside the label
+
+
+def transfer(backbone: hsx.Backbone, **changes: Any) -> hsx.Transfer:
+    """The demo's transfer the long way, but for ``changes``."""
+    return shipped(backbone, **{**LONG, **changes})
 
 
 def plugin(module: str, name: str, label: str, **options: Any) -> list[Row]:
@@ -95,6 +108,11 @@ def catalogue(folder: Path) -> dict[str, list[Row]]:
             *plugin("hsx_freeu", "SkipDamping", "SkipDamping\nscale 0.6 (hsx-freeu)", scale=0.6),
         ],
         "donor": [("Inverted", strategies.Inverted(), None), ("Renoised", strategies.Renoised(), None)],
+        "solver": [
+            ("DDIM", strategies.DDIM(), None),
+            ("MultistepV", strategies.MultistepV(), None),
+            ("Multistep2M", strategies.Multistep2M(), None),
+        ],
     }
 
 
@@ -110,14 +128,14 @@ def curve(job: hsx.Transfer) -> Image.Image:
     return picture
 
 
-def sheet(rows: list[tuple[str, Image.Image | None, torch.Tensor]]) -> Image.Image:
-    """Rows of a label, a picture beside it or None, and pictures (N, 3, R, R)."""
+def sheet(rows: list[tuple[str, Image.Image | None, torch.Tensor]], given: int = 2) -> Image.Image:
+    """Rows of a label, a picture beside it or None, and pictures (N, 3, R, R); the first are ``given``, not made."""
     step = CELL + GAP
     left = LABEL + step * any(beside for _, beside, _ in rows)
     page = Image.new("RGB", (left + len(rows[0][2]) * step, len(rows) * step + 4 * GAP), "white")
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(15)
     for i, (label, beside, images) in enumerate(rows):
-        y = GAP + i * step + 3 * GAP * (i > 1)
+        y = GAP + i * step + 3 * GAP * (i >= given)
         draw.multiline_text((6, y + CELL // 2), label, fill="black", font=font, anchor="lm", spacing=6)
         if beside:
             page.paste(beside.convert("RGB").resize((CELL, CELL), Image.Resampling.NEAREST), (LABEL, y))
@@ -146,6 +164,10 @@ def draw_all(backbone: Any, rows: dict[str, list[Row]], folder: Path) -> None:
     plain = transfer(backbone)
     content, style = plain.invert(contents), plain.invert(styles)
     for kind, listed in rows.items():
+        if kind == "solver":
+            page = sheet([("original", None, contents), *there_and_back(backbone, listed, contents)], given=1)
+            save(page, folder / "strategies_solvers.png")
+            continue
         made: list[Any] = [("content", None, contents), ("style", None, styles)]
         for label, strategy, beside in listed:
             job = transfer(backbone, **{kind: strategy})
@@ -153,8 +175,18 @@ def draw_all(backbone: Any, rows: dict[str, list[Row]], folder: Path) -> None:
         save(sheet(made), folder / f"strategies_{kind}s.png")
 
 
+def there_and_back(backbone: Any, listed: list[Row], images: torch.Tensor) -> Iterator[tuple[str, None, torch.Tensor]]:
+    """Pictures inverted to the last timestep and generated again, nothing injected, with their PSNR; by each solver."""
+    for label, solver, _ in listed:
+        for spacing in ("uniform", "mixed"):
+            how = {"solver": solver, "spacing": spacing, "t_boost": 0}
+            job = hsx.Transfer(backbone, strategies.Constant(0), inversion_steps=STEPS, generation_steps=STEPS, **how)
+            back = job(images, images)
+            yield f"{label}\n{spacing}: {psnr(back, images).mean():.1f} dB", None, back
+
+
 def measure(backbone: Any, rows: dict[str, list[Row]], pairs: int, batch: int = 16) -> None:
-    """Print the table: PSNR to the true answer, its difference to the shipped settings', and evaluations."""
+    """Print the table: PSNR to the true answer, its difference to the usual settings', and evaluations."""
     drawn = held_out(pairs, backbone.sample_size, SEED)
     contents, styles, truth = drawn.content, drawn.style, drawn.truth
     plain, calls = transfer(backbone), count(backbone)
@@ -172,14 +204,14 @@ def measure(backbone: Any, rows: dict[str, list[Row]], pairs: int, batch: int = 
         )
         return psnr(torch.cat(out), truth), encodes, decodes, seconds
 
-    shipped = run(plain, batch)[0]
+    usual = run(plain, batch)[0]
     print("| kind | strategy | PSNR, dB | difference | E, D |\n|---|---|---|---|---|")
     for kind, listed in rows.items():
         for label, strategy, beside in listed:
-            if kind == "schedule" or beside:
-                continue  # a matter of gamma, or aims at another picture than the truth
+            if kind in ("schedule", "solver") or beside:
+                continue  # a matter of gamma or of steps, or aims at another picture than the truth
             values, encodes, decodes, _ = run(transfer(backbone, **{kind: strategy}), batch)
-            apart = values - shipped
+            apart = values - usual
             print(
                 f"| {kind} | {' '.join(label.split())} | {values.mean():.2f} | {apart.mean():+.2f} ± "
                 f"{apart.std() / pairs**0.5:.2f} | {encodes:.1f}, {decodes:.1f} |",

@@ -156,7 +156,7 @@ class HookedBackbone(Backbone):
                 handle = self.module.get_submodule(site).register_forward_hook(partial(hook, site, instead))
                 hooks.callback(handle.remove)
             dtype = next((p.dtype for p in self.module.parameters() if p.is_floating_point()), x.dtype)
-            output = self.module(x.to(dtype), t.to(x.device))
+            output = self.module(x.to(dtype), t.to(x.device, non_blocking=True))
         ran = tuple(site for site, _ in seen)
         if ran != sites:
             counts = Counter(ran)

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 from torch import Tensor
 
 from hsx.errors import BackboneError
+from hsx.schedule import onto
 
 Prediction = Literal["epsilon", "v_prediction", "sample"]  # diffusers' names
 PREDICTIONS: tuple[str, ...] = get_args(Prediction)
@@ -28,9 +29,9 @@ def to_eps(predicted: Tensor, x: Tensor, a: Tensor, prediction: str) -> Tensor:
     v = sqrt(a) eps - sqrt(1 - a) x_0 (Salimans and Ho 2022); sample is x_0 itself.
     """
     if prediction == "v_prediction":
-        return a.sqrt().to(x) * predicted + (1 - a).sqrt().to(x) * x
+        return onto(a.sqrt(), x) * predicted + onto((1 - a).sqrt(), x) * x
     if prediction == "sample":
-        return (x - a.sqrt().to(x) * predicted) / (1 - a).sqrt().to(x)
+        return (x - onto(a.sqrt(), x) * predicted) / onto((1 - a).sqrt(), x)
     if prediction == "epsilon":
         return predicted
     raise BackboneError(f"expected a prediction that has its eps here, got {prediction}; add it to to_eps")
@@ -38,4 +39,4 @@ def to_eps(predicted: Tensor, x: Tensor, a: Tensor, prediction: str) -> Tensor:
 
 def predict_x0(x: Tensor, eps: Tensor, a: Tensor) -> Tensor:
     """P(x, eps) = (x - sqrt(1 - a) eps) / sqrt(a), the predicted clean picture."""
-    return (x - (1 - a).sqrt().to(x) * eps) / a.sqrt().to(x)
+    return (x - onto((1 - a).sqrt(), x) * eps) / onto(a.sqrt(), x)

@@ -171,7 +171,7 @@ def encode(unet: UNet2DModel, x: Tensor, t: Tensor, label: Tensor | None = None)
     """The first half of ``UNet2DModel.forward``: embedding, conv-in, down blocks, middle block."""
     if unet.config.center_input_sample:
         x = 2 * x - 1
-    x, t = x.to(unet.dtype), t.to(x.device)
+    x, t = x.to(unet.dtype), t.to(x.device, non_blocking=True)
     emb = unet.time_embedding(unet.time_proj(t.expand(len(x))).to(x.dtype))  # (B, D)
     if label is not None:
         emb = emb + unet.class_embedding(label).to(emb)

@@ -94,6 +94,7 @@ def _innermost(message: str) -> tuple[list[str], str]:
 
     jsonargparse indents what is wrong with a value as one of several types, or as an option of a class.
     """
+    value = re.search(r"Given value: (.*)", message)
     places = ["trainer.callbacks"] if message.startswith("Does not") else []  # once instantiated they have no key
     for line in map(str.strip, message.splitlines()):
         rest = line.removeprefix("- ")
@@ -104,8 +105,9 @@ def _innermost(message: str) -> tuple[list[str], str]:
             places += [place] if place not in places[-1:] else []
             rest = rest[found.end() :]
         if rest and not FRAME.match(rest):
+            rest = rest.replace(": does not", f": {value[1]} does not") if value else rest  # of one of several types
             return places, " ".join((rest if places and "Problems" not in rest else message).split())
-    types, value = (re.search(pattern, message) for pattern in (r"Subtypes: \[(.*)\]", r"Given value: (.*)"))
+    types = re.search(r"Subtypes: \[(.*)\]", message)
     return places, f"Expected a {types[1]}. Got value: {value[1]}" if types and value else " ".join(message.split())
 
 

@@ -51,6 +51,7 @@ def predict(argv: Sequence[str]) -> int:
         seed_everything(config.seed_everything, workers=True, verbose=False)  # for strategies that draw by themselves
         instances = parser.instantiate(config)
         model = TransferModel(**instances.model, **{name: config[option] for name, option in ELSEWHERE.items()})
+        model.compile(instances.trainer.pop("compile"))
         pairs, trainer = Pairs(**instances.data), make_trainer(**instances.trainer)
         chosen = config.model
         at, option = (chosen.backbone, "source") if isinstance(chosen.backbone, dict) else (chosen, "backbone")
@@ -109,6 +110,8 @@ def parser_of(classes: dict[str, str]) -> Parser:
     parser.add_class_arguments(Pairs, "data", instantiate=False, sub_configs=True)
     add("--store.path", type=str | None, default=None, help="where trajectories are kept, for other runs too")
     parser.add_class_arguments(Store, "store", skip={"path"}, instantiate=False, sub_configs=True)
+    about = "compile E and D (torch.compile); what cannot be compiled runs as it is, with a line that says so"
+    add("--trainer.compile", type=bool, default=False, help=about)
     parser.add_function_arguments(make_trainer, "trainer", sub_configs=True)
     usual = {kind: type(strategy).__name__ for kind, strategy in TransferConfig().strategies.items()}
     parser.set_defaults({f"model.{kind}": {"class_path": name} for kind, name in {**usual, **classes}.items()})

@@ -106,7 +106,9 @@ def config_of(picture: str) -> dict[str, Any]:
         "model": record["model"],
         "data": {"pairs": pairs, **record["data"], "batch_size": computed["rows"]},
         "store": record["store"],
-        "trainer": record["trainer"] | ({"accelerator": "cpu"} if computed.get("device") == "cpu" else {}),
+        "trainer": record["trainer"]
+        | ({"accelerator": "cpu"} if computed.get("device") == "cpu" else {})
+        | ({"compile": True} if computed.get("compiled") is True else {}),
     }
 
 

@@ -31,7 +31,7 @@ class Course:
         counts = sorted(set(self.known.tolist()))
         x_next = call(counts[0])
         for count in counts[1:]:
-            rows = (self.known == count).reshape(-1, 1, 1, 1).to(x.device)
+            rows = (self.known == count).reshape(-1, 1, 1, 1).to(x.device, non_blocking=True)
             x_next = torch.where(rows, call(count), x_next)
         if self.solver.memory:
             self.past = [*self.past, Past(x0, eps, t)][-self.solver.memory :]

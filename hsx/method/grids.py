@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hsx.checks import got, whole
+from hsx.checks import got, in_range, whole
 from hsx.errors import HsxError
 from hsx.method.injections import injections
 from hsx.schedule import NoiseSchedule, timesteps
@@ -119,12 +119,15 @@ def spaced(steps: int, last: int, spacing: Spacing, noise: NoiseSchedule, hi: in
     if plain or mixed:
         return _mixed(steps, 0, last, 1.0 if plain else float(share or 0.5), noise)
     sparse = int(few or 3)
-    if hi is None or not sparse - 1 <= hi < last or steps <= sparse:
-        what = f"more than {sparse} steps and injections from a timestep of {sparse - 1} or more, below {last}, down"
-        found = f"{steps} steps and injections from {'none' if hi is None else hi}"
+    if hi is None or not sparse - 1 <= hi < last:
+        what, found = (
+            f"injections from a timestep of {sparse - 1} or more, below {last}, down",
+            "none" if hi is None else hi,
+        )
         raise HsxError(
             f"spacing: expected {what} for {spacing}, got {found}; take mixed, or a schedule such as Interval"
         )
+    in_range(f"steps of {spacing}", steps, sparse + 1, sparse + last - hi, f"{sparse} of them up to {hi}", whole)
     return timesteps(sparse, hi) + _mixed(steps - sparse + 1, hi, last, ABOVE, noise)[1:]
 
 

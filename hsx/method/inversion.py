@@ -68,8 +68,11 @@ class Trajectory:
 
     def features_at(self, t: Tensor) -> dict[str, Tensor]:
         """The features at the recorded timesteps nearest to ``t`` (B,), each (B, c, r, r)."""
-        rows, places = list(range(len(self))), [self._nearest(one) for one in t.tolist()]
-        return {site: feature[rows, places] for site, feature in self.features.items()}
+        places = [self._nearest(one) for one in t.tolist()]
+        return {
+            site: torch.stack([own[place] for own, place in zip(feature, places, strict=True)])
+            for site, feature in self.features.items()
+        }
 
     def _nearest(self, t: int) -> int:
         return nearest(self.timesteps, t)

@@ -37,7 +37,7 @@ class SampleNoise:
         if len(like) != len(self.generators):
             raise ValueError(f"expected a batch of {len(self.generators)} samples, got {len(like)}")
         rows = [torch.randn(like.shape[1:], generator=generator) for generator in self.generators]
-        return torch.stack(rows).to(like)  # (B, ...)
+        return torch.stack(rows).to(like, non_blocking=True)  # (B, ...)
 
 
 def _key(seed: int, sample: Hashable) -> int:

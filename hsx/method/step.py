@@ -18,6 +18,7 @@ from torch import Tensor
 
 from hsx.backbones.base import Backbone
 from hsx.backbones.prediction import predict_x0
+from hsx.schedule import onto
 from hsx.strategies.states import StepState, StyleState
 
 
@@ -57,7 +58,7 @@ def transfer_step(
     """
     a, a_next = backbone.schedule.at(t), backbone.schedule.at(t_next)
     injects = gamma.reshape(-1, 1, 1, 1) > 0  # where gamma is: with one on the CPU nobody waits for the device
-    gamma, injected = gamma.reshape(-1, 1, 1, 1).to(x), injects.to(x.device)
+    gamma, injected = onto(gamma.reshape(-1, 1, 1, 1), x), _there(injects, x)
     plain = ~injects.cpu() & (_column(eta, a) == 0) & (_column(direction, a) == 1)
 
     # 1. What the style's own process predicts: state.eps = D(b), computed when it is first needed.
@@ -95,11 +96,16 @@ def transfer_step(
     c1 = _column(eta, a) * ((1 - a / a_next) * (1 - a_next) / (1 - a)).sqrt()
     c2 = _column(direction, a) * (1 - a_next - c1**2).sqrt()  # 0 at the step to the clean image
     follows = _column(follows, a).bool() | (c2 == 0)
-    eps = eps_injected if bool(follows.all()) else torch.where(follows.to(x.device), eps_injected, state.eps)
-    x_next = a_next.sqrt().to(x) * x0 + c2.to(x) * eps
+    eps = eps_injected if bool(follows.all()) else torch.where(_there(follows, x), eps_injected, state.eps)
+    x_next = onto(a_next.sqrt(), x) * x0 + onto(c2, x) * eps
     if noise is not None:
-        x_next = x_next + c1.to(x) * noise
-    return torch.where(plain.to(x.device), solve(x, x0, eps_injected), x_next) if solve else x_next
+        x_next = x_next + onto(c1, x) * noise
+    return torch.where(_there(plain, x), solve(x, x0, eps_injected), x_next) if solve else x_next
+
+
+def _there(rows: Tensor, x: Tensor) -> Tensor:
+    """Which rows, where ``x`` is; nobody waits for the device."""
+    return rows.to(x.device, non_blocking=True)
 
 
 def _column(value: Tensor | float | bool, like: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -50,7 +51,8 @@ class PairItem:
         record: what its record holds that others do not, see ``Recorder.own``.
         gamma: one number, nan for the schedule's.
         mask: (1, R, R) in [0, 1], or None.
-        content: the features of the content by site, each (S, c, r, r); none where its donor does not invert.
+        content: the features of the content by site, each (S, c, r, r); none where its donor does not invert.  Pairs of
+            one content that follow each other share them.
         content_x_T, style_x_T: (3, R, R), the noise of each; of a content that is not inverted (0, R, R).
         image: (3, R, R), the content itself where the donor reads it.
         computed: how the trajectories were computed.
@@ -107,7 +109,12 @@ class PictureBatch(Batch):
 
 @dataclass
 class PairBatch(Batch):
-    """Pairs to be made; see ``PairItem``, each field with a first dimension of B."""
+    """Pairs to be made; see ``PairItem``, each field with a first dimension of B.
+
+    Attributes:
+        content: that of each distinct content once, with a first dimension of their number.
+        which: of these each pair's own; by default its row.
+    """
 
     records: list[dict[str, Any]]
     gamma: Tensor
@@ -117,6 +124,16 @@ class PairBatch(Batch):
     image: Tensor | None
     style_x_T: Tensor
     computed: list[dict[str, Any]]
+    which: list[int] = field(default_factory=list)
+
+    def to(self, device: torch.device) -> PairBatch:
+        """The same on a device; but gamma stays, as it decides what a step does: reading it costs nothing there."""
+        return replace(super().to(device), gamma=self.gamma)
+
+    def features(self, rows: Sequence[int], x: Tensor) -> dict[str, Tensor]:
+        """The content's features at each site of these rows, (B, S, c, r, r), in the dtype of ``x``."""
+        which = [self.which[row] if self.which else row for row in rows]
+        return {site: torch.stack([*map(own.to(x).__getitem__, which)]) for site, own in self.content.items()}
 
 
 class Inverted(NamedTuple):
@@ -155,16 +172,19 @@ def collate(items: list[Item]) -> Batch:
     masks = [pair.mask for pair in pairs if pair.mask is not None]
     if masks:
         masks = [torch.ones_like(masks[0]) if pair.mask is None else pair.mask for pair in pairs]
+    own = [*map(_features, pairs)]
+    distinct = list(dict.fromkeys(own))
     return PairBatch(
         [pair.index for pair in pairs],
         records=[pair.record for pair in pairs],
         gamma=torch.stack([pair.gamma for pair in pairs]),
         mask=torch.stack(masks) if masks else None,
-        content={site: _stack([pair.content[site] for pair in pairs]) for site in pairs[0].content},
+        content={site: _stack([pairs[own.index(one)].content[site] for one in distinct]) for site in pairs[0].content},
         content_x_T=_stack([pair.content_x_T for pair in pairs]),
         image=torch.stack(read) if (read := [pair.image for pair in pairs if pair.image is not None]) else None,
         style_x_T=_stack([pair.style_x_T for pair in pairs]),
         computed=[pair.computed for pair in pairs],
+        which=[*map(distinct.index, own)],
         failures=failures,
         vanished=vanished,
     )
@@ -174,6 +194,11 @@ def _moved(value: Any, device: torch.device) -> Any:
     if isinstance(value, dict):
         return {name: _moved(one, device) for name, one in value.items()}
     return value.to(device) if isinstance(value, Tensor) else value
+
+
+def _features(pair: PairItem) -> tuple[int, ...]:
+    """Which features a pair's content has, as objects."""
+    return tuple(map(id, pair.content.values()))
 
 
 def _stack(tensors: list[Tensor]) -> Tensor:

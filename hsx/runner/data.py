@@ -31,7 +31,7 @@ class Pairs:
         pairing_seed: the seed of the random pairing.
         fit: how pictures become square: crop (the middle), pad (with white) or stretch.
         batch_size: how many pictures go through the network at once; results do not depend on it, but for the last
-            rounding (1 of 255 in a few pixels).
+            rounding (1 of 255 in a few pixels).  auto: on a GPU as many as fit, else 16.
         num_workers: processes that read pictures ahead.
     """
 
@@ -44,7 +44,7 @@ class Pairs:
         per_content: PositiveInt = 1,
         pairing_seed: NonNegativeInt = 0,
         fit: Fit = "crop",
-        batch_size: PositiveInt = 4,
+        batch_size: PositiveInt | Literal["auto"] = 4,
         num_workers: NonNegativeInt = 0,
     ) -> None:
         limit = WORKERS * (os.cpu_count() or 1)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from hsx.pairs.pairing import PairList
 from hsx.runner.batches import Failure, Item, Padding, PairItem, PictureItem, Vanished
 from hsx.store.records import Recorder
 from hsx.store.trajectories import Store, StoreError
+
+T = TypeVar("T")
 
 
 class Items(Dataset[Item]):
@@ -84,7 +87,7 @@ class Trajectories(Items):
     ) -> None:
         super().__init__(numbers, processes)
         self.store, self.recorder, self.size, self.taken = store, recorder, size, taken
-        self.last: tuple[str, Tensor | None] = "", None  # the pixels' digest of the last content read, and its picture
+        self.image, self.content = _Last[Tensor](), _Last[tuple[dict[str, Tensor], dict[str, Any]]]()
 
     def item(self, index: int) -> PairItem:
         """See ``Items``."""
@@ -92,20 +95,39 @@ class Trajectories(Items):
         own = self.recorder.own(row)
         keys = dict(zip(("content", "style"), map(self.recorder.fingerprints.trajectory, own["pixels"]), strict=True))
         mask = None if row.mask is None else read_mask(row.mask, self.size, fit)
-        image = self._content(self.recorder.pairs.contents[row.content], own["pixels"][0]) if self.taken.reads else None
-        if not self.taken.inverts:
-            del keys["content"]
-        computed = {of: self.store.how(key) for of, key in keys.items()}
-        return pair_item(index, own, mask, self.store, keys, self.taken, image, computed)
+        image, content, computed = None, None, {"style": self.store.how(keys["style"])}
+        if self.taken.reads:
+            path, pixels = self.recorder.pairs.contents[row.content], own["pixels"][0]
+            image = self.image.of(pixels, lambda: self._picture(path, pixels))
+        if self.taken.inverts:
+            content, computed["content"] = self.content.of(keys["content"], lambda: self._trajectory(keys["content"]))
+        style = self.store.get(keys["style"], ())["x_T"]
+        return pair_item(index, own, mask, style, content, self.taken, image, computed)
 
-    def _content(self, path: Path, pixels: str) -> Tensor | None:
-        """A content as a picture, which is read once for all its pairs that follow each other."""
-        if self.last[0] != pixels:
-            image = read_image(path, self.size, self.recorder.fingerprints.fit)
-            if pixels_digest(image) != pixels:
-                raise HsxError(f"{path}: expected the picture that it was when the run began, got another; start again")
-            self.last = pixels, image
-        return self.last[1]
+    def _picture(self, path: Path, pixels: str) -> Tensor:
+        image = read_image(path, self.size, self.recorder.fingerprints.fit)
+        if pixels_digest(image) != pixels:
+            raise HsxError(f"{path}: expected the picture that it was when the run began, got another; start again")
+        return image
+
+    def _trajectory(self, key: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """What the store has of a content, and how that was computed."""
+        how = self.store.how(key)
+        return self.store.get(key, self.taken.sites), how
+
+
+class _Last(Generic[T]):
+    """What was read last, for the pairs of one content that follow each other."""
+
+    def __init__(self) -> None:
+        self.key: str | None = None
+        self.value: T | None = None
+
+    def of(self, key: str, read: Callable[[], T]) -> T:
+        """What belongs to a key; it is read where the one before had another."""
+        if key != self.key:
+            self.value, self.key = read(), key
+        return cast(T, self.value)
 
 
 @dataclass(frozen=True)
@@ -133,15 +155,14 @@ def pair_item(
     index: int,
     record: dict[str, Any],
     mask: Tensor | None,
-    store: Store,
-    keys: dict[str, str],
+    style: Tensor,
+    content: dict[str, Tensor] | None,
     taken: Taken,
     image: Tensor | None,
     computed: dict[str, Any],
 ) -> PairItem:
-    """A pair with what the store has of its style, and of its content where that is inverted, under these keys."""
+    """A pair with the noise of its style, and what the store has of its content where that is inverted."""
     gamma = torch.tensor(torch.nan if record["gamma"] is None else record["gamma"])
-    style = store.get(keys["style"], ())["x_T"]
-    content = store.get(keys["content"], taken.sites) if taken.inverts else {"x_T": style[:0]}
+    content = content or {"x_T": style[:0]}
     features = {site: content[site] for site in taken.sites}
     return PairItem(index, record, gamma, mask, features, content["x_T"], image, style, computed)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hsx.assets import resolve
+from hsx.backbones.compiled import Compiled
 from hsx.backbones.counted import Counted
 from hsx.checkpoints.load import load_backbone
 from hsx.errors import HsxError
@@ -39,6 +40,12 @@ class TransferModel:
         self.source = anywhere(str(about["source"]))
         named = self.source if len(about) == 1 else {**about, "source": self.source}
         self.config: dict[str, Any] = {"backbone": named, **self.transfer.config.as_model()}
+
+    def compile(self, on: bool = True) -> None:
+        """Let E and D run compiled, or not, from now on; the network and its fingerprint are the same."""
+        now = self.backbone.wrapped
+        if isinstance(now, Compiled) != on:
+            self.backbone.wrapped = now.wrapped if isinstance(now, Compiled) else Compiled(now)
 
     def fingerprints(self, precision: str, dtype: str) -> Fingerprints:
         """The identities of a run with numbers of this precision, whose store keeps h in ``dtype``."""

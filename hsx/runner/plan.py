@@ -83,11 +83,12 @@ class Plan:
         return np.union1d(self.pictures_needed(), np.setdiff1d(everything, [*self.recorder.pixels, *self.lost]))
 
     def pairs_to_make(self) -> np.ndarray:
-        """The numbers of the pairs that are missing and can be made."""
+        """The numbers of the pairs that are missing and can be made, those of one content after each other."""
         lost = np.array(list(self.lost), int)
-        return np.flatnonzero(
+        numbers = np.flatnonzero(
             ~self.done & (self.contents >= 0) & ~np.isin(self.contents, lost) & ~np.isin(self.styles, lost)
         )
+        return numbers[np.argsort(self.contents[numbers], kind="stable")]
 
     def with_pictures(self, outcome: Outcome) -> Plan:
         """After pictures were read, and perhaps inverted."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import diffusers
 import torch
@@ -31,6 +31,15 @@ from hsx.strategies import Strategy
 from hsx.strategies.base import KINDS
 
 T = TypeVar("T")
+
+
+class Way(NamedTuple):
+    """What decides the last bits: how many pictures at once, how many threads, and how the network runs."""
+
+    rows: int
+    threads: int | None
+    channels_last: bool
+    compiled: bool
 
 
 @dataclass(frozen=True)
@@ -58,11 +67,12 @@ class Wanted:
         """Whether it was made on a CPU."""
         return bool(self.record["computed"].get("device", "cpu") == "cpu")
 
-    def how(self, of: str | None = None) -> tuple[int, int | None]:
-        """With how many pictures at once, and how many threads, it or its content's or style's inversion was made."""
+    def how(self, of: str | None = None) -> Way:
+        """How it, or its content's or style's inversion, was computed."""
         own = self.record["computed"]
         said = (own.get(of) or own) if of else own
-        return int(said.get("rows", own["rows"])), said.get("threads", own.get("threads"))
+        rows, threads = int(said.get("rows", own["rows"])), said.get("threads", own.get("threads"))
+        return Way(rows, threads, said.get("channels_last") is True, said.get("compiled") is True)
 
     def path(self, of: str) -> Path | None:
         """Where its content, style or mask is; what moved into a folder has its name there."""
@@ -132,39 +142,43 @@ class _Settings:
 
     def invert(self, store: Store) -> None:
         """Each distinct picture once for each way in which it was inverted."""
-        ways: dict[tuple[int, int | None], dict[str, tuple[str, ...]]] = defaultdict(dict)  # pixels and sites
+        ways: dict[Way, dict[str, tuple[str, ...]]] = defaultdict(dict)  # pixels and sites
         for one in self.wanted:
             for of, pixels in zip(("content", "style"), one.record["pixels"], strict=True):
                 if of == "style" or self.taken.inverts:
-                    way = ways[one.how(of)]
-                    way[pixels] = way.get(pixels) or (self.taken.sites if of == "content" else ())
-        for (rows, threads), pictures in ways.items():
-            for part in _parts(list(pictures), rows):
-                images = torch.stack(_filled([self.images[pixels] for pixels in part], rows))
-                batch = PictureBatch(list(range(rows)), images, _filled(part, rows))
-                made = self._predict(Invert(self.model.transfer), batch, threads).trajectory
+                    own = ways[one.how(of)]
+                    own[pixels] = own.get(pixels) or (self.taken.sites if of == "content" else ())
+        for way, pictures in ways.items():
+            for part in _parts(list(pictures), way.rows):
+                images = torch.stack(_filled([self.images[pixels] for pixels in part], way.rows))
+                batch = PictureBatch(list(range(way.rows)), images, _filled(part, way.rows))
+                made = self._predict(Invert, batch, way).trajectory
                 for row, pixels in enumerate(part):
                     features = {site: made.features[site][row] for site in pictures[pixels]}
-                    store.put(_key(store, pixels, rows, threads), made.x_T[row], features, made.timesteps)
+                    store.put(_key(store, pixels, way), made.x_T[row], features, made.timesteps)
 
     def inject(self, store: Store) -> Iterator[tuple[Wanted, Tensor]]:
         """Each picture, (3, R, R) in [-1, 1]."""
-        for (rows, threads), wanted in _grouped(self.wanted, Wanted.how).items():
-            for part in _parts(wanted, rows):
-                batch = collate(_filled([self._item(one, store) for one in part], rows))
-                images = self._predict(Inject(self.model.transfer), batch, threads).images
+        for way, wanted in _grouped(self.wanted, Wanted.how).items():
+            for part in _parts(wanted, way.rows):
+                batch = collate(_filled([self._item(one, store) for one in part], way.rows))
+                images = self._predict(Inject, batch, way).images
                 yield from zip(part, images, strict=False)
 
     def _item(self, one: Wanted, store: Store) -> Item:
         path, pixels = one.path("mask"), one.record["pixels"]
         mask = None if path is None else read_mask(path, self.size, self.fit)
-        keys = {of: _key(store, own, *one.how(of)) for of, own in zip(("content", "style"), pixels, strict=True)}
-        image = self.images[pixels[0]] if self.taken.reads else None
-        return pair_item(0, one.record, mask, store, keys, self.taken, image, {})
+        keys = (_key(store, own, one.how(of)) for of, own in zip(("content", "style"), pixels, strict=True))
+        of_content, of_style = keys
+        content = store.get(of_content, self.taken.sites) if self.taken.inverts else None
+        style, image = store.get(of_style, ())["x_T"], self.images[pixels[0]] if self.taken.reads else None
+        return pair_item(0, one.record, mask, style, content, self.taken, image, {})
 
-    def _predict(self, stage: Stage, batch: Batch, threads: int | None) -> Any:
-        """What a stage makes of one batch, with so many threads."""
-        with _threads(threads):
+    def _predict(self, kind: type[Stage], batch: Batch, way: Way) -> Any:
+        """What a stage makes of one batch, in this way."""
+        self.model.compile(way.compiled)
+        stage = kind(self.model.transfer, channels_last=way.channels_last)
+        with _threads(way.threads):
             self.trainer.predict(
                 stage, DataLoader(cast(Dataset[Batch], [batch]), batch_size=None), return_predictions=False
             )
@@ -240,8 +254,8 @@ def _values(value: Any) -> Any:
     return [_values(one) for one in value] if isinstance(value, list) else value
 
 
-def _key(store: Store, pixels: str, rows: int, threads: int | None) -> str:
-    return store.key(pixels, {"rows": rows, "threads": threads})
+def _key(store: Store, pixels: str, way: Way) -> str:
+    return store.key(pixels, way._asdict())
 
 
 def _grouped(items: Iterable[T], key: Callable[[T], Any]) -> dict[Any, list[T]]:

@@ -22,6 +22,7 @@ from hsx.io.files import atomic
 from hsx.report.results import Counts, summarise, write_results
 from hsx.report.sheets import write_sheets
 from hsx.runner.data import Pairs
+from hsx.runner.fitting import at_most
 from hsx.runner.items import Items, Pictures, Trajectories
 from hsx.runner.loader import loader
 from hsx.runner.lock import held
@@ -87,6 +88,7 @@ def run(
             # 2. Every distinct picture is read; those that a missing pair needs are inverted.
             if attempt == 0 and trainer.is_global_zero:
                 say_storage(plan, model.transfer, store)
+                work.say_how()
             read = work.invert(plan)
             plan, total = plan.with_pictures(read), total + read
             if attempt == 0:
@@ -116,6 +118,19 @@ class Work:
     store: Store
     journal: Journal
 
+    @property
+    def how(self) -> dict[str, Any]:
+        """How many pictures a stage takes at once."""
+        given = self.data.batch_size
+        return {"size": at_most(given, self.trainer.strategy.root_device.type), "auto": given == "auto"}
+
+    def say_how(self) -> None:
+        """A line for each choice that is not the user's."""
+        if self.how["auto"]:
+            print(f"data.batch_size auto: up to {self.how['size']} pictures at once", file=sys.stderr)
+        if getattr(self.model.backbone, "compiled", False):
+            print("E and D are compiled: the first evaluation takes a minute or more", file=sys.stderr)
+
     def check(self, plan: Plan) -> Outcome:
         """Read the pictures from which results that are there were made."""
         return self._read("checking pictures", plan, plan.pictures_to_check(), set(), None)
@@ -130,15 +145,14 @@ class Work:
         contents, fingerprints = len(plan.pairs.contents), plan.recorder.fingerprints
         items = Pictures(numbers, self.trainer.world_size, plan.pairs, plan.size, self.data.fit)
         needs = Needed(needed, contents, plan.taken.sites, self.store, fingerprints)
-        return self._run(
-            title, items, Invert(self.model.transfer, needs), TrajectoryWriter(journal, self.store, fingerprints)
-        )
+        stage = Invert(self.model.transfer, needs, **self.how)
+        return self._run(title, items, stage, TrajectoryWriter(journal, self.store, fingerprints))
 
     def inject(self, plan: Plan, numbers: np.ndarray) -> Outcome:
         """Make pairs from their trajectories."""
         items = Trajectories(numbers, self.trainer.world_size, self.store, plan.recorder, plan.size, plan.taken)
         writer = PictureWriter(self.journal, plan.recorder, plan.found.folder)
-        return self._run("making pairs", items, Inject(self.model.transfer), writer)
+        return self._run("making pairs", items, Inject(self.model.transfer, **self.how), writer)
 
     def _run(self, title: str, items: Items, stage: Stage, writer: Writer) -> Outcome:
         """One stage: what all processes did."""
@@ -147,7 +161,7 @@ class Work:
         self.store.corrupt.clear()
         callbacks = [writer, StageProgress(title, len(items.numbers), self.journal)]
         self.trainer.callbacks += callbacks  # type: ignore[attr-defined]
-        batches = loader(items, self.data.batch_size, self.data.num_workers)
+        batches = loader(items, stage.size, self.data.num_workers)
         before = self.model.backbone.evaluations
         self.trainer.predict(stage, batches, return_predictions=False)
         for callback in callbacks:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import lightning
 import torch
@@ -16,11 +15,12 @@ from hsx.method.inversion import Trajectory
 from hsx.method.noise import SampleNoise
 from hsx.method.transfer import Transfer
 from hsx.runner.batches import Batch, Injected, Inverted, PairBatch, PictureBatch
+from hsx.runner.fitting import fitting
 from hsx.runner.items import Taken
 from hsx.store.fingerprints import Fingerprints
 from hsx.store.trajectories import Store
 
-T = TypeVar("T")
+Tensors = dict[str, Tensor]
 log = logging.getLogger("hsx")
 
 
@@ -29,37 +29,65 @@ class Stage(lightning.LightningModule):
 
     Args:
         transfer: what it runs.
+        size: how many pictures a batch has, but for the last; where the network is compiled all are filled up to it.
+        auto: whether a GPU takes as many of them at once as fit.
+        channels_last: the order of the weights in memory; by default what is faster on the device.
     """
 
-    def __init__(self, transfer: Transfer) -> None:
+    def __init__(
+        self, transfer: Transfer, size: int = 1, auto: bool = False, channels_last: bool | None = None
+    ) -> None:
         super().__init__()
         self.transfer, self.backbone = transfer, transfer.backbone
+        self.size, self.auto, self.channels_last = size, auto, channels_last
         self.limit: int | None = None  # pictures at once, where memory has run out with more
 
     @property
-    def machine(self) -> dict[str, Any]:
-        """What decides the last bits of a picture: the device, and on a CPU the number of threads."""
-        if self.device.type == "cpu":
-            return {"device": "cpu", "threads": torch.get_num_threads()}
-        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
-        return {"device": name, "threads": None}
+    def compiled(self) -> bool:
+        """Whether the network is compiled, see ``Compiled``."""
+        return bool(getattr(self.backbone, "compiled", False))
 
-    def in_parts(self, work: Callable[[slice], T], rows: int) -> tuple[list[T], list[int]]:
+    @property
+    def machine(self) -> dict[str, Any]:
+        """What decides the last bits of a picture: its device, of a CPU the threads, and how the network runs."""
+        how = {"channels_last": self.channels_last, "compiled": self.compiled}
+        more = {name: True for name, holds in how.items() if holds}
+        if self.device.type == "cpu":
+            return {"device": "cpu", "threads": torch.get_num_threads(), **more}
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
+        return {"device": name, "threads": None, **more}
+
+    def on_predict_start(self) -> None:
+        """What depends on the device, where the network is by now: its layout, and how much fits."""
+        if self.channels_last is None:
+            self.channels_last = self.device.type == "cpu"  # where it is faster by a tenth; on a GPU it is slower
+        self.backbone.to(memory_format=torch.channels_last if self.channels_last else torch.contiguous_format)
+        if self.auto and self.device.type == "cuda":
+            with self.trainer.precision_plugin.forward_context():
+                self.limit = fitting(self.transfer, self.device)
+            log.info("data.batch_size auto: %d pictures at once", self.limit)
+
+    def in_parts(self, work: Callable[[list[int]], Tensors], rows: int) -> tuple[Tensors, list[int]]:
         """``work`` on all rows, in parts that are halved, with a line in the log, whenever memory runs out.
 
+        Where the network is compiled all parts have one number of rows, the last of which may be repeated.
+
         Returns:
-            The parts' results, and for each row how many were computed at once.
+            The parts' results together, and for each row how many were computed at once.
 
         Raises:
             HsxError: where there is no room for one row.
         """
-        results: list[T] = []
+        results: list[Tensors] = []
         at_once: list[int] = []
-        while len(at_once) < rows:
-            size = min(self.limit or rows, rows - len(at_once))
+        while (done := len(at_once)) < rows:
+            size = min(self.limit or rows, rows - done)
+            part = list(range(done, done + size))
+            if self.compiled:
+                part += part[-1:] * (min(self.limit or self.size, self.size) - size)
             try:
-                results.append(work(slice(len(at_once), len(at_once) + size)))
-                at_once += [size] * size
+                results.append({name: found[:size] for name, found in work(part).items()})
+                at_once += [len(part)] * size
                 continue
             except torch.OutOfMemoryError:  # dealt with below, where its frames hold no memory any more
                 pass
@@ -72,7 +100,7 @@ class Stage(lightning.LightningModule):
             log.warning("out of memory with %d pictures at once; going on with %d", size, self.limit)
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
-        return results, at_once
+        return {name: torch.cat([part[name] for part in results]) for name in results[0]}, at_once
 
 
 class Needed:
@@ -121,12 +149,16 @@ class Invert(Stage):
         transfer: with whose steps.
         needed: the rows of a batch that are to be inverted, each with the sites to be recorded; by default all rows,
             with those of the transfer.
+        how: see ``Stage``.
     """
 
     def __init__(
-        self, transfer: Transfer, needed: Callable[[PictureBatch], dict[int, list[str]]] | None = None
+        self,
+        transfer: Transfer,
+        needed: Callable[[PictureBatch], dict[int, list[str]]] | None = None,
+        **how: Any,
     ) -> None:
-        super().__init__(transfer)
+        super().__init__(transfer, **how)
         sites = list(Taken.by(transfer).sites)
         self.needed = needed or (lambda batch: dict.fromkeys(range(len(batch)), sites))
 
@@ -135,10 +167,13 @@ class Invert(Stage):
         if not isinstance(batch, PictureBatch) or not (rows := self.needed(batch)):
             return Inverted({}, None, [])
         images, sites = batch.images[list(rows)], list(dict.fromkeys(site for own in rows.values() for site in own))
-        parts, at_once = self.in_parts(lambda part: self.transfer.invert(images[part], sites), len(rows))
-        features = {site: torch.cat([part.features[site] for part in parts]) for site in parts[0].features}
-        x_T, first = torch.cat([part.x_T for part in parts]), parts[0]
-        return Inverted(rows, replace(first, x_T=x_T, features=features, images=None), at_once)
+        made, at_once = self.in_parts(lambda part: self._trajectory(images[part], sites), len(rows))
+        x_T, times = made.pop("x_T"), self.transfer.recorded_timesteps
+        return Inverted(rows, Trajectory(x_T, made, times, self.transfer.inversion_timesteps[-1]), at_once)
+
+    def _trajectory(self, images: Tensor, sites: list[str]) -> Tensors:
+        found = self.transfer.invert(images, sites)
+        return {"x_T": found.x_T, **found.features}
 
 
 class Inject(Stage):
@@ -148,17 +183,17 @@ class Inject(Stage):
         """A batch of pairs to its pictures."""
         if not isinstance(batch, PairBatch):
             return Injected(torch.empty(0), [])
-        parts, at_once = self.in_parts(lambda part: self._pictures(batch, part), len(batch))
-        return Injected(torch.cat(parts), at_once)
+        made, at_once = self.in_parts(lambda part: {"images": self._pictures(batch, part)}, len(batch))
+        return Injected(made["images"].cpu(), at_once)  # all at once: each copy waits for the device
 
-    def _pictures(self, batch: PairBatch, rows: slice) -> Tensor:
+    def _pictures(self, batch: PairBatch, rows: list[int]) -> Tensor:
         x, t_start = batch.style_x_T[rows], self.transfer.t_start
         times = self.transfer.recorded_timesteps if batch.content else ()
-        features = {site: feature[rows].to(x) for site, feature in batch.content.items()}
+        features = batch.features(rows, x)
         image = None if batch.image is None else batch.image[rows]
         content = Trajectory(batch.content_x_T[rows], features, times, t_start, image)
         style = Trajectory(x, {}, (), t_start)
-        records = batch.records[rows]
+        records = [batch.records[row] for row in rows]
         noise = SampleNoise([own["seed"] for own in records], [tuple(own["pixels"]) for own in records])
         mask = None if batch.mask is None else batch.mask[rows]
         return self.transfer.inject(content, style, mask, noise, batch.gamma[rows]).clamp(-1, 1)

@@ -9,6 +9,7 @@ from hsx._renamed import renamed
 from hsx.backbones.prediction import predict_x0
 from hsx.checks import MOST, number, whole
 from hsx.errors import HsxError
+from hsx.schedule import onto
 from hsx.strategies.arguments import require
 from hsx.strategies.base import Calibrator
 from hsx.strategies.states import StepState
@@ -101,8 +102,8 @@ def target(state: StepState) -> Tensor:
 def shift(state: StepState, x: Tensor, eps: Tensor, aim: Tensor, omega: float) -> Tensor:
     """dx of the paper's eq. 9, (B, 3, R, R), from ``x`` with its prediction ``eps`` towards the x_0 ``aim``."""
     a = state.a
-    drawn = a.sqrt().to(x) * (aim - predict_x0(x, eps, a))
-    return drawn + omega * (1 - a).sqrt().to(x) * (state.eps_injected - eps)
+    drawn = onto(a.sqrt(), x) * (aim - predict_x0(x, eps, a))
+    return drawn + omega * onto((1 - a).sqrt(), x) * (state.eps_injected - eps)
 
 
 def _change(before: tuple[Tensor, ...], after: tuple[Tensor, ...]) -> Tensor:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from hsx.schedule import onto
 from hsx.strategies.base import Donor
 from hsx.strategies.states import StyleState
 
@@ -36,5 +37,5 @@ class Renoised(Donor):
         """See ``Donor``."""
         assert content.images is not None
         a, eps = state.a, state.eps
-        x = a.sqrt().to(eps) * content.images.to(eps) + (1 - a).sqrt().to(eps) * eps
+        x = onto(a.sqrt(), eps) * content.images.to(eps) + onto((1 - a).sqrt(), eps) * eps
         return state.backbone.encode(x, state.t).features

@@ -65,5 +65,5 @@ class Masked(Blend):
         """See ``Blend``."""
         if self._area is None:
             raise without_pictures(self)
-        own = F.adaptive_avg_pool2d(self._area, (h.shape[2], h.shape[3])).to(h)  # (1, 1, H, W)
+        own = F.adaptive_avg_pool2d(self._area, (h.shape[2], h.shape[3])).to(h, non_blocking=True)  # (1, 1, H, W)
         return self.blend(h, content_h, gamma, own if mask is None else own * mask.to(h))

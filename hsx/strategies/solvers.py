@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from hsx.schedule import onto
 from hsx.strategies.base import Past, Solver
 
 
@@ -20,7 +21,7 @@ class DDIM(Solver):
     def step(self, x: Tensor, x0: Tensor, eps: Tensor, t: Tensor, t_next: Tensor, history: Sequence[Past]) -> Tensor:
         """See ``Solver``."""
         alpha, sigma = self.alpha_sigma(t_next)
-        return alpha.to(x) * x0 + sigma.to(x) * eps
+        return onto(alpha, x) * x0 + onto(sigma, x) * eps
 
 
 class Multistep2M(DDIM):
@@ -42,8 +43,8 @@ class Multistep2M(DDIM):
         alpha_before, sigma_before = self.alpha_sigma(before.t)
         now, then = (alpha / sigma).log(), (alpha_before / sigma_before).log()
         w = torch.where(sigma_next > 0, (alpha_next / sigma_next).log() - now, 0) / (2 * (now - then))
-        D = x0 + w.to(x) * (x0 - before.x0)
-        return (alpha_next - sigma_next * alpha / sigma).to(x) * D + (sigma_next / sigma).to(x) * x
+        D = x0 + onto(w, x) * (x0 - before.x0)
+        return onto(alpha_next - sigma_next * alpha / sigma, x) * D + onto(sigma_next / sigma, x) * x
 
 
 class MultistepV(DDIM):
@@ -65,5 +66,5 @@ class MultistepV(DDIM):
         phi, phi_before, phi_next = (torch.atan2(*self.alpha_sigma(each)[::-1]) for each in (t, before.t, t_next))
         d = phi_next - phi
         w = torch.where(phi_next > 0, d / (2 * (phi - phi_before)), 0)
-        v, v_before = (alpha.to(x) * e - sigma.to(x) * p for e, p in ((eps, x0), (before.eps, before.x0)))
-        return d.cos().to(x) * x + d.sin().to(x) * (v + w.to(x) * (v - v_before))
+        v, v_before = (onto(alpha, x) * e - onto(sigma, x) * p for e, p in ((eps, x0), (before.eps, before.x0)))
+        return onto(d.cos(), x) * x + onto(d.sin(), x) * (v + onto(w, x) * (v - v_before))

@@ -22,7 +22,7 @@ from hsx.pairs.sources import find_images
 from hsx.plugins import hookspecs
 from hsx.plugins import registry as plugins
 from hsx.runner.model import TransferModel
-from hsx.strategies import BlendingSchedule, Constant, Frobenius, Latent, Renoised, Slerp
+from hsx.strategies import DDIM, BlendingSchedule, Constant, Frobenius, Latent, Renoised, Slerp, Solver
 from hsx.strategies.base import KINDS
 from hsx.testing import check_strategy
 
@@ -55,14 +55,14 @@ def test_every_hook_is_documented_with_its_exact_signature():
 
 @pytest.mark.parametrize(
     "kind, method",
-    [(kind, "gamma" if kind is BlendingSchedule else "__call__") for kind in KINDS.values()],
+    [(kind, {BlendingSchedule: "gamma", Solver: "step"}.get(kind, "__call__")) for kind in KINDS.values()],
 )
 def test_every_kind_is_documented_with_its_exact_signature(kind, method):
     assert kind.__abstractmethods__ == {method}
     assert f"| `{kind.__name__}` | `{method}{signature(getattr(kind, method))}` |" in PAGE.replace("\\|", "|")
 
 
-@pytest.mark.parametrize("name", ["my_schedules.py", "my_donor.py"])
+@pytest.mark.parametrize("name", ["my_schedules.py", "my_donor.py", "my_solver.py"])
 def test_a_strategy_of_ones_own_takes_about_twenty_lines(name):
     code = re.sub(r'""".*?"""', "", FILES[name], flags=re.S)
     assert len([line for line in code.splitlines() if line.strip()]) <= 20
@@ -86,14 +86,29 @@ def test_the_pages_donor(page, tiny_model):
     torch.testing.assert_close(made(Greyed(), images), made(Renoised(), grey), atol=1e-3, rtol=0)
 
 
+def test_the_pages_solver(page, tiny_model):
+    from my_solver import MultistepEps
+
+    check_strategy(MultistepEps())
+    net, images = hsx.load_backbone(tiny_model), torch.rand(2, 3, 16, 16) * 2 - 1
+
+    def back(solver):
+        steps = dict(inversion_steps=10, generation_steps=10, spacing="mixed", t_boost=0)
+        return hsx.Transfer(net, Constant(0.0), solver=solver, **steps)(images, images)
+
+    found = back(MultistepEps())
+    assert torch.isfinite(found).all() and not torch.equal(found, back(DDIM()))
+
+
 def test_the_pages_code_in_this_process(page):
     exec(FILES["test_my_schedules.py"] + "\ntest_contract()", {})
     registry = plugins.Registry()
-    for name in ("my_schedules", "my_donor", "my_family", "my_metric"):
+    for name in ("my_schedules", "my_donor", "my_solver", "my_family", "my_metric"):
         registry.add(name, "page", "1", lambda name=name: __import__(name))
     assert not registry.broken and [item.name for item in registry.items] == [
         "Power",
         "Greyed",
+        "MultistepEps",
         "painter",
         "Brightness",
     ]

@@ -29,6 +29,47 @@ def times(n, last):
     return [int(k / (n - 1) * last + 1e-6) for k in range(n)]
 
 
+def lam(t):
+    """ln(alpha / sigma)"""
+    return math.log(math.sqrt(abar(t)) / math.sqrt(1 - abar(t)))
+
+
+def spaced_mixed(n, first, last, share):
+    """Evenly spaced in (1 - share) t + share (-lambda), each scaled to its range."""
+
+    def place(t):
+        even, by_lambda = (t - first) / (last - first), (lam(t) - lam(first)) / (lam(last) - lam(first))
+        return (1 - share) * even + share * by_lambda
+
+    found = []
+    for k in range(n):
+        t = first
+        while t < last - 1 and place(t + 1) < k / (n - 1):
+            t += 1
+        found.append(round(t + (k / (n - 1) - place(t)) / (place(t + 1) - place(t))))
+    return found
+
+
+def spaced_split(n, hi, last):
+    return times(3, hi) + spaced_mixed(n - 2, hi, last, 0.75)[1:]
+
+
+def solve(kind, x, x0, eps, t, nxt, past):
+    """x at ``nxt``; ``past`` is None, or x0, eps and t of the step before."""
+    alpha, sigma = math.sqrt(abar(nxt)), math.sqrt(1 - abar(nxt))
+    if kind == "ddim" or past is None or nxt == -1:
+        return alpha * x0 + sigma * eps
+    a, s = math.sqrt(abar(t)), math.sqrt(1 - abar(t))
+    x0_p, eps_p, t_p = past
+    if kind == "2m":
+        w = (lam(nxt) - lam(t)) / (2 * (lam(t) - lam(t_p)))
+        d = x0 + w * (x0 - x0_p)
+        return alpha * d + sigma * (x - a * d) / s
+    phi, phi_next, phi_p = (math.atan2(math.sqrt(1 - abar(u)), math.sqrt(abar(u))) for u in (t, nxt, t_p))
+    delta, v, v_p = phi_next - phi, a * eps - s * x0, a * eps_p - s * x0_p
+    return math.cos(delta) * x + math.sin(delta) * (v + delta / (2 * (phi - phi_p)) * (v - v_p))
+
+
 def x0_of(x, eps, t):
     return (x - math.sqrt(1 - abar(t)) * eps) / math.sqrt(abar(t))
 
@@ -42,13 +83,27 @@ def feature(b, site):
     return b.h[0] if site == "h" else b.skips[site][0]
 
 
-def invert(net, x, n, last):
-    """x at ``last``, and by timestep what passes from E to D."""
-    bs, seq = {}, times(n, last)
-    for k in range(n - 1):
-        b = bs[seq[k]] = encode(net, x, seq[k])
-        eps = net.decode(b)[0]
-        x = math.sqrt(abar(seq[k + 1])) * x0_of(x, eps, seq[k]) + math.sqrt(1 - abar(seq[k + 1])) * eps
+def invert(net, x, seq, solver="ddim", looks=0):
+    """x at the last of these timesteps, and by timestep what passes from E to D.
+
+    With ``looks`` each step up ends at the x' from which DDIM's step down leads to x: x' = f(eps(x')), so often anew.
+    """
+    bs, past = {}, None
+    b = bs[seq[0]] = encode(net, x, seq[0])
+    eps = net.decode(b)[0]
+    for t, nxt in zip(seq, seq[1:], strict=False):
+        if looks:
+            a, s, alpha, sigma = (math.sqrt(one) for u in (t, nxt) for one in (abar(u), 1 - abar(u)))
+            for _ in range(looks):
+                b = bs[nxt] = encode(net, alpha * (x - s * eps) / a + sigma * eps, nxt)
+                eps = net.decode(b)[0]
+            x = alpha * (x - s * eps) / a + sigma * eps
+            continue
+        x0 = x0_of(x, eps, t)
+        x, past = solve(solver, x, x0, eps, t, nxt, past), (x0, eps, t)
+        if nxt != seq[-1]:
+            b = bs[nxt] = encode(net, x, nxt)
+            eps = net.decode(b)[0]
     return x, bs
 
 
@@ -117,18 +172,26 @@ def transfer(
     dt_end=950,
     sites=(("h", 1.0),),
     renoised=False,
+    grid=None,
+    solver="ddim",
+    looks=0,
+    same_as=None,
+    style_first=False,
 ):
     """One content and one style image (3, R, R); ``draws`` are the noises in the order in which they are used.
 
     ``sites`` are pairs of h, or the place of a skip, and its factor of gamma; with ``renoised`` the content is not
-    inverted but put where the style is, with the noise that the style's own process predicts.
+    inverted but put where the style is, with the noise that the style's own process predicts.  ``grid`` stands for the
+    timesteps of both ways.  ``same_as`` so many injections, what one changes in x_0 is multiplied by how much farther it
+    is from the next than theirs; with ``style_first`` the direction is the style's own at the first injection alone.
     """
-    recorded = None if renoised else invert(net, content, inversion, last)[1]
-    x, _ = invert(net, style, inversion, last)
-    draws, seq = list(draws), times(generation, last)
+    up, seq = grid or times(inversion, last), grid or times(generation, last)
+    recorded = None if renoised else invert(net, content, up, solver, looks)[1]
+    x, _ = invert(net, style, up, solver, looks)
+    draws, past, begun = list(draws), None, False
     if injections is None:
         injections = seq
-    for k in reversed(range(generation)):
+    for k in reversed(range(len(seq))):
         t, nxt = seq[k], seq[k - 1] if k else -1
         b = encode(net, x, t)
         eps = net.decode(b)[0]
@@ -152,6 +215,13 @@ def transfer(
                 else:
                     skips[site] = own[None]
             mixed = net.decode(dataclasses.replace(b, h=h, skips=tuple(skips)))[0]
+        if injecting and same_as:
+            lower = [u for u in injections if u < t]
+            apart = t - max(lower) if lower else sorted(injections)[1] - t
+            mixed = eps + apart / (999 / (same_as - 1)) * (mixed - eps)
+        if injecting and style_first and begun:
+            eps = mixed
+        begun = begun or injecting
         if injecting and omega:
             p, q = x0_of(x, eps, t), x0_of(x, mixed, t)
             q = q.mean() + (q - q.mean()) * (p.std() / q.std())
@@ -160,10 +230,15 @@ def transfer(
         x0 = x0_of(x, mixed, t)
         if t in injections and dt_lambda != 1 and t >= dt_end and not omega:
             x = math.sqrt(abar(nxt)) * x0 + dt_lambda * math.sqrt(1 - abar(nxt)) * eps
+            past = None
         elif t in injections and 0 < t <= t_boost:
             c1 = math.sqrt((1 - abar(t) / abar(nxt)) * (1 - abar(nxt)) / (1 - abar(t)))
             c2 = math.sqrt(1 - abar(nxt) - c1**2)
             x = math.sqrt(abar(nxt)) * x0 + c2 * eps + c1 * draws.pop(0)
-        else:
+            past = None
+        elif injecting:
             x = math.sqrt(abar(nxt)) * x0 + math.sqrt(1 - abar(nxt)) * eps
+            past = None
+        else:
+            x, past = solve(solver, x, x0, eps, t, nxt, past), (x0, eps, t)
     return x

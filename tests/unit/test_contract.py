@@ -6,15 +6,19 @@ from PIL import Image
 
 from hsx.plugins import registry as plugins
 from hsx.strategies import (
+    DDIM,
     Blend,
     BlendingSchedule,
     Calibrator,
     Identity,
     Inverted,
     Lerp,
+    Multistep2M,
+    MultistepV,
     Normalizer,
     Renoised,
     Slerp,
+    Solver,
     Strategy,
 )
 from hsx.strategies.base import KINDS
@@ -239,6 +243,83 @@ class OfTheSizeOfH(Lerp):
         return super().__call__(h, content_h, gamma, own if mask is None else own * mask)
 
 
+class OfOrderTwoItSays(DDIM):
+    order = 2
+
+
+class MixesRows(DDIM):
+    def step(self, x, x0, eps, t, t_next, history):
+        return super().step(x, x0, eps - eps.mean(0), t, t_next, history)
+
+
+class FirstWayForAll(DDIM):
+    def step(self, x, x0, eps, t, t_next, history):
+        return super().step(x, x0, eps, t, t_next[:1].expand_as(t_next), history)
+
+
+class AddsInPlace(DDIM):
+    def step(self, x, x0, eps, t, t_next, history):
+        alpha, sigma = self.alpha_sigma(t_next)
+        return x0.mul_(alpha.to(x)).add_(sigma.to(x) * eps)
+
+
+class ForgetsInPlace(Multistep2M):
+    def step(self, x, x0, eps, t, t_next, history):
+        for past in history:
+            past.x0.mul_(0.5)
+        return super().step(x, x0, eps, t, t_next, history)
+
+
+class NeverClean(DDIM):
+    """Takes the clean picture for timestep 0."""
+
+    def step(self, x, x0, eps, t, t_next, history):
+        return super().step(x, x0, eps, t, t_next.clamp_min(0), history)
+
+
+class InfiniteAtTheEnd(Multistep2M):
+    """Its weight is not guarded where sigma is 0."""
+
+    def step(self, x, x0, eps, t, t_next, history):
+        if not history:
+            return super().step(x, x0, eps, t, t_next, history)
+        ((a, s), (b, r)), (c, q) = map(self.alpha_sigma, (t, t_next)), self.alpha_sigma(history[-1].t)
+        now = (a / s).log()
+        w = ((b / r).log() - now) / (2 * (now - (c / q).log()))
+        return (b - r * a / s).to(x) * (x0 + w.to(x) * (x0 - history[-1].x0)) + (r / s).to(x) * x
+
+
+class StaysWhereItIs(Solver):
+    """Comes back exactly."""
+
+    def step(self, x, x0, eps, t, t_next, history):
+        return torch.where((t_next < 0).reshape(-1, 1, 1, 1), x0, x.clone())
+
+
+class StaysAfterAStep(DDIM):
+    memory = 1
+
+    def step(self, x, x0, eps, t, t_next, history):
+        ends = (t_next < 0).reshape(-1, 1, 1, 1)
+        return torch.where(ends, x0, x) if history else super().step(x, x0, eps, t, t_next, history)
+
+
+class LooksFartherBack(Multistep2M):
+    def step(self, x, x0, eps, t, t_next, history):
+        return super().step(x, x0, eps, t, t_next, history[-2:-1] or [history[-2]] if history else history)
+
+
+class ForeverMidway(MultistepV):
+    """Half of what the second order adds."""
+
+    def step(self, x, x0, eps, t, t_next, history):
+        return 0.5 * super().step(x, x0, eps, t, t_next, history) + 0.5 * super().step(x, x0, eps, t, t_next, ())
+
+
+class RemembersEverything(DDIM):
+    memory = float("inf")
+
+
 class NoKind(Strategy):
     pass
 
@@ -281,6 +362,18 @@ class NoRecord(Slerp):
         (NanFeatures, "is not finite"),
         (ChangesTheState, "changes its arguments in place"),
         (OfTheSizeOfH, r"raises RuntimeError at sites other than h \(.+\); h may be of any size there"),
+        (OfOrderTwoItSays, "error that falls from .* up, as inversion goes; expected it to fall by 4"),
+        (MixesRows, "row 0 another result"),
+        (FirstWayForAll, "row 1 another result"),
+        (AddsInPlace, "changes its arguments in place"),
+        (ForgetsInPlace, "changes its arguments in place"),
+        (NeverClean, "does not end in x0 where t_next is -1"),
+        (InfiniteAtTheEnd, "is not finite"),
+        (StaysWhereItIs, "is not DDIM where there is no history"),
+        (StaysAfterAStep, "error that falls .*; expected it to fall by 2"),
+        (LooksFartherBack, r"raises IndexError with a history of 1 \(.+\); it has a memory of 1"),
+        (ForeverMidway, "error that falls .*; expected it to fall by 4"),
+        (RemembersEverything, "has a memory of inf; expected a whole number from 0"),
         (NoKind, "is of no kind"),
         (NoRecord, "record.. is not plain data"),
     ],

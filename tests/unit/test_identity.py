@@ -31,7 +31,19 @@ from hsx.io.fingerprint import fingerprint
 from hsx.method.config import TransferConfig
 from hsx.runner.model import TransferModel
 from hsx.schedule import NoiseSchedule
-from hsx.strategies import Constant, Frobenius, Identity, Latent, Lerp, Masked, Renoised, Slerp, SphericalMean
+from hsx.strategies import (
+    DDIM,
+    Constant,
+    Frobenius,
+    Identity,
+    Latent,
+    Lerp,
+    Masked,
+    Multistep2M,
+    Renoised,
+    Slerp,
+    SphericalMean,
+)
 
 from ..conftest import picture
 from ..golden import FOLDER
@@ -370,6 +382,11 @@ METHOD = {
     "fit": lambda folder, model: {"fit": "pad"},
     "sites": lambda folder, model: {"sites": ["h", "skip@R/2"]},
     "donor": lambda folder, model: {"donor": Renoised()},
+    "solver": lambda folder, model: {"solver": Multistep2M()},
+    "inverter": lambda folder, model: {"inverter": 1},
+    "spacing": lambda folder, model: {"spacing": "logsnr"},
+    "same_strength_as": lambda folder, model: {"same_strength_as": 50},
+    "style_eps": lambda folder, model: {"style_eps": "first"},
 }
 
 
@@ -384,8 +401,21 @@ def test_every_option_of_the_method_changes_the_settings(tiny_model, tmp_path):
         if each.fingerprints("32-true", "float16").inversion
         != found["nothing"].fingerprints("32-true", "float16").inversion
     }
-    assert inverted == {"backbone", "inversion_steps", "t_start"}
-    same = module(tiny_model, injection_steps=8, t_edit=400, t_boost=200, t_start=999, dt_end=950, sites="h")
+    assert inverted == {"backbone", "inversion_steps", "t_start", "solver", "inverter", "spacing"}
+    same = module(
+        tiny_model,
+        injection_steps=8,
+        t_edit=400,
+        t_boost=200,
+        t_start=999,
+        dt_end=950,
+        sites="h",
+        solver=DDIM(),
+        inverter=0,
+        spacing="uniform",
+        same_strength_as=None,
+        style_eps="always",
+    )
     assert (
         same.fingerprints("32-true", "float16").settings == found["nothing"].fingerprints("32-true", "float16").settings
     )  # a default that is written out

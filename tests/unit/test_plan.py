@@ -13,7 +13,7 @@ from hsx.io.png import write_png
 from hsx.method.config import TransferConfig
 from hsx.method.inversion import Trajectory
 from hsx.method.transfer import Transfer
-from hsx.pairs.pairing import product
+from hsx.pairs.pairing import product, zipped
 from hsx.runner.batches import (
     Failure,
     Inverted,
@@ -24,12 +24,13 @@ from hsx.runner.batches import (
     Vanished,
     collate,
 )
+from hsx.runner.items import Trajectories
 from hsx.runner.model import TransferModel
 from hsx.runner.plan import VANISHED, make_plan
 from hsx.runner.writers import NOT_INVERTED, Outcome, TrajectoryWriter
 from hsx.store.records import RECORD
 from hsx.store.trajectories import Store
-from hsx.strategies import Constant, Linear, Renoised
+from hsx.strategies import Constant, Linear, MultistepV, Renoised
 
 from ..conftest import picture
 
@@ -118,7 +119,29 @@ def test_batches_keep_what_became_no_row_beside_the_rows():
     assert batch.vanished == [2] and batch.items == 3
     moved = batch.to(torch.device("meta"))
     assert moved.content["h"].is_meta and moved.records == batch.records and not batch.content["h"].is_meta
-    assert collate([one]).mask is None
+    assert collate([one]).mask is None and moved.gamma is batch.gamma
+
+
+def test_pairs_of_one_content_share_it(plan, pairs, model):
+    """A content's features are read, and go to the device, once while its pairs last."""
+    plan = plan.with_pictures(Outcome(pixels=digests(pairs)))
+    store, found = Store(plan.found.folder), model.transfer.invert([*pairs.contents, *pairs.styles])
+    for row, pixels in plan.recorder.pixels.items():
+        of, features = plan.recorder.fingerprints.trajectory(pixels), {"h": found.features["h"][row]}
+        store.put(of, found.x_T[row], features, found.timesteps, {"rows": row})
+    items = Trajectories(plan.pairs_to_make(), 1, store, plan.recorder, plan.size, plan.taken)
+    one, two, other = (items[place] for place in range(3))
+    assert one.content["h"] is two.content["h"] and one.computed["content"] == two.computed["content"] == {"rows": 0}
+    batch = collate([one, two, other])
+    assert batch.content["h"].shape[0] == 2 and batch.which == [0, 0, 1] and other.computed["content"] == {"rows": 1}
+    rows = batch.features([0, 2, 1], batch.style_x_T)["h"]
+    assert torch.equal(rows, found.features["h"][[0, 1, 0]].half().float())
+
+
+def test_pairs_are_made_content_by_content(model, tmp_path):
+    contents, styles = ([picture(tmp_path / f"{kind}{i}.png", i) for i in range(2)] for kind in "cs")
+    pairs = zipped(contents * 2, [styles[0], styles[0], styles[1], styles[1]])
+    assert planned(model, pairs, tmp_path).pairs_to_make().tolist() == [0, 2, 1, 3]
 
 
 def test_outcomes_add_up():
@@ -147,11 +170,17 @@ def test_a_config_is_frozen_and_says_itself(model):
     elsewhere = {option.name for option in fields(TransferConfig) if "said_by" in option.metadata}
     assert elsewhere == {"seed", "fit"}
     assert set(config.as_model()) == {option.name for option in fields(TransferConfig)} - elsewhere
-    assert set(config.record()) == {option.name for option in fields(TransferConfig)} - {"sites", "donor"}
-    assert replace(config, sites={"h": 0.5}, donor=Renoised()).record().keys() - config.record().keys() == {
-        "sites",
-        "donor",
+    others = {  # of which a record says nothing where they are as they were before there was a choice
+        "sites": {"h": 0.5},
+        "donor": Renoised(),
+        "solver": MultistepV(),
+        "inverter": 2,
+        "spacing": "mixed",
+        "same_strength_as": 50,
+        "style_eps": "first",
     }
+    assert set(config.record()) == {option.name for option in fields(TransferConfig)} - others.keys()
+    assert replace(config, **others).record().keys() - config.record().keys() == others.keys()
 
 
 class Counting(Linear):

@@ -114,9 +114,9 @@ def test_the_built_ins_are_registered_as_a_plugin_is(registry):
     shown = {
         name
         for name in strategies.__all__
-        if name not in ("Strategy", "BlendingSchedule", "Blend", "Normalizer", "Calibrator", "Donor")
+        if name not in ("Strategy", "BlendingSchedule", "Blend", "Normalizer", "Calibrator", "Donor", "Solver")
     }
-    assert shown == registry.of("schedule", "blend", "normalizer", "calibrator", "donor").keys()
+    assert shown == registry.of("schedule", "blend", "normalizer", "calibrator", "donor", "solver").keys()
     assert registry.of("backbone").keys() == {"ddpm", "adm", "iddpm", "unet2d"}
     assert registry.of("metric").keys() == set(metrics.__all__) - {"Metric"}
     assert all(item.line.endswith((".", "?")) or "." in item.line for item in registry.items)
@@ -128,6 +128,7 @@ def test_a_kind_is_declared_once():
         "normalizer": strategies.Normalizer,
         "calibrator": strategies.Calibrator,
         "donor": strategies.Donor,
+        "solver": strategies.Solver,
     } == KINDS
     defaults = {option.name: option.default_factory for option in fields(hsx.TransferConfig)}
     for kind, base in KINDS.items():
@@ -196,7 +197,7 @@ def test_a_family_that_raises_while_it_looks_is_passed_over(installed, tmp_path,
         ),
         (lambda: module(), "it has no hook; mark hsx_strategies"),
         (lambda: module("hsx_strategies", Half), "expected a list of classes, got the class Half"),
-        (lambda: module("hsx_strategies", [Half()]), "or Calibrator or Donor, got an object of Half"),
+        (lambda: module("hsx_strategies", [Half()]), "or Donor or Solver, got an object of Half"),
         (lambda: module("hsx_strategies", [Half, OddFamily]), "expected a class of BlendingSchedule or Blend"),
         (lambda: module("hsx_metrics", [Half]), "expected a class of Metric, got the class Half"),
         (lambda: module("hsx_strategies", [Unfinished]), "Unfinished lacks gamma"),

@@ -29,7 +29,7 @@ from hsx.strategies import (
 )
 from hsx.strategies.base import StepState
 from hsx.strategies.several import spherical_mean
-from hsx.testing import _backbone, _images
+from hsx.testing.common import backbone_of, images_of
 
 from .test_strategies import column, features
 
@@ -132,7 +132,7 @@ def test_the_spherical_mean_of_two_is_slerp_and_of_three_is_central():
 
 def test_several_contents_by_weight(tmp_path):
     """All the weight on the pair's own changes nothing; all of it on another is that other."""
-    images, net = _images("cpu"), _backbone("cpu")
+    images, net = images_of("cpu"), backbone_of("cpu")
     picture = (images[2].permute(1, 2, 0) * 127.5 + 127.5).byte().numpy()
     Image.fromarray(picture).save(tmp_path / "c.png")
     own: Trajectory = invert(net, images[:2], 5)
@@ -145,7 +145,7 @@ def test_several_contents_by_weight(tmp_path):
 
 
 def test_calibration_once_is_latent_and_more_changes_the_skips_less_each_time():
-    net, x, t = _backbone("cpu"), _images("cpu"), torch.tensor([200, 500, 800])
+    net, x, t = backbone_of("cpu"), images_of("cpu"), torch.tensor([200, 500, 800])
     b = net.encode(x, t)
     h = 0.5 * (b.h + b.h.flip(0))
     injected = b.with_h(h)
@@ -162,9 +162,9 @@ def test_pictures_come_from_a_transfer(make, tmp_path):
     (tmp_path / "p.png").write_text("no picture")
     blend = make(str(tmp_path / "p.png"))
     with pytest.raises(ImageError, match="p.png: expected a (picture|mask), could not read it"):
-        Transfer(_backbone("cpu"), blend=blend)
+        Transfer(backbone_of("cpu"), blend=blend)
     h, c = features()
-    content = invert(_backbone("cpu"), _images("cpu"), 4)
+    content = invert(backbone_of("cpu"), images_of("cpu"), 4)
     with pytest.raises(HsxError, match=": expected its pictures, which a Transfer reads, got none; use it in a Transf"):
         blend.prepare(content, None)
         blend(h, c, column(1.0, 1.0, 1.0))
@@ -173,7 +173,7 @@ def test_pictures_come_from_a_transfer(make, tmp_path):
 def test_a_blend_inside_another_belongs_to_one_transfer(tmp_path):
     """What the inner one keeps is not shared between transfers of other steps, nor in the record."""
     Image.radial_gradient("L").convert("RGB").save(tmp_path / "p.png")
-    images, net = _images("cpu"), _backbone("cpu")
+    images, net = images_of("cpu"), backbone_of("cpu")
 
     def make(steps, blend):
         return Transfer(net, Constant(0.8), blend, inversion_steps=steps, generation_steps=5, t_boost=0)
@@ -194,7 +194,7 @@ def test_strategies_in_a_list_read_their_pictures_made_square_as_all_are(tmp_pat
             self.blends = blends
 
     Image.linear_gradient("L").resize((20, 40)).save(tmp_path / "m.png")
-    inside = Transfer(_backbone("cpu"), blend=Several([Masked(str(tmp_path / "m.png"))]), fit="pad").blend.blends[0]
+    inside = Transfer(backbone_of("cpu"), blend=Several([Masked(str(tmp_path / "m.png"))]), fit="pad").blend.blends[0]
     alone = read(Masked(str(tmp_path / "m.png")))
     assert not torch.equal(inside._area, alone._area)
     assert torch.equal(inside._area, read(alone, "pad")._area)

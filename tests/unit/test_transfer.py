@@ -11,7 +11,17 @@ from hsx.method.inversion import Trajectory
 from hsx.method.noise import SampleNoise
 from hsx.method.step import transfer_step
 from hsx.pairs.sources import find_images
-from hsx.strategies import AdaIN, Constant, Frobenius, Identity, Latent, Renoised, Slerp
+from hsx.strategies import (
+    AdaIN,
+    Constant,
+    Frobenius,
+    Identity,
+    Latent,
+    Multistep2M,
+    MultistepV,
+    Renoised,
+    Slerp,
+)
 
 from ..golden import FOLDER
 from ..reference import naive
@@ -45,6 +55,11 @@ def soft_mask(n):
     return mask
 
 
+LISTED = [0, 20, 60, 100, 300, 500, 700, 999]
+BETWEEN = dict(
+    t_start=999, injection_steps=naive.spaced_mixed(8, 0, 999, 0.5)[2:5], t_edit=0
+)  # plain steps around them
+AT_MIXED = dict(injections=tuple(BETWEEN["injection_steps"]), t_edit=0, grid=naive.spaced_mixed(8, 0, 999, 0.5))
 CASES = {
     "gamma 0": ({}, dict(gamma=0.0)),
     "plain": ({}, dict(gamma=0.3)),
@@ -72,6 +87,34 @@ CASES = {
         dict(gamma=0.7, norm=naive.moments, t_edit=0, renoised=True, **PLACES),
     ),
     "renoised sites and a mask": (dict(sites=SITES, donor=Renoised()), dict(gamma=0.6, renoised=True, **PLACES)),
+    "2M, mixed": (dict(solver=Multistep2M(), spacing="mixed", **BETWEEN), dict(gamma=0.5, solver="2m", **AT_MIXED)),
+    "v, mixed": (dict(solver=MultistepV(), spacing="mixed", **BETWEEN), dict(gamma=0.5, solver="v", **AT_MIXED)),
+    "2M, from where it injects": (
+        dict(solver=Multistep2M(), injection_steps=[428, 142], t_edit=0),
+        dict(gamma=0.5, solver="2m", injections=(428, 142), t_edit=0, grid=[0, 142, 285, 428]),
+    ),
+    "2M, noise and a direction": (
+        dict(solver=Multistep2M(), injection_steps=[999, 570, 428, 285], t_edit=400, t_boost=300, dt_lambda=0.9),
+        dict(gamma=0.5, solver="2m", injections=(999, 570, 428, 285), t_edit=400, t_boost=300, dt_lambda=0.9),
+    ),
+    "2M, split": (
+        dict(solver=Multistep2M(), spacing="split", injection_steps=[0, 150, 300], t_edit=0, t_start=999),
+        dict(gamma=0.5, solver="2m", injections=(0, 150, 300), t_edit=0, grid=naive.spaced_split(8, 300, 999)),
+    ),
+    "log-SNR and one look": (
+        dict(spacing="logsnr", inverter=1),
+        dict(gamma=0.5, grid=naive.spaced_mixed(8, 0, 999, 1.0), looks=1),
+    ),
+    "three looks": (dict(inverter=3, t_edit=0, spacing=LISTED), dict(gamma=0.5, t_edit=0, looks=3, grid=LISTED)),
+    "same strength, a share of log-SNR": (
+        dict(same_strength_as=50, t_edit=0, spacing="mixed:0.2"),
+        dict(gamma=0.1, same_as=50, t_edit=0, grid=naive.spaced_mixed(8, 0, 999, 0.2)),
+    ),
+    "same strength, uneven and calibrated": (
+        dict(same_strength_as=20, t_edit=0, injection_steps=[20, 300, 700], spacing=LISTED, calibrator=Latent(0.3)),
+        dict(gamma=0.1, same_as=20, t_edit=0, injections=(20, 300, 700), grid=LISTED[:-1], omega=0.3),
+    ),
+    "the style's direction first": (dict(style_eps="first", t_edit=0), dict(gamma=1.0, style_first=True, t_edit=0)),
     "calibrated sites": (
         dict(sites=SITES, donor=Renoised(), calibrator=Latent(0.3)),
         dict(gamma=0.5, omega=0.3, renoised=True, **PLACES),
@@ -87,8 +130,8 @@ def test_the_naive_reference_says_the_same(net, images, name):
     transfer = hsx.Transfer(net, Constant(its["gamma"]), **{**BASE, **ours})
     mask = soft_mask(2).double() if name.endswith("mask") else None
     contents, styles = (v[:2] for v in images)
-    names = ["a", "b"]
-    got = transfer.inject(transfer.contents(contents), transfer.invert(styles), mask, SampleNoise(0, names))
+    names, content, style = ["a", "b"], transfer.contents(contents), transfer.invert(styles)
+    got = transfer.inject(content, style, mask, SampleNoise(0, names))
     for row in range(2):
         alone, like = SampleNoise(0, [names[row]]), torch.empty(1, 3, 16, 16, dtype=torch.float64)
         draws = [alone(like)[0] for _ in range(4)]
@@ -97,15 +140,8 @@ def test_the_naive_reference_says_the_same(net, images, name):
         )
         assert float((got[row] - expected).abs().max()) < 1e-3
     if name not in ("gamma 0", "t_edit off a step"):
-        plain = hsx.Transfer(net, Constant(0.0), **{**BASE, **{k: v for k, v in ours.items() if k != "calibrator"}})
-        assert (
-            float(
-                (got - plain.inject(plain.contents(contents), plain.invert(styles), noise=SampleNoise(0, names)))
-                .abs()
-                .max()
-            )
-            > 1e-2
-        )  # the case is not empty
+        plain = transfer.inject(content, style, noise=SampleNoise(0, names), gamma=torch.zeros(2))
+        assert float((got - plain).abs().max()) > 1e-2  # the case is not empty
 
 
 def everything(net) -> hsx.Transfer:
