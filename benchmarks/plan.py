@@ -14,10 +14,9 @@ import argparse
 import time
 
 import torch
-from diffusers import UNet2DModel
+from networks import random_network
 
 import hsx
-from hsx.backbones.unet2d import UNet2DBackbone
 from hsx.errors import reported
 
 PNG = {64: 11.4e3, 256: 130e3}  # bytes of a result, by size
@@ -25,19 +24,7 @@ PNG = {64: 11.4e3, 256: 130e3}  # bytes of a result, by size
 
 def network(source: str) -> hsx.Backbone:
     """A checkpoint, or the random network."""
-    if source != "random256":
-        return hsx.load_backbone(source)
-    down = ["DownBlock2D"] * 4 + ["AttnDownBlock2D", "DownBlock2D"]
-    unet = UNet2DModel(
-        sample_size=256,
-        block_out_channels=(128, 128, 256, 256, 512, 512),
-        layers_per_block=2,
-        attention_head_dim=None,
-        norm_num_groups=32,
-        down_block_types=tuple(down),
-        up_block_types=tuple(name.replace("Down", "Up") for name in reversed(down)),
-    )
-    return UNet2DBackbone(unet, hsx.NoiseSchedule.linear())
+    return random_network("DDPM 256") if source == "random256" else hsx.load_backbone(source)
 
 
 @torch.no_grad()
@@ -72,13 +59,14 @@ def main() -> None:
     each = seconds(net, args.batch_size, args.device)
     pairs, images = args.contents * args.styles, args.contents + args.styles
     inversion = args.inversion_steps - 1
-    pair = args.generation_steps + args.injections * (1.5 if args.calibrated else 0.5)
+    decoding = net.layout.decode_macs / (net.layout.encode_macs + net.layout.decode_macs)  # an injection runs D twice
+    pair = args.generation_steps + args.injections * (decoding + args.calibrated)
     total = images * inversion + pairs * pair
     c, h, w = net.h_shape
     stored = args.contents * (args.inversion_steps - 1) * c * h * w * 2 + images * 3 * net.sample_size**2 * 4
     print(f"one evaluation: {each * 1e3:.2f} ms a picture ({args.device}, batches of {args.batch_size})")
     print(
-        f"an inversion is {inversion} evaluations, a pair {pair:g}; in all {total:.4g} "
+        f"an inversion is {inversion} evaluations, a pair {pair:.1f}; in all {total:.4g} "
         f"({images * inversion / total:.2%} of them inversions)"
     )
     print(f"{pairs:,} pairs: {total * each / 3600:,.1f} hours on one such device")

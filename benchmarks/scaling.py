@@ -4,7 +4,8 @@
 
 runs the demo model on N contents and M styles for several N and M, each run a process of its own with one thread, and
 fits seconds = c + a (N + M) + b N M to the time from the first trajectory written to the last picture; then the largest
-again with two processes, one a core, in turn with one.  Steps are few, to be done in minutes.
+again with two processes, one a core, in turn with one.  Steps are few, to be done in minutes; with ``--tiny`` runs are
+few and small, to try the script out.
 """
 
 from __future__ import annotations
@@ -21,22 +22,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 SIZES = [(2, 2), (4, 2), (2, 4), (8, 2), (4, 4), (8, 4), (4, 8), (8, 8), (12, 6), (16, 4), (12, 12)]
-STEPS = [
-    "--model.t_start",
-    "700",
-    "--model.inversion_steps",
-    "25",
-    "--model.generation_steps",
-    "25",
-    "--model.injection_steps",
-    "25",
-    "--model.t_edit",
-    "0",
-    "--model.t_boost",
-    "0",
-    "--data.batch_size",
-    "4",
-]
+STEPS = {"t_start": 700, "inversion_steps": 5, "generation_steps": 5, "injection_steps": 5, "t_edit": 0, "t_boost": 0}
+GIVEN = [*(word for name, n in STEPS.items() for word in (f"--model.{name}", str(n))), "--data.batch_size", "4"]
 TWO = ["--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.strategy", "ddp"]
 
 
@@ -46,7 +33,7 @@ def pictures(folder: Path, kind: str, n: int) -> None:
     for i in range(n):
         seed = i + 1000 * (kind == "styles")
         coarse = np.random.default_rng(seed).integers(0, 255, (6, 6, 3), dtype=np.uint8)
-        Image.fromarray(coarse).resize((32, 32), Image.Resampling.BICUBIC).save(folder / kind / f"{kind[0]}{i:03d}.png")
+        Image.fromarray(coarse).resize((64, 64), Image.Resampling.BICUBIC).save(folder / kind / f"{kind[0]}{i:03d}.png")
 
 
 def measure(n: int, m: int, *more: str) -> tuple[float, float]:
@@ -68,7 +55,7 @@ def measure(n: int, m: int, *more: str) -> tuple[float, float]:
             str(folder / "styles"),
             "--output_dir",
             str(folder / "out"),
-            *STEPS,
+            *GIVEN,
             *more,
         ]
         begun = time.perf_counter()
@@ -81,7 +68,7 @@ def measure(n: int, m: int, *more: str) -> tuple[float, float]:
         return last - first, whole
 
 
-def plot(path: Path, fitted: np.ndarray, measured: np.ndarray) -> None:
+def plot(path: Path, fitted: np.ndarray, measured: np.ndarray, sizes: list[tuple[int, int]]) -> None:
     """Measured against fitted seconds, with the diagonal."""
     side, margin, top = 420, 50, float(max(fitted.max(), measured.max())) * 1.1
     picture = Image.new("RGB", (side + 2 * margin, side + 2 * margin), "white")
@@ -92,7 +79,7 @@ def plot(path: Path, fitted: np.ndarray, measured: np.ndarray) -> None:
 
     draw.line([at(0, top), at(0, 0), at(top, 0)], fill="black")
     draw.line([at(0, 0), at(top, top)], fill=(170, 170, 170))
-    for x, y, (n, m) in zip(fitted, measured, SIZES, strict=True):
+    for x, y, (n, m) in zip(fitted, measured, sizes, strict=True):
         px, py = at(x, y)
         draw.ellipse((px - 4, py - 4, px + 4, py + 4), fill=(30, 90, 200))
         draw.text((px + 6, py - 4), f"{n} x {m}", fill="black")
@@ -104,28 +91,25 @@ def plot(path: Path, fitted: np.ndarray, measured: np.ndarray) -> None:
     picture.save(path, optimize=True)
 
 
-def main(path: Path) -> None:
+def main(path: Path, sizes: list[tuple[int, int]], rounds: int) -> None:
     """Print the table and the fit, and draw the plot."""
-    measured = np.array([measure(n, m)[0] for n, m in SIZES])
-    terms = np.array([(1, n + m, n * m) for n, m in SIZES], dtype=float)
+    measured = np.array([measure(n, m)[0] for n, m in sizes])
+    terms = np.array([(1, n + m, n * m) for n, m in sizes], dtype=float)
     (c, a, b), *_ = np.linalg.lstsq(terms, measured, rcond=None)
     fitted = terms @ (c, a, b)
-    for (n, m), seconds, fit in zip(SIZES, measured, fitted, strict=True):
+    for (n, m), seconds, fit in zip(sizes, measured, fitted, strict=True):
         print(f"{n:3d} x {m:2d}: {seconds:6.2f} s, fitted {fit:6.2f} s")
     unexplained = ((measured - fitted) ** 2).sum() / ((measured - measured.mean()) ** 2).sum()
-    print(f"seconds = {c:.2f} + {a:.3f} (N + M) + {b:.3f} N M; R^2 {1 - unexplained:.4f}")
-    one, two = [], []
-    for _ in range(3):
-        one.append(measure(*SIZES[-1]))
-        two.append(measure(*SIZES[-1], *TWO))
+    print(f"seconds = {c:.2f} + {a:.3f} (N + M) + {b:.3f} N M; R^2 {1 - unexplained:.4f}", flush=True)
+    plot(path, fitted, measured, sizes)
+    one, two = zip(*[(measure(*sizes[-1]), measure(*sizes[-1], *TWO)) for _ in range(rounds)], strict=True)
     for name, runs in (("one process", one), ("two processes", two)):
-        print(
-            f"{name}: {np.median([r[0] for r in runs]):.2f} s of work, {np.median([r[1] for r in runs]):.2f} s with "
-            "the start"
-        )
-    print(f"ratio of work {np.median([r[0] for r in one]) / np.median([r[0] for r in two]):.2f}")
-    plot(path, fitted, measured)
+        work, whole = (np.median([run[i] for run in runs]) for i in (0, 1))
+        print(f"{name}: {work:.2f} s of work, {whole:.2f} s with the start")
+    ratios = [own[0] / both[0] for own, both in zip(one, two, strict=True)]
+    print(f"ratio of work {np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    tiny = "--tiny" in sys.argv
+    main(Path(sys.argv[1]), [(1, 1), (2, 1), (1, 2), (2, 2)] if tiny else SIZES, 1 if tiny else 3)

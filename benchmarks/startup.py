@@ -1,6 +1,6 @@
 """Time and memory from the start of ``hsx predict`` to its first batch, with a table of a million rows and with one.
 
-    python benchmarks/startup.py
+    python benchmarks/startup.py [ROWS]
 
 makes CSV tables over 1,000 contents and 1,000 styles and starts the real command on each in a process of its own, which
 ends where the network would first be evaluated.  Seconds count from the start of the process; of its memory VmHWM is
@@ -10,6 +10,7 @@ the most that was resident so far, RssAnon what is its own, RssFile what it may 
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import re
 import subprocess
@@ -25,19 +26,19 @@ import numpy as np
 ROWS = 1_000_000
 
 
-def data(folder: Path) -> None:
-    """A thousand small contents and styles, a table of each with each in no order, and one of its first row."""
-    picture = (files("hsx") / "assets/demo_faces/contents/bald_1.png").read_bytes()
+def data(folder: Path, rows: int) -> None:
+    """Small contents and styles (a million rows: 1,000 each), tables of each with each in no order and of one row."""
+    picture, side = (files("hsx") / "assets/demo_faces/contents/bald_1.png").read_bytes(), math.isqrt(rows)
     for kind in ("contents", "styles"):
         (folder / kind).mkdir()
-        for i in range(1000):
+        for i in range(side):
             (folder / kind / f"{kind[:-1]}_{i}.png").write_bytes(picture)
-    rows = [
-        f"contents/content_{i // 1000}.png,styles/style_{i % 1000}.png\n"
-        for i in np.random.default_rng(0).permutation(ROWS)
+    lines = [
+        f"contents/content_{i // side}.png,styles/style_{i % side}.png\n"
+        for i in np.random.default_rng(0).permutation(side**2)
     ]
-    for n in (1, ROWS):
-        (folder / f"{n}.csv").write_text("content,style\n" + "".join(rows[:n]))
+    for n in (1, side**2):
+        (folder / f"{n}.csv").write_text("content,style\n" + "".join(lines[:n]))
 
 
 def start(folder: Path, rows: int, begun: float) -> None:
@@ -87,7 +88,8 @@ if __name__ == "__main__":
     if len(sys.argv) == 4:
         start(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
     else:
+        rows = int(sys.argv[1]) if len(sys.argv) == 2 else ROWS  # a square number
         with tempfile.TemporaryDirectory() as name:
-            data(Path(name))
-            for n in (1, ROWS):
+            data(Path(name), rows)
+            for n in (1, rows):
                 subprocess.run([sys.executable, __file__, name, str(n), str(time.time())], check=True)
