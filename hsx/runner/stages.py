@@ -24,6 +24,12 @@ Tensors = dict[str, Tensor]
 log = logging.getLogger("hsx")
 
 
+def recorded(transfer: Transfer) -> tuple[int, ...]:
+    """The timesteps of the features in the store: all at which an inversion looks."""
+    times = transfer.inversion_timesteps
+    return tuple(times if transfer.inverter else times[:-1])
+
+
 class Stage(lightning.LightningModule):
     """One stage of a run: its batches in parts as large as memory allows.
 
@@ -168,7 +174,7 @@ class Invert(Stage):
             return Inverted({}, None, [])
         images, sites = batch.images[list(rows)], list(dict.fromkeys(site for own in rows.values() for site in own))
         made, at_once = self.in_parts(lambda part: self._trajectory(images[part], sites), len(rows))
-        x_T, times = made.pop("x_T"), self.transfer.recorded_timesteps
+        x_T, times = made.pop("x_T"), recorded(self.transfer)
         return Inverted(rows, Trajectory(x_T, made, times, self.transfer.inversion_timesteps[-1]), at_once)
 
     def _trajectory(self, images: Tensor, sites: list[str]) -> Tensors:
@@ -188,7 +194,7 @@ class Inject(Stage):
 
     def _pictures(self, batch: PairBatch, rows: list[int]) -> Tensor:
         x, t_start = batch.style_x_T[rows], self.transfer.t_start
-        times = self.transfer.recorded_timesteps if batch.content else ()
+        times = recorded(self.transfer) if batch.content else ()
         features = batch.features(rows, x)
         image = None if batch.image is None else batch.image[rows]
         content = Trajectory(batch.content_x_T[rows], features, times, t_start, image)
