@@ -52,21 +52,25 @@ class Grids:
         first = partial(highest, schedule, settings["t_edit"], noise)
         hi = None
         if isinstance(spacing, str) and spacing.startswith("split"):
-            hi = first(wanted if isinstance(wanted, Collection) else range(last + 1))
+            named = isinstance(wanted, Collection) and all(map(whole, wanted))  # what else it may be is refused below
+            hi = first(wanted if named else range(last + 1))
         counts = settings["generation_steps"], settings["inversion_steps"]
-        whole, inversion = (tuple(spaced(count, last, spacing, noise, hi)) for count in counts)
-        at = injections([*whole], wanted)
-        injected = first(at)
+        times, inversion = (tuple(spaced(count, last, spacing, noise, hi)) for count in counts)
+        at = injections([*times], wanted)
+        visited = at.intersection(times)
+        injected = first(visited)
+        if injected is None:  # but a row's own gamma may be above 0
+            injected = max((t for t in visited if t >= settings["t_edit"]), default=None)
         if not auto:
-            return cls(whole, whole, inversion, _needed(inversion, injected, settings["inverter"]), at)
+            return cls(times, times, inversion, _needed(inversion, injected, settings["inverter"]), at)
         scaled = settings["dt_lambda"] != 1
-        acting = [t for t in at if 0 < t <= settings["t_boost"] or (scaled and t >= settings["dt_end"])]
+        acting = [t for t in visited if 0 < t <= settings["t_boost"] or (scaled and t >= settings["dt_end"])]
         if injected is not None:
             acting.append(injected)
-        top = max(whole[1], *acting) if acting else last  # one step at least, whose features there are to inject
-        generation = tuple(t for t in whole if t <= top)
+        top = max(times[1], *acting) if acting else last  # one step at least, whose features there are to inject
+        generation = tuple(t for t in times if t <= top)
         inversion = (*(t for t in inversion if t < top), top)
-        return cls(whole, generation, inversion, _needed(inversion, injected, settings["inverter"]), at)
+        return cls(times, generation, inversion, _needed(inversion, injected, settings["inverter"]), at)
 
 
 def nearest(times: Sequence[int], t: int) -> int:

@@ -98,6 +98,8 @@ def test_spacings_are_what_they_say():
             dict(spacing="split", schedule=LOW, t_edit=0, inversion_steps=703),
             "steps of split: expected 4 to 702 .*703; ",
         ),
+        (dict(spacing="split", schedule=LOW, t_edit=0, injection_steps="50"), "injection_steps: expected .*, got 50.*; "),
+        (dict(spacing="split", schedule=LOW, t_edit=0, injection_steps=["a"]), "injection_steps: expected some of .*, got ..a..; "),
         (dict(inverter=-1), "inverter: expected 0 to 100.*, got -1; "),
         (dict(inverter=1.5), "inverter: expected .*, got 1.5; "),
         (dict(inverter=True), "inverter: expected .*, got True.*; "),
@@ -154,6 +156,8 @@ def test_auto_begins_where_anything_happens(net):
     assert top_of(net, Constant(0.0)) == top_of(net, t_edit=1000) == 999  # nothing ever happens
     assert top_of(net, t_edit=272) == 272 and top_of(net, t_edit=273) == 999
     assert top_of(net, t_boost=600) == 544  # noise
+    assert top_of(net, Constant(0.0), t_boost=600) == 999  # which rows may override
+    assert top_of(net, injection_steps=[999, 280, 181, 0]) == 181  # 280 is none of the timesteps
     assert top_of(net, dt_lambda=0.9, dt_end=700) == 999  # a direction
     assert top_of(net, dt_lambda=0.9, dt_end=700, injection_steps=grid[:10]) == grid[9]
     assert top_of(net, injection_steps=[999, 181, 0]) == 181
