@@ -42,7 +42,8 @@ def check_style(style: Trajectory, grid: Sequence[int], solver: Solver) -> None:
         raise HsxError(f"style: expected one inverted on {wanted} {grid[-1]}, got one on {found}; {remedy}")
     if style.solver is not None and style.solver != solver.record():
         names = [record["class_path"].rpartition(".")[2] for record in (solver.record(), style.solver)]
-        raise HsxError(f"style: expected one inverted by {names[0]}, got one by {names[1]}; {remedy}")
+        found = names[1] if names[1] != names[0] else "another, of other options or code"
+        raise HsxError(f"style: expected one inverted by {names[0]}, got one by {found}; {remedy}")
 
 
 def given(donor: Donor, sites: Collection[str], content: Trajectory, state: StyleState) -> Mapping[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from functools import partial
 
 import torch
@@ -17,12 +18,12 @@ class Course:
     """The steps of a batch of ``rows``, up or down.
 
     Args:
-        solver: which is told of the schedule here.
+        solver: a copy of it is told of the schedule, so that its record stays as it is.
     """
 
     def __init__(self, solver: Solver, noise: NoiseSchedule, rows: int) -> None:
-        solver.prepare(noise)
-        self.solver, self.past = solver, list[Past]()
+        self.solver, self.past = deepcopy(solver), list[Past]()
+        self.solver.prepare(noise)
         self.known = torch.zeros(rows, dtype=torch.long)  # of ``past``, the evaluations that belong to each row
 
     def step(self, x: Tensor, x0: Tensor, eps: Tensor, *, t: Tensor, t_next: Tensor) -> Tensor:

@@ -130,6 +130,31 @@ def test_a_trajectory_tells_its_timesteps_and_its_solver(net, images):
         assert "\n" not in str(caught.value)
 
 
+class Own(DDIM):
+    """Keeps the model's schedule, and counts its steps, in attributes that everybody sees."""
+
+    def __init__(self, share: float = 1.0) -> None:
+        self.share = share
+
+    def prepare(self, noise):
+        self.noise, self.steps = noise, 0
+        super().prepare(noise)
+
+    def step(self, x, x0, eps, t, t_next, history):
+        self.steps += 1
+        return super().step(x, x0, eps, t, t_next, history)
+
+
+def test_what_a_solver_keeps_at_work_makes_it_no_other(net, images):
+    contents, styles = (hsx.invert(net, one, 9, solver=Own()) for one in images)
+    for _ in range(2):  # a style of an earlier process, and after work
+        transfer = hsx.Transfer(net, Constant(0.3), solver=Own(), **FEW)
+        assert torch.isfinite(transfer.inject(contents, styles)).all()
+        styles = transfer.invert(images[1], ())
+    with pytest.raises(hsx.HsxError, match="by Own, got one by another, of other options or code; "):
+        hsx.Transfer(net, Constant(0.3), solver=Own(0.9), **FEW).inject(contents, styles)
+
+
 @pytest.mark.parametrize("looks", [0, 1, 3])
 def test_looks_cost_what_is_said_and_are_recorded_where_they_were(net, images, looks):
     counted = Counted(net)
