@@ -17,7 +17,8 @@ OWN = "a class of your own: install it as a plugin, or name its module with --tr
 KEY = re.compile(r"(?:Parser key \"|--)(?P<key>[\w.]+)\"?: *")
 CLASS = re.compile(r"Problem with given class_path '(?P<path>[^']*)': *")
 FRAME = re.compile(  # the lines around what is wrong with one of several types
-    r"Does not valid|Subtypes: |Errors:|Given value|Unable to load config '|Expected a path but|Expected an? <[^>]*>$"
+    r"Does not valid|Subtypes: |Errors:|Given value|Unable to load config '|Expected a path but|"
+    r"Expected an? (?:<[^>]*>|typing\.Literal\['auto'\])$"
 )
 NO_CLASS = re.compile(r"(?:import path string: |path format: |subclass of \w+\. Got value: |Importing ')([^']+)")
 UNKNOWN = re.compile(r"(?:Group '(?P<group>.*)' does not accept option|Option) '(?P<name>[^']*)'")
@@ -26,6 +27,7 @@ REWRITES = (  # of all other messages
     (r"Not of type NonNeg\w*: (?:.*10: '(.*)'|(.*) does not .*)", r"expected a whole number of 0 or more, got \1\2"),
     (r"Expected an? (.*)\. Got value: (.*)", r"expected \1, got \2"),
     (r"typing\.Literal\[(.*?)\]", r"one of \1"),
+    (r"<class 'int'>, one of 'auto'", "a whole number or auto"),
     (r", <class 'NoneType'>|collections\.abc\.|(?<=<class ')[\w.]+\.", ""),
     (r"<class '(\w+)'>", r"\1"),
     (r"Unexpected config: ?$", "expected a YAML file of options, got an empty one"),

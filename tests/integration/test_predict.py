@@ -287,6 +287,7 @@ def test_configs_are_composed_printed_and_read_back(tiny_model, pictures, capsys
         (["--model.generation_step", "5"], "(the nearest is --model.generation_steps)"),  # no abbreviations
         (["--seed_everything", "-1"], "seed_everything: expected a number from 0 to 4294967295, got -1; see hsx"),
         (["--model.t_edit", "abc"], "model.t_edit: expected int, got abc"),
+        (["--model.t_start", "abc"], "model.t_start: expected a whole number or auto, got abc"),
         (["--model.t_edit", "2000"], "t_edit: expected 0 to 1000"),
         (["--model.t_boost", "-1"], "t_boost: expected 0 to 999"),
         (["--model.t_start", "5000"], "t_start: expected 1 to 999"),
