@@ -98,8 +98,14 @@ def test_spacings_are_what_they_say():
             dict(spacing="split", schedule=LOW, t_edit=0, inversion_steps=703),
             "steps of split: expected 4 to 702 .*703; ",
         ),
-        (dict(spacing="split", schedule=LOW, t_edit=0, injection_steps="50"), "injection_steps: expected .*, got 50.*; "),
-        (dict(spacing="split", schedule=LOW, t_edit=0, injection_steps=["a"]), "injection_steps: expected some of .*, got ..a..; "),
+        (
+            dict(spacing="split", schedule=LOW, t_edit=0, injection_steps="50"),
+            "injection_steps: expected .*, got 50.*; ",
+        ),
+        (
+            dict(spacing="split", schedule=LOW, t_edit=0, injection_steps=["a"]),
+            "injection_steps: expected some of .*, got ..a..; ",
+        ),
         (dict(inverter=-1), "inverter: expected 0 to 100.*, got -1; "),
         (dict(inverter=1.5), "inverter: expected .*, got 1.5; "),
         (dict(inverter=True), "inverter: expected .*, got True.*; "),
