@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -30,6 +31,14 @@ def check_content(content: Trajectory, donor: Donor, sites: Collection[str], bac
         if not steps or found != (len(content), steps, *shape):
             got_it = f"features of shape {found} at {steps} timesteps"
             raise HsxError(f"content: expected a Trajectory with {site} of {shape}, got {got_it}; {remedy}")
+
+
+def as_far_as(content: Trajectory, times: tuple[int, ...]) -> Trajectory:
+    """Contents that were inverted further without what was recorded above these timesteps; others as they are."""
+    if content.timesteps[: len(times)] != times:
+        return content
+    features = {site: feature[:, : len(times)] for site, feature in content.features.items()}
+    return replace(content, features=features, timesteps=times)
 
 
 def check_style(style: Trajectory, grid: Sequence[int], solver: Solver) -> None:

@@ -17,7 +17,7 @@ from hsx.checks import got, in_range
 from hsx.errors import HsxError
 from hsx.io.images import read_image, read_mask
 from hsx.method.config import TransferConfig
-from hsx.method.contents import check_content, check_style, given
+from hsx.method.contents import as_far_as, check_content, check_style, given
 from hsx.method.course import Course
 from hsx.method.injections import warn_of_few_injections
 from hsx.method.inputs import (
@@ -205,7 +205,8 @@ class Transfer:
         noise = noise or SampleNoise(self.seed, range(len(style)))
         self._prepare_schedule()
         check_mask(mask, len(style), R)
-        donor = partial(given, self.donor, self.sites, self.blend.prepare(content, self.invert_contents))
+        content = self.blend.prepare(as_far_as(content, self.recorded_timesteps), self.invert_contents)
+        donor = partial(given, self.donor, self.sites, content)
         weights_at = self._weights(len(style), gamma)
         x = style.x_T
         course = Course(self.solver, self.backbone.schedule, len(x))

@@ -11,8 +11,9 @@ from hsx.backbones.unet2d import UNet2DBackbone
 from hsx.backbones.wrapped import Wrapped
 from hsx.method.grids import spaced
 from hsx.schedule import NoiseSchedule, timesteps
-from hsx.strategies import Constant, Interval, Latent, Linear, Multistep2M, Renoised, Table
+from hsx.strategies import Constant, Interval, Latent, Linear, Multistep2M, Renoised, SphericalMean, Table
 
+from ..conftest import picture
 from .test_unet2d import tiny
 
 LINEAR = NoiseSchedule.linear()
@@ -240,6 +241,14 @@ def test_contents_are_inverted_only_so_far(net, images, looks):
     )
     usual = hsx.Transfer(net, Constant(0.3), **FEW)
     assert usual.config.content_inversion == usual.config.inversion == {"steps": 12, "t_start": 999}
+
+
+def test_further_contents_join_those_that_were_inverted_further(net, images, tmp_path):
+    blend = SphericalMean([str(picture(tmp_path / "more.png", 5))])
+    transfer = hsx.Transfer(net, LOW, blend, **FEW, t_start=999)
+    style = transfer.invert(images[1], ())
+    made = [transfer.inject(content, style) for content in (transfer.contents(images[0]), transfer.invert(images[0]))]
+    assert torch.equal(*made)
 
 
 def test_equal_ways_of_inversion_share_their_trajectories(net):
