@@ -128,10 +128,18 @@ class Transfer:
         how = {"solver": self.solver, "spacing": times, "inverter": self.inverter}
         return invert(self.backbone, images, len(times), times[-1], self.fit, sites, **how)
 
+    def invert_contents(self, images: Images, sites: Sites | None = None) -> Trajectory:
+        """``invert``, but only as far as their features are injected."""
+        sites, times = tuple(self.sites) if sites is None else sites, self.content_timesteps
+        if times == self.inversion_timesteps:
+            return self.invert(images, sites)
+        images = as_images(images, self.backbone, self.fit)
+        return along(self.backbone, images, times, sites, self.solver, self.inverter, look_at_the_last=True)
+
     def contents(self, images: Images) -> Trajectory:
         """Contents as the donor needs them: inverted as far as they are injected, or as they are."""
         if self.donor.inverts:
-            return self._invert_contents(images)
+            return self.invert_contents(images)
         return Trajectory.of_pictures(as_images(images, self.backbone, self.fit), self.t_start)
 
     def __call__(
@@ -197,7 +205,7 @@ class Transfer:
         noise = noise or SampleNoise(self.seed, range(len(style)))
         self._prepare_schedule()
         check_mask(mask, len(style), R)
-        donor = partial(given, self.donor, self.sites, self.blend.prepare(content, self._invert_contents))
+        donor = partial(given, self.donor, self.sites, self.blend.prepare(content, self.invert_contents))
         weights_at = self._weights(len(style), gamma)
         x = style.x_T
         course = Course(self.solver, self.backbone.schedule, len(x))
@@ -251,12 +259,6 @@ class Transfer:
         apart = [b - a for a, b in pairwise(at)]
         unit = (len(self.backbone.schedule) - 1) / (every - 1)
         return {t: gap / unit for t, gap in zip(at, [apart[0], *apart], strict=True)}
-
-    def _invert_contents(self, images: Images) -> Trajectory:
-        """As far as their features are needed."""
-        times, ends = self.content_timesteps, self.content_timesteps != self.inversion_timesteps
-        images = as_images(images, self.backbone, self.fit)
-        return along(self.backbone, images, times, tuple(self.sites), self.solver, self.inverter, ends)
 
     def _weights(self, rows: int, gamma: Tensor | None) -> dict[int, Tensor]:
         """How much is blended in of each row, (B,), by timestep: on the CPU, so that no step waits for the device."""

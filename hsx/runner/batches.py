@@ -143,11 +143,13 @@ class Inverted(NamedTuple):
         rows: which of the batch's pictures were inverted, and the sites of each that are to be kept.
         trajectory: of these.
         at_once: with how many others each was computed, which decides its last bits.
+        others: pictures of the same batch that were inverted less far, or further.
     """
 
     rows: dict[int, list[str]]
     trajectory: Trajectory | None
     at_once: list[int]
+    others: tuple[Inverted, ...] = ()
 
 
 class Injected(NamedTuple):

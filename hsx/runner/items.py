@@ -93,7 +93,10 @@ class Trajectories(Items):
         """See ``Items``."""
         row, fit = self.recorder.pairs[index], self.recorder.fingerprints.fit
         own = self.recorder.own(row)
-        keys = dict(zip(("content", "style"), map(self.recorder.fingerprints.trajectory, own["pixels"]), strict=True))
+        keys = {
+            of: self.recorder.fingerprints.trajectory(pixels, of == "content")
+            for of, pixels in zip(("content", "style"), own["pixels"], strict=True)
+        }
         mask = None if row.mask is None else read_mask(row.mask, self.size, fit)
         image, content, computed = None, None, {"style": self.store.how(keys["style"])}
         if self.taken.reads:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -142,20 +143,21 @@ class _Settings:
 
     def invert(self, store: Store) -> None:
         """Each distinct picture once for each way in which it was inverted."""
-        ways: dict[Way, dict[str, tuple[str, ...]]] = defaultdict(dict)  # pixels and sites
+        ways: dict[tuple[str, Way], dict[str, None]] = defaultdict(dict)  # the pixels of each, once
         for one in self.wanted:
             for of, pixels in zip(("content", "style"), one.record["pixels"], strict=True):
                 if of == "style" or self.taken.inverts:
-                    own = ways[one.how(of)]
-                    own[pixels] = own.get(pixels) or (self.taken.sites if of == "content" else ())
-        for way, pictures in ways.items():
+                    ways[of, one.how(of)][pixels] = None
+        for (of, way), pictures in ways.items():
+            sites = [*self.taken.sites] if of == "content" else []
             for part in _parts(list(pictures), way.rows):
                 images = torch.stack(_filled([self.images[pixels] for pixels in part], way.rows))
                 batch = PictureBatch(list(range(way.rows)), images, _filled(part, way.rows))
-                made = self._predict(Invert, batch, way).trajectory
+                kind = partial(Invert, needed=partial(_all, sites))
+                made = self._predict(kind, batch, way).trajectory
                 for row, pixels in enumerate(part):
-                    features = {site: made.features[site][row] for site in pictures[pixels]}
-                    store.put(_key(store, pixels, way), made.x_T[row], features, made.timesteps)
+                    features = {site: made.features[site][row] for site in sites}
+                    store.put(_key(store, pixels, of, way), made.x_T[row], features, made.timesteps)
 
     def inject(self, store: Store) -> Iterator[tuple[Wanted, Tensor]]:
         """Each picture, (3, R, R) in [-1, 1]."""
@@ -168,13 +170,13 @@ class _Settings:
     def _item(self, one: Wanted, store: Store) -> Item:
         path, pixels = one.path("mask"), one.record["pixels"]
         mask = None if path is None else read_mask(path, self.size, self.fit)
-        keys = (_key(store, own, one.how(of)) for of, own in zip(("content", "style"), pixels, strict=True))
+        keys = (_key(store, own, of, one.how(of)) for of, own in zip(("content", "style"), pixels, strict=True))
         of_content, of_style = keys
         content = store.get(of_content, self.taken.sites) if self.taken.inverts else None
         style, image = store.get(of_style, ())["x_T"], self.images[pixels[0]] if self.taken.reads else None
         return pair_item(0, one.record, mask, style, content, self.taken, image, {})
 
-    def _predict(self, kind: type[Stage], batch: Batch, way: Way) -> Any:
+    def _predict(self, kind: Callable[..., Stage], batch: Batch, way: Way) -> Any:
         """What a stage makes of one batch, in this way."""
         self.model.compile(way.compiled)
         stage = kind(self.model.transfer, channels_last=way.channels_last)
@@ -254,8 +256,12 @@ def _values(value: Any) -> Any:
     return [_values(one) for one in value] if isinstance(value, list) else value
 
 
-def _key(store: Store, pixels: str, way: Way) -> str:
-    return store.key(pixels, way._asdict())
+def _all(sites: list[str], batch: PictureBatch) -> dict[int, list[str]]:
+    return dict.fromkeys(range(len(batch)), sites)
+
+
+def _key(store: Store, pixels: str, of: str, way: Way) -> str:
+    return store.key(pixels, {"of": of, **way._asdict()})
 
 
 def _grouped(items: Iterable[T], key: Callable[[T], Any]) -> dict[Any, list[T]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import lightning
@@ -127,7 +128,8 @@ class Needed:
         return {row: sites for row, sites in found.items() if sites is not None}
 
     def _sites(self, index: int, pixels: str) -> list[str] | None:
-        key, is_content = self.fingerprints.trajectory(pixels), index < self.contents
+        is_content = index < self.contents
+        key = self.fingerprints.trajectory(pixels, is_content)
         if index not in self.numbers or {(key, is_content), (key, True)} & self.begun:
             return None
         sites = self.sites if is_content else ()
@@ -163,17 +165,27 @@ class Invert(Stage):
         self.needed = needed or (lambda batch: dict.fromkeys(range(len(batch)), sites))
 
     def predict_step(self, batch: Batch) -> Inverted:
-        """A batch of pictures to the trajectories of those that are needed."""
+        """A batch of pictures to the trajectories of those that are needed; contents may end earlier than styles."""
         if not isinstance(batch, PictureBatch) or not (rows := self.needed(batch)):
             return Inverted({}, None, [])
-        images, sites = batch.images[list(rows)], list(dict.fromkeys(site for own in rows.values() for site in own))
-        made, at_once = self.in_parts(lambda part: self._trajectory(images[part], sites), len(rows))
-        x_T, times = made.pop("x_T"), self.transfer.recorded_timesteps
-        return Inverted(rows, Trajectory(x_T, made, times, self.transfer.inversion_timesteps[-1]), at_once)
+        if self.transfer.content_timesteps == self.transfer.inversion_timesteps:
+            return self._inverted(batch, rows, self.transfer.invert)
+        contents = {row: sites for row, sites in rows.items() if sites}
+        styles = {row: sites for row, sites in rows.items() if not sites}
+        both = (contents, self.transfer.invert_contents), (styles, self.transfer.invert)
+        found, *others = [self._inverted(batch, own, invert) for own, invert in both if own]
+        return found._replace(others=tuple(others))
 
-    def _trajectory(self, images: Tensor, sites: list[str]) -> Tensors:
-        found = self.transfer.invert(images, sites)
-        return {"x_T": found.x_T, **found.features}
+    def _inverted(self, batch: PictureBatch, rows: dict[int, list[str]], invert: Callable[..., Trajectory]) -> Inverted:
+        images, sites = batch.images[list(rows)], list(dict.fromkeys(site for own in rows.values() for site in own))
+        last: list[Trajectory] = []
+
+        def tensors(part: list[int]) -> Tensors:
+            last[:] = [invert(images[part], sites)]
+            return {"x_T": last[0].x_T, **last[0].features}
+
+        made, at_once = self.in_parts(tensors, len(rows))
+        return Inverted(rows, replace(last[0], x_T=made.pop("x_T"), features=made, images=None), at_once)
 
 
 class Inject(Stage):

@@ -105,17 +105,17 @@ class TrajectoryWriter(Writer):
         if not isinstance(batch, PictureBatch):
             return []
         self.outcome.pixels.update(zip(batch.index, batch.pixels, strict=True))
-        for i, (row, sites) in enumerate(result.rows.items()):
-            assert result.trajectory is not None
-            x_T = result.trajectory.x_T[i]
-            if torch.isfinite(x_T).all():
-                features = {site: result.trajectory.features[site][i] for site in sites}
-                computed = {**machine, "rows": result.at_once[i]}
-                key = self.fingerprints.trajectory(batch.pixels[row])
-                self.store.put(key, x_T, features, result.trajectory.timesteps, computed)
-                self.outcome.inverted += 1
-            else:
-                self.not_finite.add(batch.pixels[row])
+        for rows, trajectory, at_once, _ in (result, *result.others):
+            for i, (row, sites) in enumerate(rows.items()):
+                assert trajectory is not None
+                x_T = trajectory.x_T[i]
+                if torch.isfinite(x_T).all():
+                    features = {site: trajectory.features[site][i] for site in sites}
+                    key = self.fingerprints.trajectory(batch.pixels[row], content=bool(sites))
+                    self.store.put(key, x_T, features, trajectory.timesteps, {**machine, "rows": at_once[i]})
+                    self.outcome.inverted += 1
+                else:
+                    self.not_finite.add(batch.pixels[row])
         for index, pixels in zip(batch.index, batch.pixels, strict=True):
             if pixels in self.not_finite:
                 self.outcome.failures[index] = NOT_INVERTED

@@ -29,10 +29,11 @@ class Fingerprints:
 
     Attributes:
         settings: a digest of the network and of all settings of the transfer.
-        inversion: what decides a trajectory besides its picture: the network, the steps and t_start.
+        inversion: what decides a style's trajectory besides its picture: the network, the steps and t_start.
         precision: of the network's numbers.
         dtype: of h as it is kept.
         fit: how pictures and masks become square.
+        content_inversion: what decides a content's, where that is inverted less far than a style.
     """
 
     settings: str
@@ -40,21 +41,24 @@ class Fingerprints:
     precision: str
     dtype: str
     fit: str
+    content_inversion: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, network: str, config: TransferConfig, precision: str, dtype: str) -> Fingerprints:
         """Those of a run with this network, by its fingerprint, and these settings."""
         settings = digest({"network": network, **config.record()})
-        return cls(settings, {"network": network, **config.inversion}, precision, dtype, config.fit)
+        styles, contents = ({"network": network, **how} for how in (config.inversion, config.content_inversion))
+        return cls(settings, styles, precision, dtype, config.fit, contents)
 
     @cached_property
     def run(self) -> str:
         """A digest of all that the pictures of a run share."""
         return digest(self.settings, self.dtype, self.precision)
 
-    def trajectory(self, pixels: str) -> str:
-        """The key of the trajectory of the picture whose pixels have this digest."""
-        return trajectory_key(pixels, {**self.inversion, "precision": self.precision}, self.dtype)
+    def trajectory(self, pixels: str, content: bool = False) -> str:
+        """The key of the trajectory of the style, or the content, whose pixels have this digest."""
+        inversion = (self.content_inversion if content else None) or self.inversion
+        return trajectory_key(pixels, {**inversion, "precision": self.precision}, self.dtype)
 
     def picture(self, pixels: list[str], mask: Path | None, gamma: float | None, seed: int) -> str:
         """A digest of all that decides how a result looks.

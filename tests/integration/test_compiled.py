@@ -1,6 +1,7 @@
 """E and D compiled: the same pictures to the last bits, records that say so, and a way on where nothing compiles."""
 
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -73,7 +74,7 @@ def test_compiled_pictures_are_made_again_byte_for_byte(tiny_model, pictures, ca
     assert main(options(tiny_model, pictures, "out", "--trainer.compile", "true", "--data.batch_size", "4")) == 0
     made = sorted(map(str, (pictures / "out").glob("*__*.png")))
     for path in made:
-        computed = record_of(path)["computed"]
+        computed = record_of(Path(path))["computed"]
         assert computed["compiled"] and computed["content"]["compiled"] and computed["rows"] == 4  # of the last two too
     assert main(["remake", *made]) == 0
     assert "6 of 6 are byte-identical" in capsys.readouterr().out

@@ -98,7 +98,7 @@ def test_every_content_in_every_style(tiny_model, pictures, capsys):
 
 def test_results_do_not_depend_on_batch_size_company_or_interruption(tiny_model, pictures, capsys):
     assert main(options(tiny_model, pictures, "three", "--data.batch_size", "3")) == 0
-    for size in (1, 8):
+    for size in (1, 8, "auto"):
         assert main(options(tiny_model, pictures, f"by{size}", "--data.batch_size", str(size))) == 0
         assert same(read(pictures / "three"), read(pictures / f"by{size}"))
     one = options(tiny_model, pictures, "one")

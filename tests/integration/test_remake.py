@@ -20,6 +20,7 @@ from hsx import hookimpl, strategies
 from hsx.cli import main
 from hsx.io.png import png_text, write_png
 from hsx.plugins import registry as plugins
+from hsx.runner.remake import Wanted, Way
 from hsx.store.records import RECORD, record_of
 from hsx.strategies.base import KINDS
 
@@ -456,3 +457,10 @@ def test_a_strategy_of_a_module_that_the_command_line_trusts(tiny_model, picture
     assert remade(capsys, *trust, *made(out))[-1] == "2 of 2 are byte-identical"
     assert main(["remake", "--trust", "my_hales", *made(out)]) == 2
     assert "--trust: expected a module that can be imported, got my_hales" in capsys.readouterr().err
+
+
+def test_what_a_record_does_not_say_was_not_so():
+    """Records from before there were other ways to run a network."""
+    computed = {"rows": 3, "threads": 2, "style": {"rows": 4, "channels_last": True, "compiled": True}}
+    one = Wanted(Path("a.png"), {"computed": computed}, {})
+    assert one.how() == one.how("content") == Way(3, 2, False, False) and one.how("style") == Way(4, 2, True, True)

@@ -182,8 +182,8 @@ def transfer(
 
     ``sites`` are pairs of h, or the place of a skip, and its factor of gamma; with ``renoised`` the content is not
     inverted but put where the style is, with the noise that the style's own process predicts.  ``grid`` stands for the
-    timesteps of both ways.  ``same_as`` so many injections, what one changes in x_0 is multiplied by how much farther it
-    is from the next than theirs; with ``style_first`` the direction is the style's own at the first injection alone.
+    timesteps of both ways.  ``same_as`` so many injections, what one changes in x_0 is multiplied by how much farther
+    it is from the next than theirs; with ``style_first`` the direction is the style's own at the first injection alone.
     """
     up, seq = grid or times(inversion, last), grid or times(generation, last)
     recorded = None if renoised else invert(net, content, up, solver, looks)[1]
