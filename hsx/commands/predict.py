@@ -52,6 +52,7 @@ def predict(argv: Sequence[str]) -> int:
         instances = parser.instantiate(config)
         model = TransferModel(**instances.model, **{name: config[option] for name, option in ELSEWHERE.items()})
         model.compile(instances.trainer.pop("compile"))
+        model.channels_last = instances.trainer.pop("channels_last")
         pairs, trainer = Pairs(**instances.data), make_trainer(**instances.trainer)
         chosen = config.model
         at, option = (chosen.backbone, "source") if isinstance(chosen.backbone, dict) else (chosen, "backbone")
@@ -112,6 +113,8 @@ def parser_of(classes: dict[str, str]) -> Parser:
     parser.add_class_arguments(Store, "store", skip={"path"}, instantiate=False, sub_configs=True)
     about = "compile E and D (torch.compile); what cannot be compiled runs as it is, with a line that says so"
     add("--trainer.compile", type=bool, default=False, help=about)
+    about = "keep the channels last in memory, which is faster by a tenth on a CPU; the last bits of a picture change"
+    add("--trainer.channels_last", type=bool, default=False, help=about)
     parser.add_function_arguments(make_trainer, "trainer", sub_configs=True)
     usual = {kind: type(strategy).__name__ for kind, strategy in TransferConfig().strategies.items()}
     parser.set_defaults({f"model.{kind}": {"class_path": name} for kind, name in {**usual, **classes}.items()})

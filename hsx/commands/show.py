@@ -108,7 +108,8 @@ def config_of(picture: str) -> dict[str, Any]:
         "store": record["store"],
         "trainer": record["trainer"]
         | ({"accelerator": "cpu"} if computed.get("device") == "cpu" else {})
-        | ({"compile": True} if computed.get("compiled") is True else {}),
+        | ({"compile": True} if computed.get("compiled") is True else {})
+        | ({"channels_last": True} if computed.get("channels_last") is True else {}),
     }
 
 

@@ -28,7 +28,10 @@ class TransferModel:
         source: the checkpoint as it is found from any folder, without secrets.
         network: the network's fingerprint.
         config: what the section ``model`` of a config takes to make this again.
+        channels_last: whether the channels are last in memory.
     """
+
+    channels_last = False
 
     def __init__(self, backbone: str | Path | dict[str, Any], *settings: Any, **options: Any) -> None:
         about = {"source": backbone} if isinstance(backbone, (str, Path)) else dict(backbone)

@@ -120,9 +120,10 @@ class Work:
 
     @property
     def how(self) -> dict[str, Any]:
-        """How many pictures a stage takes at once."""
+        """How many pictures a stage takes at once, and in which order in memory."""
         given = self.data.batch_size
-        return {"size": at_most(given, self.trainer.strategy.root_device.type), "auto": given == "auto"}
+        size, auto = at_most(given, self.trainer.strategy.root_device.type), given == "auto"
+        return {"size": size, "auto": auto, "channels_last": self.model.channels_last}
 
     def say_how(self) -> None:
         """A line for each choice that is not the user's."""
