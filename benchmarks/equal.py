@@ -34,7 +34,7 @@ def measure(job: Job) -> list[dict[str, Any]]:
         if n <= most:
             ways.append(ours(f"hsx, batch {n}", net, steps, content[:n], style[:n]))
     also = partial(ours, steps=steps, content=content[:most], style=style[:most])
-    last = f"hsx, batch {most}, channels_last"  # what hsx predict does on a CPU
+    last = f"hsx, batch {most}, channels_last"  # as with --trainer.channels_last
     ways.append(also(last, Tally(job.network().to(memory_format=torch.channels_last))))
     if job.compiled:
         compiled = Compiled(job.network().to(memory_format=torch.channels_last))

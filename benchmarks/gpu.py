@@ -32,7 +32,7 @@ from typing import Any
 import equal
 import precision
 import torch
-from gpu_cases import DECODES, FIRST, REST, TRANSFERS, Bench
+from gpu_cases import DECODES, DTYPES, FIRST, REST, TRANSFERS, Bench
 from gpu_runs import Runs
 from jobs import Job
 from turns import where
@@ -82,7 +82,7 @@ def parts(device: str, work: Path, until: float, tiny: bool) -> dict[str, Part]:
         return lambda: (bench.measured(case, what) for case in bench.small(cases))
 
     return {
-        "matmul": lambda: [bench.matmuls()],
+        "matmul": lambda: ({"dtype": dtype, "FLOP/s": bench.rate(dtype)} for dtype in DTYPES),
         "evaluations": of(FIRST, bench.evaluation),
         "decodes": of(DECODES, bench.decodes),
         "transfers": of(TRANSFERS, bench.transfer),

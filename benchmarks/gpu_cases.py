@@ -98,14 +98,14 @@ class Bench:
             return cases
         return list(dict.fromkeys(Case("tiny", case.dtype, case.how, min(case.batch, 2)) for case in cases))
 
-    def matmuls(self) -> dict[str, float]:
-        """The rates of a product of two random matrices, in FLOP a second."""
-        n = 128 if self.tiny else 8192
-        for dtype, of in DTYPES.items():
+    def rate(self, dtype: str) -> float:
+        """That of a product of two random matrices, in FLOP a second, measured once."""
+        if dtype not in self.rates:
+            n = 128 if self.tiny else 8192
             with tf32(dtype == "tf32"):
-                a, b = (torch.randn(n, n, device=self.device, dtype=of) for _ in range(2))
-                self.rates[dtype] = 2 * n**3 / self.seconds(lambda a=a, b=b: a @ b)
-        return self.rates
+                a, b = (torch.randn(n, n, device=self.device, dtype=DTYPES[dtype]) for _ in range(2))
+                self.rates[dtype] = 2 * n**3 / self.seconds(lambda: a @ b)
+        return self.rates[dtype]
 
     def measured(self, case: Case, of: Callable[[hsx.Backbone, Case], dict[str, Any]]) -> dict[str, Any]:
         """A row: what a case takes, or what it ended with, and the most memory that it held."""
@@ -149,7 +149,7 @@ class Bench:
         flop = 2 * (net.layout.encode_macs + net.layout.decode_macs) * case.batch
         return row | {
             "E+D ms": round(1e3 * both / case.batch, 3),
-            "share": round(flop / both / self.rates[case.dtype], 4),
+            "share": round(flop / both / self.rate(case.dtype), 4),
         }
 
     def decodes(self, net: hsx.Backbone, case: Case) -> dict[str, Any]:

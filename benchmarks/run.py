@@ -8,7 +8,7 @@ has four parts, with the same weights and pictures for all ways of a part:
 equal       equal numbers: one picture made by both, then what batches, memory layout and compilation add (``equal.py``)
 fast        the demo's settings against the authors' (``fast.py``)
 inversions  to noise and back, by diffusers and by hsx (``inversions.py``)
-precision   the main job in bf16 and fp16: its PSNR to float32 (``precision.py``)
+precision   the demo in bf16 and fp16, in few steps and in more: PSNR to float32 (``precision.py``)
 
 Seconds are medians of several rounds; *faster* is how many times as fast as the first way a way is, the median of the
 rounds, with the lowest and the highest in brackets.  An evaluation is E and D once, each counted by its multiply-adds.

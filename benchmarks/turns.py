@@ -114,8 +114,11 @@ def psnr(made: Tensor, true: Tensor) -> Tensor:
 
 def where(device: str) -> dict[str, Any]:
     """The commit, the machine and what else runs on it."""
-    given = {"cwd": ROOT, "capture_output": True, "text": True}
-    commit = subprocess.run(["git", "describe", "--always", "--dirty", "--exclude=*"], **given).stdout.strip()
+    try:
+        command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+        commit = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    except OSError:  # there is no git
+        commit = ""
     name = platform.machine()
     if Path("/proc/cpuinfo").exists():
         lines = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]

@@ -25,9 +25,8 @@ from hsx.store.trajectories import Store
 from hsx.strategies.base import KINDS
 
 PROGRAM = "hsx predict"
-ABOUT = """Every content in every style, with a frozen diffusion model.  A config may name the classes that
-`hsx plugins` lists, and Lightning's callbacks; --trust MODULE, which is for the command line only, adds those of a
-module of yours."""
+ABOUT = """Every content in every style, with a frozen diffusion model.  A config may name what `hsx plugins`
+lists, and Lightning's callbacks; --trust MODULE (on the command line only) adds a module of yours."""
 # the fields that another option sets for the whole run
 ELSEWHERE = {each.name: each.metadata["said_by"] for each in fields(TransferConfig) if "said_by" in each.metadata}
 SEEDS = 2**32  # numpy's

@@ -127,6 +127,10 @@ class Work:
 
     def say_how(self) -> None:
         """A line for each choice that is not the user's."""
+        transfer, whole = self.model.transfer, self.model.transfer.config.grids.whole
+        if left_out := len(whole) - len(transfer.timesteps):
+            what = f"{transfer.t_start}, where anything is injected or noised first"
+            print(f"model.t_start auto: {what}; {left_out} of {len(whole)} timesteps left out", file=sys.stderr)
         if self.how["auto"]:
             print(f"data.batch_size auto: up to {self.how['size']} pictures at once", file=sys.stderr)
         if getattr(self.model.backbone, "compiled", False):

@@ -185,7 +185,7 @@ WRONG = {
     ),
     "no calibration": ("g0.6_omega0.3", lambda tr, mp: setattr(tr, "calibrator", Latent(0))),
     "no direction scale": ("dt", lambda tr, mp: setattr(tr, "dt_lambda", 1.0)),
-    "direction scale with calibration": ("dt_omega", ("1.0, _column(direction, a))", "0.9985, _column(direction, a))")),
+    "direction scale with calibration": ("dt_omega", ("1.0, column(direction, a))", "0.9985, column(direction, a))")),
     "no noise": ("noise300", lambda tr, mp: setattr(tr, "t_boost", 0)),
     "the last alpha-bar not 1": ("g0.3", lambda tr, mp: mp.setattr(DDIM, "step", step_short_of_the_clean_picture)),
 }
