@@ -88,13 +88,13 @@ class Stage(lightning.LightningModule):
                 continue
             except torch.OutOfMemoryError:  # dealt with below, where its frames hold no memory any more
                 pass
-            if size == 1:
+            if len(part) == 1:
                 raise HsxError(
                     "memory: expected room for one picture at a time, got out of memory; use another "
                     "device, a smaller model or --trainer.precision 16-true"
                 )
-            self.limit = size // 2
-            log.warning("out of memory with %d pictures at once; going on with %d", size, self.limit)
+            self.limit = len(part) // 2
+            log.warning("out of memory with %d pictures at once; going on with %d", len(part), self.limit)
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
         return {name: torch.cat([part[name] for part in results]) for name in results[0]}, at_once

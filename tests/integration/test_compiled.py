@@ -45,6 +45,19 @@ def test_it_is_the_same_network_and_its_parts_are_of_one_size(caplog):
     assert compiled.evaluations == 2 * (2 + 2 + 4)  # rows that fill a part are computed too
 
 
+def test_a_part_that_is_filled_up_makes_room_by_its_whole_size():
+    compiled = Compiled(UNet2DBackbone(net(), hsx.NoiseSchedule.linear()), backend="eager")
+    stage = Invert(hsx.Transfer(compiled, inversion_steps=3, generation_steps=3), size=4)
+
+    def work(part):
+        if len(part) > 1:
+            raise torch.OutOfMemoryError
+        return {"x": PICTURES[part]}
+
+    made, at_once = stage.in_parts(work, 1)
+    assert at_once == [1] and stage.limit == 1 and torch.equal(made["x"], PICTURES[:1])
+
+
 def test_what_cannot_be_compiled_runs_as_it_is_and_says_so(caplog):
     plain = HookedBackbone(net(), sample_size=16)
     compiled = Compiled(plain, backend="eager")
