@@ -64,8 +64,8 @@ class TransferConfig:
     """The timestep at which inversion ends and generation starts.
 
     auto: of the timesteps from the model's last down, the highest at which anything is injected or noised, since above
-    it inversion and generation would only undo each other; the model's last where nothing ever is.  A number: that one,
-    with the timesteps spaced up to it.
+    it inversion and generation would only undo each other; the model's last where nothing ever is.  With a schedule of
+    0 throughout: at which a row's own gamma may inject.  A number: that one, with the timesteps spaced up to it.
     """
 
     t_edit: int | None = None
