@@ -124,8 +124,8 @@ class TransferConfig:
     same_strength_as: int | None = None
     """Let gamma mean what it does with so many injections (50: the authors').
 
-    However many there are: what an injection changes in x_0 is multiplied by how much farther it is from the next than
-    so many would be, spread over all timesteps.
+    However many there are: what an injection changes in x_0 is multiplied by how many of so many, spread evenly over
+    all timesteps, it stands for: those from its own timestep to above the next one's.
     """
 
     style_eps: Literal["always", "first"] = "always"

@@ -68,9 +68,6 @@ def settle(config: TransferConfig, backbone: Backbone) -> tuple[dict[str, Any], 
     settled |= {"sites": chosen_sites(config.sites, backbone), "dt_lambda": float(config.dt_lambda)}
     settled |= {"spacing": given or config.spacing, "injection_steps": config.injection_steps}
     grids = Grids.of(config.schedule, settled, auto, backbone.schedule)
-    if config.same_strength_as is not None and len(grids.injections) < 2:
-        what = "same_strength_as: expected two injections or more, whose distance it takes"
-        raise HsxError(f"{what}, got {len(grids.injections)}; take more injection_steps, or leave it out")
     if grids.generation != grids.whole:
         settled["t_start"] = AUTO
     each = config.injection_steps

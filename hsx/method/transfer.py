@@ -231,7 +231,7 @@ class Transfer:
                 eta=float(boost),
                 noise=check_noise(noise(x), x) if boost else None,
                 direction=direction,
-                strength=self.strengths.get(t, 1.0),
+                strength=self.strengths.get(t, 1),
                 follows=begun & (weights > 0) if self.style_eps == "first" else False,
                 solve=partial(course.step, **times),
             )
@@ -251,19 +251,18 @@ class Transfer:
         return [t for t in reversed(self.config.grids.whole) if t in self.injection_timesteps and t >= self.t_edit]
 
     @cached_property
-    def strengths(self) -> dict[int, float]:
-        """By timestep, how much farther it is from the next injection than with ``same_strength_as`` of them."""
-        every = self.config.same_strength_as
-        at = sorted(self.injection_timesteps.intersection(self.config.grids.whole))
-        if every is None or len(at) < 2:
+    def strengths(self) -> dict[int, int]:
+        """By timestep, for how many of ``same_strength_as`` injections it stands: those from it to above the next."""
+        many = self.config.same_strength_as
+        if many is None:
             return {}
-        apart = [b - a for a, b in pairwise(at)]
-        unit = (len(self.backbone.schedule) - 1) / (every - 1)
-        return {t: gap / unit for t, gap in zip(at, [apart[0], *apart], strict=True)}
+        those = [t for t in timesteps(many, len(self.backbone.schedule) - 1) if t >= self.t_edit]
+        at = sorted(self.injection_timesteps.intersection(self.config.grids.whole), reverse=True)
+        return {t: sum(t_next < one <= t for one in those) for t, t_next in pairwise([*at, -1])}
 
     def _weights(self, rows: int, gamma: Tensor | None) -> dict[int, Tensor]:
         """How much is blended in of each row, (B,), by timestep: on the CPU, so that no step waits for the device."""
-        weights = {t: self.schedule.gamma(t) for t in self.injects if t <= self.t_start}
+        weights = {t: self.schedule.gamma(t) for t in self.injects if t <= self.t_start and self.strengths.get(t, 1)}
         for t, weight in weights.items():
             in_range("schedule", weight, 0, 1, f"gamma at timestep {t}")
         own = torch.full((rows,), torch.nan) if gamma is None else gamma.float().cpu()

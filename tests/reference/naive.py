@@ -182,8 +182,8 @@ def transfer(
 
     ``sites`` are pairs of h, or the place of a skip, and its factor of gamma; with ``renoised`` the content is not
     inverted but put where the style is, with the noise that the style's own process predicts.  ``grid`` stands for the
-    timesteps of both ways.  ``same_as`` so many injections, what one changes in x_0 is multiplied by how much farther
-    it is from the next than theirs; with ``style_first`` the direction is the style's own at the first injection alone.
+    timesteps of both ways.  ``same_as`` so many injections, each changes x_0 as much as those of them do for which it
+    stands; with ``style_first`` the direction is the style's own at the first injection alone.
     """
     up, seq = grid or times(inversion, last), grid or times(generation, last)
     recorded = None if renoised else invert(net, content, up, solver, looks)[1]
@@ -216,9 +216,12 @@ def transfer(
                     skips[site] = own[None]
             mixed = net.decode(dataclasses.replace(b, h=h, skips=tuple(skips)))[0]
         if injecting and same_as:
-            lower = [u for u in injections if u < t]
-            apart = t - max(lower) if lower else sorted(injections)[1] - t
-            mixed = eps + apart / (999 / (same_as - 1)) * (mixed - eps)
+            lower = max([u for u in injections if u < t], default=-1)
+            stands_for = 0
+            for u in times(same_as, 999):
+                if lower < u <= t and u >= t_edit:
+                    stands_for += 1
+            mixed = eps + stands_for * (mixed - eps)
         if injecting and style_first and begun:
             eps = mixed
         begun = begun or injecting
