@@ -108,7 +108,8 @@ def test_nine_inversions_and_twenty_injections_on_the_demo_model(tmp_path, capsy
     assert main([*argv, "--output_dir", str(tmp_path / "one")]) == 0
     out = capsys.readouterr().out
     assert "20 pictures made" in out and "\n9 pictures inverted" in out
-    assert f"{9 * 9 + 20 * (10 + 4 / 2):.0f} evaluations of the network" in out
+    last = 1 / 2  # the last injection is at the step to the clean picture, which leaves the style's own D out
+    assert f"{9 * 9 + 20 * (10 + 4 / 2 - last):.0f} evaluations of the network" in out
     ended = hsx_in_a_process(*argv, "--output_dir", str(tmp_path / "two"), *TWO)
     assert ended.returncode == 0, ended.stderr
     assert "20 pictures made" in ended.stdout and "\n9 pictures inverted, 321 evaluations" in ended.stdout
