@@ -10,8 +10,17 @@ from torch import Tensor
 
 from hsx.checks import got
 from hsx.errors import HsxError
+from hsx.method.rows import there
 from hsx.schedule import NoiseSchedule
+from hsx.strategies import DDIM
 from hsx.strategies.base import Past, Solver
+
+
+def check_inverter(inverter: int, solver: Solver) -> None:
+    """Raises HsxError for looks (see ``TransferConfig.inverter``) with a solver that they do not invert."""
+    if inverter and type(solver) is not DDIM:
+        found = type(solver).__name__
+        raise HsxError(f"inverter: expected the solver DDIM with it, which it inverts, got {found}; take one of both")
 
 
 class Course:
@@ -32,8 +41,8 @@ class Course:
         counts = sorted(set(self.known.tolist()))
         x_next = call(counts[0])
         for count in counts[1:]:
-            rows = (self.known == count).reshape(-1, 1, 1, 1).to(x.device, non_blocking=True)
-            x_next = torch.where(rows, call(count), x_next)
+            rows = (self.known == count).reshape(-1, 1, 1, 1)
+            x_next = torch.where(there(rows, x), call(count), x_next)
         if self.solver.memory:
             self.past = [*self.past, Past(x0, eps, t)][-self.solver.memory :]
             self.known = (self.known + 1).clamp(max=self.solver.memory)

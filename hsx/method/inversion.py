@@ -16,7 +16,7 @@ from hsx.backbones.base import BOTTLENECK, Backbone
 from hsx.backbones.prediction import predict_x0
 from hsx.checks import got, in_range, whole
 from hsx.errors import HsxError
-from hsx.method.course import Course
+from hsx.method.course import Course, check_inverter
 from hsx.method.grids import Spacing, listed, nearest, spaced
 from hsx.method.inputs import Images, as_images, check_backbone
 from hsx.method.sites import Sites, chosen_sites
@@ -123,9 +123,7 @@ def invert(
         times = listed(spacing, last if t_start is None else t_start, t_start is None)
     in_range("inverter", inverter, 0, math.inf, "looks a step; 0: the solver run forward", whole)
     solver = solver or DDIM()
-    if inverter and type(solver) is not DDIM:
-        found = type(solver).__name__
-        raise HsxError(f"inverter: expected the solver DDIM with it, which it inverts, got {found}; take one of both")
+    check_inverter(inverter, solver)
 
     return along(backbone, as_images(images, backbone, fit), times, sites, solver, inverter)
 

@@ -10,9 +10,9 @@ from hsx.backbones.base import Backbone
 from hsx.checks import got, in_range, whole
 from hsx.errors import HsxError
 from hsx.io.reading import FITS
+from hsx.method.course import check_inverter
 from hsx.method.grids import AUTO, Grids, listed
 from hsx.method.sites import chosen_sites
-from hsx.strategies import DDIM
 
 if TYPE_CHECKING:
     from hsx.method.config import TransferConfig
@@ -49,9 +49,7 @@ def settle(config: TransferConfig, backbone: Backbone) -> tuple[dict[str, Any], 
     for name, choices in (("fit", FITS), ("style_eps", STYLE_EPS)):
         if (chosen := getattr(config, name)) not in choices:
             raise HsxError(f"{name}: expected one of {', '.join(choices)}, got {got(chosen)}; choose one of them")
-    if config.inverter and type(config.solver) is not DDIM:
-        found = type(config.solver).__name__
-        raise HsxError(f"inverter: expected the solver DDIM with it, which it inverts, got {found}; take one of both")
+    check_inverter(config.inverter, config.solver)
     if config.same_strength_as is not None and config.style_eps == "first":
         raise HsxError("style_eps: expected always with same_strength_as, which needs it, got first; take one of both")
     numbers = {
