@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torchmetrics
 from torch import Tensor
 
+ABOUT = ("content", "style", "both", "realism", "inversion", "truth")
+PICTURES = ("result", "content", "style", "truth", "reconstruction")
+
 
 class Metric(torchmetrics.Metric):
-    """A measure of results against their contents and styles, summed up over batches and processes by torchmetrics.
+    """A measure of results, summed up over batches and processes by torchmetrics.
 
-    A subclass declares its sums with ``add_state`` and says in ``higher_is_better`` which way is good.
+    A subclass declares its sums with ``add_state`` and says in ``higher_is_better`` which way is good.  Options of its
+    constructor have defaults.
+
+    Attributes:
+        about: what it tells something of: content, style, both, realism, inversion or truth.
+        takes: the pictures that it looks at, in the order of the arguments of ``update``: of result, content, style,
+            truth (the known answer) and reconstruction (the style given back, nothing injected).
     """
 
+    about: ClassVar[str] = "both"
+    takes: ClassVar[tuple[str, ...]] = ("result", "content", "style")
+
     @abstractmethod
-    def update(self, result: Tensor, content: Tensor, style: Tensor) -> None:
-        """Take in a batch: pictures (B, 3, R, R) in [-1, 1], row by row."""
+    def update(self, *pictures: Any, **more: Any) -> None:
+        """Take in a batch: those pictures that it ``takes``, each (B, 3, R, R) in [-1, 1], row by row."""
 
     @abstractmethod
     def compute(self) -> Any:
@@ -26,7 +38,7 @@ class Metric(torchmetrics.Metric):
 
 
 class MeanMetric(Metric):
-    """The mean of a number that each picture has."""
+    """The mean of a number that each row has."""
 
     total: Tensor
     count: Tensor
@@ -37,14 +49,15 @@ class MeanMetric(Metric):
         self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
 
     @abstractmethod
-    def each(self, result: Tensor, content: Tensor, style: Tensor) -> Tensor:
-        """The number of each picture of a batch, (B,)."""
+    def each(self, *pictures: Any, **more: Any) -> Tensor:
+        """The number of each row of a batch, (B,), whatever the other rows are; the arguments of ``update``."""
 
-    def update(self, result: Tensor, content: Tensor, style: Tensor) -> None:
+    def update(self, *pictures: Tensor) -> None:
         """See ``Metric``."""
-        self.total += self.each(result, content, style).double().sum()
-        self.count += len(result)
+        numbers = self.each(*pictures)
+        self.total += numbers.double().sum()
+        self.count += len(numbers)
 
     def compute(self) -> Tensor:
-        """The mean of all pictures."""
+        """The mean of all rows."""
         return self.total / self.count

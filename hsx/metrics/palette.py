@@ -16,9 +16,10 @@ class Palette(MeanMetric):
     The mean, over directions in RGB, of the distance between the sorted colours of the two pictures.
     """
 
+    about, takes = "style", ("result", "style")
     higher_is_better = False
 
-    def each(self, result: Tensor, content: Tensor, style: Tensor) -> Tensor:
+    def each(self, result: Tensor, style: Tensor) -> Tensor:
         """In units of the range [-1, 1]."""
         return (_sorted(result) - _sorted(style)).abs().mean((1, 2))
 

@@ -13,9 +13,10 @@ from hsx.metrics.base import MeanMetric
 class SSIM(MeanMetric):
     """Structural similarity of the result's luminance to the content's, 1 at best (Wang et al. 2004, eq. 13)."""
 
+    about, takes = "content", ("result", "content")
     higher_is_better = True
 
-    def each(self, result: Tensor, content: Tensor, style: Tensor) -> Tensor:
+    def each(self, result: Tensor, content: Tensor) -> Tensor:
         """Of the luminances."""
         return torch.as_tensor(ssim(_luminance(result), _luminance(content), data_range=2.0, reduction="none"))
 
