@@ -7,14 +7,12 @@ from torch import nn
 import hsx
 from hsx.backbones.counted import Counted
 from hsx.backbones.hooked import HookedBackbone
-from hsx.backbones.unet2d import UNet2DBackbone
 from hsx.backbones.wrapped import Wrapped
 from hsx.method.grids import spaced
 from hsx.schedule import NoiseSchedule, timesteps
 from hsx.strategies import Constant, Interval, Latent, Linear, Multistep2M, Renoised, SphericalMean, Table
 
 from ..conftest import picture
-from .test_unet2d import tiny
 
 LINEAR = NoiseSchedule.linear()
 LOW = Interval(0.7, 300, 0)
@@ -27,16 +25,8 @@ def named(value):
 
 
 @pytest.fixture(scope="module")
-def net():
-    torch.manual_seed(0)
-    return UNet2DBackbone(tiny(), LINEAR)
-
-
-@pytest.fixture(scope="module")
-def images():
-    coarse = torch.rand(4, 3, 4, 4, generator=torch.Generator().manual_seed(2)) * 2 - 1
-    whole = torch.nn.functional.interpolate(coarse, size=16, mode="bicubic").clamp(-1, 1)
-    return whole[:2], whole[2:]
+def images(images):
+    return tuple(rows[:2] for rows in images)
 
 
 # --------------------------------------------------------------------------------------------------------- spacing

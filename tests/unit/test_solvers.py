@@ -8,29 +8,13 @@ import torch
 
 import hsx
 from hsx.backbones.counted import Counted
-from hsx.backbones.unet2d import UNet2DBackbone
 from hsx.method.course import Course
 from hsx.method.inversion import Trajectory
 from hsx.schedule import NoiseSchedule, timesteps
 from hsx.strategies import DDIM, Constant, Interval, Multistep2M, MultistepV, Solver
 
-from .test_unet2d import tiny
-
 LINEAR = NoiseSchedule.linear()
 FEW = dict(inversion_steps=9, generation_steps=9, t_edit=0, t_boost=0)
-
-
-@pytest.fixture(scope="module")
-def net():
-    torch.manual_seed(0)
-    return UNet2DBackbone(tiny(), LINEAR)
-
-
-@pytest.fixture(scope="module")
-def images():
-    coarse = torch.rand(8, 3, 4, 4, generator=torch.Generator().manual_seed(2)) * 2 - 1
-    whole = torch.nn.functional.interpolate(coarse, size=16, mode="bicubic").clamp(-1, 1)
-    return whole[:4], whole[4:]
 
 
 @torch.no_grad()
