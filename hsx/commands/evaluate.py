@@ -28,6 +28,7 @@ from hsx.runner.evaluation.choice import choose
 from hsx.runner.evaluation.reconstructed import with_reconstructions
 from hsx.runner.lock import held
 from hsx.runner.output import RESULTS, check_writable
+from hsx.runner.run import explained
 from hsx.runner.trainer import make_trainer, quiet
 
 ELSEWHERE = "outputs/evaluation"  # where the numbers of a table's results go
@@ -94,7 +95,11 @@ def evaluate(
     trainer_of = partial(make_trainer, accelerator, devices, num_nodes, strategy)
     trainer, how = trainer_of(), {"batch_size": batch_size, "num_workers": num_workers}
     first = trainer.is_global_zero
-    with watch.waiting_announced(trainer.world_size, trainer.global_rank), held(place) if first else nullcontext():
+    with (
+        watch.waiting_announced(trainer.world_size, trainer.global_rank, "hsx evaluate", "--"),
+        explained(place),
+        held(place) if first else nullcontext(),
+    ):
         if any("reconstruction" in measure.takes for measure in chosen):
             results = with_reconstructions(results, trainer_of, place, backbone, **how)
         found = measured(results, chosen, trainer, place, **how, skipped=left_out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hsx.errors import HsxError
 from hsx.io.files import atomic
 
 SUMMARY, TABLE = "metrics.json", "metrics.parquet"
+KEPT = ".measured"  # the folder of numbers that are not computed again
 MADE_BY = b"hsx"  # the key in a table's metadata
 
 
@@ -45,6 +47,14 @@ def check_ours(folder: Path) -> None:
         if path.exists() and not is_ours(path):
             wanted = f"expected a folder whose {name} hsx may write, got {path}, which it did not make"
             raise HsxError(f"output_dir: {wanted}; name another with --output_dir")
+
+
+def clear_measured(folder: Path) -> None:
+    """Take away what hsx measured in a folder, whose results are about to change."""
+    for name in (SUMMARY, TABLE):
+        if is_ours(folder / name):
+            (folder / name).unlink()
+    shutil.rmtree(folder / KEPT, ignore_errors=True)
 
 
 def is_ours(path: Path) -> bool:

@@ -13,7 +13,7 @@ from hsx.plugins import registry as plugins
 
 ALL = "all"
 COSTLY = "costs evaluations of the network; --metrics inversion asks for it"
-WEIGHTS = "needs a network's weights; --metrics {0} tries its own, --networks {0}=NAME@FILE takes a file"
+WEIGHTS = "takes a network's weights; ask for it with --metrics, or name them with --networks"
 
 
 def choose(
@@ -45,7 +45,7 @@ def choose(
             options["reference"] = reference
         if words and not {name, cls.about, ALL} & {*words}:
             continue
-        if reason := _lacking(cls, kinds) or ("" if words or options else _dear(name, cls)):
+        if reason := _lacking(cls, kinds) or ("" if words or options else _dear(cls)):
             left_out[name] = reason
             continue
         try:
@@ -81,11 +81,11 @@ def _lacking(cls: type[Metric], kinds: Collection[str]) -> str:
     return "no truth is given; name one with --truth" if "truth" in lacking else f"no row has a {lacking[0]}"
 
 
-def _dear(name: str, cls: type[Metric]) -> str:
+def _dear(cls: type[Metric]) -> str:
     """Why a measure is made only where it is asked for."""
     if "reconstruction" in cls.takes:
         return COSTLY
-    return WEIGHTS.format(name) if "network" in _parameters(cls) else ""
+    return WEIGHTS if "network" in _parameters(cls) else ""
 
 
 def _parameters(cls: type[Metric]) -> Collection[str]:

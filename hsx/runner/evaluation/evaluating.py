@@ -20,7 +20,7 @@ from hsx.io.digests import digest
 from hsx.io.fingerprint import fingerprint
 from hsx.metrics.base import MeanMetric, Metric
 from hsx.metrics.intervals import bootstrap
-from hsx.report.measured import write_measured
+from hsx.report.measured import KEPT, write_measured
 from hsx.runner.evaluation.items import Rows, collate
 from hsx.runner.evaluation.measuring import Measured, Measuring
 from hsx.runner.evaluation.results import Result, Results
@@ -29,7 +29,6 @@ from hsx.runner.progress import StageProgress
 from hsx.runner.run import gather
 from hsx.store.journal import Journal
 
-JOURNALS = ".measured"  # of evaluations; it stays, so that no number is computed twice
 FIT: dict[str, bool] = {}
 NOT_FINITE = "no row has a finite number"
 
@@ -128,7 +127,7 @@ def evaluate(
             left_out[name] = f"no row has a {' or a '.join(lacking)}"
             del named[name]
     identities = {name: identity(one) for name, one in named.items() if isinstance(one, MeanMetric)}
-    journal = Journal(folder, trainer.global_rank, JOURNALS)
+    journal = Journal(folder, trainer.global_rank, KEPT)
     takes = {name: tuple(one.takes) for name, one in named.items()}
     items = Rows(results, trainer.world_size, takes, identities, _kept(journal))
     stage, measured = Measuring(named), Measured(journal)

@@ -17,8 +17,8 @@ from hsx.io.digests import digest
 from hsx.io.images import pixels_digest, read_image, to_picture
 from hsx.io.png import write_png
 from hsx.method.reconstruction import reconstruct
+from hsx.report.measured import KEPT
 from hsx.runner.batches import Batch, Injected, PictureBatch, PictureItem
-from hsx.runner.evaluation.evaluating import JOURNALS
 from hsx.runner.evaluation.results import Result, Results
 from hsx.runner.items import Items
 from hsx.runner.loader import loader
@@ -63,8 +63,8 @@ def with_reconstructions(
         wanted = "expected a record that makes a picture again for measures of inversion"
         raise HsxError(f"metrics: {wanted}, got one without {error}; run hsx predict again") from None
     items = _Styles([*styles.values()], results, trainer.world_size, model.backbone.sample_size)
-    place = _Place(folder / JOURNALS / "styles", record["settings_digest"])
-    written = _Written(place, journal := Journal(folder, trainer.global_rank, JOURNALS))
+    place = _Place(folder / KEPT / "styles", record["settings_digest"])
+    written = _Written(place, journal := Journal(folder, trainer.global_rank, KEPT))
     callbacks = [written, StageProgress("styles given back", len(styles), journal)]
     trainer.callbacks += callbacks  # type: ignore[attr-defined]
     stage = _Reconstruct(place, model.transfer, batch_size, channels_last=model.channels_last)
