@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -28,12 +29,7 @@ KEY = 2  # numbers before a reference's features that tell pictures apart
 
 
 class Realism(Metric):
-    """What FID and KID share: features of results and of references, which the processes put together.
-
-    Args:
-        network: inception, or a network of timm; with @FILE behind it, its weights are read from a local file.
-        reference: a folder of pictures; by default results are compared with the styles, each counted once.
-    """
+    """What FID and KID share: features of results and of references, which the processes put together."""
 
     about, takes = "realism", ("result", "style")
     higher_is_better = False
@@ -94,6 +90,10 @@ class FID(Realism):
     """Fréchet distance of the results' features from those of references, 0 at best (Heusel et al. 2017, eq. 6).
 
     With few pictures it is too high, the more so the fewer: compare runs of as many pairs alone.
+
+    Args:
+        network: inception, or a network of timm; with @FILE behind it, its weights are read from a local file.
+        reference: a folder of pictures; by default results are compared with the styles, each counted once.
     """
 
     def compute(self) -> Tensor:
@@ -111,6 +111,10 @@ class KID(Realism):
     """Squared maximum mean discrepancy of the results' features and those of reference pictures, 0 in the mean at best.
 
     By a kernel of the third degree (Bińkowski et al. 2018, sec. 3); not biased by how few pictures there are.
+
+    Args:
+        network: inception, or a network of timm; with @FILE behind it, its weights are read from a local file.
+        reference: a folder of pictures; by default results are compared with the styles, each counted once.
     """
 
     def compute(self) -> Tensor:
@@ -119,7 +123,9 @@ class KID(Realism):
 
         results, references = (_sorted(features) for features in self.both(2))
         subset = min(SUBSET, len(results), len(references))
-        kid = KernelInceptionDistance(_Given(results.shape[1]), subset_size=subset, sync_on_compute=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the memory that features take
+            kid = KernelInceptionDistance(_Given(results.shape[1]), subset_size=subset, sync_on_compute=False)
         kid = kid.to(results.device)
         kid.update(references.double(), real=True)
         kid.update(results.double(), real=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import urllib.request
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -42,7 +43,9 @@ def read(path: Path, name: str) -> dict[str, Tensor]:
     with installed(name):
         from timm.models import load_state_dict
     try:
-        return load_state_dict(str(path), weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, of how a file was written
+            return load_state_dict(str(path), weights_only=True)
     except Exception as error:  # torch's unpickler raises nearly anything
         wanted = f"expected the weights of {name} as safetensors or tensors of torch.save"
         raise HsxError(f"network: {wanted}, could not read {path} ({first_line(error)}); fetch it again") from None

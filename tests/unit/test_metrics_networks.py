@@ -49,9 +49,7 @@ def noisy(images, much):
 
 CASES = [
     ("SelfSimilarity", "test_vit"),
-    ("SelfSimilarity", "test_resnet"),
-    ("Gram", "test_resnet"),
-    ("Moments", "test_resnet"),
+    ("Gram", "test_vit"),
     ("Moments", "test_vit"),
     ("StyleDescriptor", "test_vit"),
     ("LPIPS", "alex"),
@@ -80,9 +78,7 @@ def test_pictures_are_given_to_a_network_as_it_was_trained(files, pictures):
     mean, std = (torch.tensor(config[key])[:, None, None] for key in ("mean", "std"))
     with torch.no_grad():
         torch.testing.assert_close(found.vector(pictures), module((x - mean) / std))
-    assert (
-        found is network(files["test_resnet"]) and found.maps(pictures)[-1].shape[1] == found.vector(pictures).shape[1]
-    )
+    assert found is network(files["test_resnet"])
     sent = pickle.dumps(metrics.Gram(files["test_resnet"]))
     assert len(sent) < 5000 and pickle.loads(sent).network is found
 
