@@ -85,7 +85,7 @@ def evaluate(
     results = _results(folder, table, contents, styles, fit, alone=truth is None and reference is None)
     results = replace(results if truth is None else results.with_truth(truth), given_size=size)
     if not results.rows:
-        bad = next(iter(results.failures.values()), f"{results.before} pairs that had failed")
+        bad = next(iter(results.failures.values()), f"{results.before} that had failed" if results.before else "none")
         raise HsxError(f"folder: expected results that are done, got {bad}; run it again, or name another")
     chosen, left_out = choose(metrics, networks, reference, results.kinds)
     place = expanded(output_dir or folder or ELSEWHERE, "output_dir")
@@ -106,7 +106,7 @@ def evaluate(
         if first:
             found.write(place)
             _say(found, place, json)
-    return 3 if found.summary["failed"] else 0
+    return 3 if found.failed else 0
 
 
 def _results(
@@ -141,7 +141,7 @@ def _say(found: Evaluation, place: Path, json: bool) -> None:
     else:
         width = shutil.get_terminal_size((120, 40)).columns
         Console(markup=False, emoji=False, highlight=False, width=width).print(_table(found.summary))
-        print(f"{len(found.rows)} rows measured, {found.summary['failed']} failed: {place / SUMMARY}, {place / TABLE}")
+        print(f"{len(found.rows)} rows measured, {found.failed} failed: {place / SUMMARY}, {place / TABLE}")
     groups: dict[str, list[str]] = {}
     for name, reason in found.skipped.items():
         groups.setdefault(reason, []).append(name)
@@ -159,13 +159,12 @@ def _say(found: Evaluation, place: Path, json: bool) -> None:
 
 def _table(summary: dict[str, Any]) -> Table:
     """A line a measure, those of one kind together."""
-    right = {"justify": "right", "no_wrap": True}
-    columns = ("measure", "of", Column("mean", **right), Column("95 %", **right), Column("n", **right), "better", "fit")
-    table = Table(*columns, box=None, pad_edge=False)
+    numbers = (Column(title, justify="right", no_wrap=True) for title in ("mean", "95 %", "n"))
+    table = Table("measure", "of", *numbers, "better", "fit", box=None, pad_edge=False)
     for name, found in sorted(summary["measures"].items(), key=lambda item: ABOUT.index(item[1]["about"])):
         low, high = found["low"], found["high"]
         interval = "" if low is None else f"{low:.4g} to {high:.4g}"
         better = "higher \u2191" if found["higher_is_better"] else "lower \u2193"
-        numbers = f"{found['mean']:.4g}", interval, str(found["n"])
-        table.add_row(name, found["about"], *numbers, better, FIT[found["fit"]])
+        mean, n = f"{found['mean']:.4g}", str(found["n"])
+        table.add_row(name, found["about"], mean, interval, n, better, FIT[found["fit"]])
     return table

@@ -61,7 +61,7 @@ def is_ours(path: Path) -> bool:
     """Whether hsx wrote a metrics.json or a metrics.parquet."""
     try:
         if path.name == SUMMARY:
-            return {"hsx", "measures"} <= json.loads(path.read_bytes()).keys()
+            return bool({"hsx", "measures"} <= json.loads(path.read_bytes()).keys())
         from pyarrow import parquet
 
         return MADE_BY in (parquet.read_schema(path).metadata or {})

@@ -36,7 +36,9 @@ def choose(
     for word in words:
         if word not in (*known, *ABOUT, ALL):
             groups = ", ".join((*ABOUT, ALL))
-            raise HsxError(f"metrics: expected measures ({', '.join(known)}) or groups ({groups}), got {word}")
+            raise HsxError(
+                f"metrics: expected measures ({', '.join(known)}) or groups ({groups}), got {word}; see hsx plugins"
+            )
     given = _networks(networks, known)
     chosen, left_out = list[Metric](), dict[str, str]()
     for name, cls in known.items():
@@ -56,7 +58,7 @@ def choose(
             left_out[name] = f"{type(error).__name__}: {first_line(error)}"
     if not chosen:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
-        raise HsxError(f"metrics: expected a measure that can be made, got none ({reasons})")
+        raise HsxError(f"metrics: expected a measure that can be made, got none ({reasons}); choose others")
     return chosen, left_out
 
 
@@ -68,7 +70,7 @@ def _networks(text: str, known: Mapping[str, type[Metric]]) -> dict[str, str]:
         name, _, network = (each.strip() for each in part.partition("="))
         if name not in looking or not network:
             wanted = f"MEASURE=NETWORK with a measure that takes one ({', '.join(looking) or 'there is none'})"
-            raise HsxError(f"networks: expected {wanted}, got {part}")
+            raise HsxError(f"networks: expected {wanted}, got {part}; correct it")
         found[name] = network
     return found
 

@@ -57,6 +57,11 @@ class Evaluation:
     skipped: Mapping[str, str] = field(default_factory=dict)
     not_finite: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def failed(self) -> int:
+        """How many pairs have no numbers."""
+        return self.before + len(self.failures)
+
     @cached_property
     def summary(self) -> dict[str, Any]:
         """What metrics.json holds: of each measure the mean, its interval, and how many numbers it is of."""
@@ -67,7 +72,7 @@ class Evaluation:
         return {
             "hsx": hsx.__version__,
             "rows": len(self.rows),
-            "failed": self.before + len(self.failures),
+            "failed": self.failed,
             "measures": {name: {**mean, **about[name]} for name, mean in means.items()},
             "skipped": dict(self.skipped),
         }

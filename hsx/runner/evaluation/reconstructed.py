@@ -63,15 +63,15 @@ def with_reconstructions(
         wanted = "expected a record that makes a picture again for measures of inversion"
         raise HsxError(f"metrics: {wanted}, got one without {error}; run hsx predict again") from None
     items = _Styles([*styles.values()], results, trainer.world_size, model.backbone.sample_size)
-    place = _Place(folder / KEPT / "styles", record["settings_digest"])
-    written = _Written(place, journal := Journal(folder, trainer.global_rank, KEPT))
+    at = _Place(folder / KEPT / "styles", record["settings_digest"])
+    written = _Written(at, journal := Journal(folder, trainer.global_rank, KEPT))
     callbacks = [written, StageProgress("styles given back", len(styles), journal)]
     trainer.callbacks += callbacks  # type: ignore[attr-defined]
-    stage = _Reconstruct(place, model.transfer, batch_size, channels_last=model.channels_last)
+    stage = _Reconstruct(at, model.transfer, batch_size, channels_last=model.channels_last)
     trainer.predict(stage, loader(items, batch_size, num_workers), return_predictions=False)
-    found = {number: path for share in gather(trainer, written.places) for number, path in share.items()}
     names = [*styles]
-    return replace(results, reconstructions={names[number]: path for number, path in found.items()})
+    found = {names[i]: place for share in gather(trainer, written.places) for i, place in share.items()}
+    return replace(results, reconstructions=found)
 
 
 class _Place:

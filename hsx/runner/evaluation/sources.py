@@ -146,7 +146,9 @@ def _listed(cells: Any, folder: Path) -> Result:
     """A result by a row of a table."""
     if isinstance(cells, HsxError):
         raise cells
-    texts = {name: as_text(name, cells.get(name)) for name in COLUMNS}
+    given = {name: cells.get(name) for name in COLUMNS}
+    texts = {name: cell if isinstance(cell, str) else as_text(name, cell) for name, cell in given.items()}
+    named = texts["name"] or os.path.splitext(texts["result"])[0]
     for name in NEEDED:
         if not texts[name]:
             raise HsxError(f"expected a content, a style and a result, got no {name}; fill it in")
@@ -155,8 +157,7 @@ def _listed(cells: Any, folder: Path) -> Result:
             texts[name] = texts[name] and str(located(READERS["content"](texts[name]), folder))
         except HsxError as error:
             raise HsxError(f"{name}: {error}") from None
-    name = texts["name"] or os.path.splitext(as_text("result", cells["result"]))[0]
-    return Result(name, texts["result"], texts["content"], texts["style"], texts["truth"])
+    return Result(named, texts["result"], texts["content"], texts["style"], texts["truth"])
 
 
 def _check(names: Iterable[str], table: Path) -> None:
@@ -177,8 +178,8 @@ def _matched(name: str, known: Mapping[str, ByName]) -> dict[str, str]:
             ways.append({kind: pictures[wanted[kind]] for kind, pictures in known.items()})
     ways = [way for k, way in enumerate(ways) if way not in ways[:k]]
     if len(ways) != 1:
-        wanted = f"expected {shown(name)} to be CONTENT__STYLE, or the name of both"
-        raise HsxError(f"{wanted}, found {len(ways) or 'no'} such pictures; rename it, or write a table")
+        expected = f"expected {shown(name)} to be CONTENT__STYLE, or the name of both"
+        raise HsxError(f"{expected}, found {len(ways) or 'no'} such pictures; rename it, or write a table")
     return ways[0]
 
 
