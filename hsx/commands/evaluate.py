@@ -26,6 +26,7 @@ from hsx.runner.evaluation import Evaluation, Results, of_folders, of_run, of_ta
 from hsx.runner.evaluation import evaluate as measured
 from hsx.runner.evaluation.choice import choose
 from hsx.runner.evaluation.reconstructed import with_reconstructions
+from hsx.runner.evaluation.results import a_folder
 from hsx.runner.lock import held
 from hsx.runner.output import RESULTS, check_writable
 from hsx.runner.run import explained
@@ -85,8 +86,12 @@ def evaluate(
     results = _results(folder, table, contents, styles, fit, alone=truth is None and reference is None)
     results = replace(results if truth is None else results.with_truth(truth), given_size=size)
     if not results.rows:
-        bad = next(iter(results.failures.values()), f"{results.before} that had failed" if results.before else "none")
-        raise HsxError(f"folder: expected results that are done, got {bad}; run it again, or name another")
+        bad = next(iter(results.failures.values()), f"failed in the run: {results.before}")
+        raise HsxError(
+            f"folder: expected results that can be measured, got none ({bad}); finish the run, or name another"
+        )
+    if reference is not None:
+        a_folder(reference, "reference")
     chosen, left_out = choose(metrics, networks, reference, results.kinds)
     place = expanded(output_dir or folder or ELSEWHERE, "output_dir")
     check_writable(place, "output_dir")
@@ -150,7 +155,7 @@ def _say(found: Evaluation, place: Path, json: bool) -> None:
     for name, n in found.not_finite.items():
         print(f"{name}: no finite number for {n} of the rows; they are not in its mean", file=sys.stderr)
     if found.before:
-        print(f"{found.before} pairs had failed in the run", file=sys.stderr)
+        print(f"failed in the run: {found.before}", file=sys.stderr)
     for reason, n in Counter(found.failures.values()).most_common(NAMED):
         print(f"{n} failed: {reason}", file=sys.stderr)
     if (more := len(set(found.failures.values())) - NAMED) > 0:

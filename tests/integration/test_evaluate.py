@@ -319,11 +319,12 @@ def test_rows_that_cannot_be_measured_fail_alone(made, capsys):
     failed = json.dumps({"name": "c9__s0", "status": "failed", "reason": "it was bad"})
     wild = ["{", "[1]", '{"status": "done", "name": 3}', lines[0].replace("c0__s0.png", "../c0__s0.png"), lines[1]]
     (made / "results.jsonl").write_text("\n".join([*lines, failed, "", *wild]) + "\n")
+    Image.new("RGB", (9, 5)).save(made / "c0__s0.png")  # not the run's own: it does not decide the size
     (made / "c1__s0.png").write_bytes((made / "c1__s0.png").read_bytes()[:60])
     (made / "c2__s0.png").unlink()
     assert main(["evaluate", str(made)]) == 3
     said = capsys.readouterr()
-    assert "Traceback" not in said.err and "1 pairs had failed in the run" in said.err
+    assert "Traceback" not in said.err and "failed in the run: 1" in said.err
     assert "results.jsonl line 9: expected a result" in said.err and "got c0__s1 again" in said.err
     assert "c1__s0.png: expected a picture" in said.err and "c2__s0.png: expected a picture" in said.err
     assert summary(made)["rows"] == 4 and summary(made)["failed"] == 8
@@ -397,6 +398,7 @@ def test_one_line_for_what_is_wrong(made, once, tmp_path, capsys):
     assert "found a file" in refused(capsys, made / "config.yaml")
     said = refused(capsys, made, "--metrics", "SSIM,Colour")
     assert "(SSIM, EdgeSSIM, " in said and "content, style, both, realism, inversion, truth, all), got Colour" in said
+    assert "reference: expected a folder of pictures" in refused(capsys, made, "--reference", tmp_path / "no")
     assert "got SSIM=x" in refused(capsys, made, "--networks", "SSIM=x")
     assert "no truth is given" in refused(capsys, made, "--metrics", "truth")
     assert "truth: expected a folder of pictures" in refused(capsys, made, "--truth", tmp_path / "no")
@@ -416,7 +418,7 @@ def test_one_line_for_what_is_wrong(made, once, tmp_path, capsys):
     assert main(["evaluate", str(made), "--fit", "crop"]) == 0
     capsys.readouterr()
     (made / "results.jsonl").write_text("\n")
-    assert "expected results that are done" in refused(capsys, made, "--fit", "crop")
+    assert "expected results to measure, got none" in refused(capsys, made, "--fit", "crop")
 
 
 def test_from_python_as_a_sweep_calls_it(made):

@@ -54,7 +54,7 @@ def with_reconstructions(
     record = next((found for row in results.rows if (found := record_of(Path(row.picture)))), None)
     if not record:
         raise HsxError(
-            "metrics: expected results of hsx predict for measures of inversion, got pictures without record"
+            "metrics: expected results of hsx predict for measures of inversion, got others; leave these measures out"
         )
     try:
         model = model_of(record, backbone)

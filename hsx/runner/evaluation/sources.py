@@ -94,7 +94,7 @@ def of_folders(folder: str, contents: str | None, styles: str | None, fit: str =
         name = path.relative_to(root).with_suffix("").as_posix()
         rows.add(name, lambda name=name, path=path: Result(name, str(path), **_matched(name, known)))
     if not rows.good:
-        raise HsxError(f"folder: expected results that match, got {len(rows.bad)} that do not, {_first(rows.bad)}")
+        raise HsxError(f"folder: expected results that match, got none, such as {next(iter(rows.bad.values()))}")
     return Results([*rows.good.values()], fit, rows.bad)
 
 
@@ -135,7 +135,7 @@ def _fit(config: Path) -> str:
         data = (yaml.safe_load(config.read_text("utf-8")) or {}).get("data") or {}
         fit = data.get("fit", "crop")
     except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
-        why = f"could not read {config} ({first_line(error)})"
+        why = f"could not read {config} ({(isinstance(error, OSError) and error.strerror) or first_line(error)})"
         raise HsxError(f"folder: expected a run's config.yaml, {why}; say --fit {'|'.join(FITS)}") from None
     if fit not in FITS:
         raise HsxError(f"{config}: expected a data.fit of {', '.join(FITS)}, got {shown(str(fit)):.80}; say --fit")
@@ -181,7 +181,3 @@ def _matched(name: str, known: Mapping[str, ByName]) -> dict[str, str]:
         expected = f"expected {shown(name)} to be CONTENT__STYLE, or the name of both"
         raise HsxError(f"{expected}, found {len(ways) or 'no'} such pictures; rename it, or write a table")
     return ways[0]
-
-
-def _first(bad: Mapping[str, str]) -> str:
-    return f"such as {next(iter(bad.values()))}" if bad else "none; name another"
