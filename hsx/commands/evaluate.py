@@ -33,6 +33,7 @@ from hsx.runner.run import explained
 from hsx.runner.trainer import make_trainer, quiet
 
 ELSEWHERE = "outputs/evaluation"  # where the numbers of a table's results go
+BETTER = {True: "\u2191", False: "\u2193", None: ""}
 FIT = {True: "fit", False: "unfit", None: "unknown"}  # whether a measure ranks the true answer first
 
 
@@ -69,7 +70,7 @@ def evaluate(
         styles: The folder of the styles, likewise.
         truth: A folder of known answers, named as the results are.
         reference: A folder of pictures that results are compared with as a set (FID, KID).
-        metrics: Measures, or content, style, both, realism, inversion, truth, all; by default those without weights.
+        metrics: Measures, or content, style, both, realism, inversion, truth, all; usually those without weights.
         networks: What measures look through, such as Gram=resnet18.a1_in1k@FILE, with commas between.
         fit: How pictures become square (crop, pad, stretch); by default as in the run, else crop.
         size: Pixels a side at which all are compared; by default the results' own.
@@ -164,12 +165,13 @@ def _say(found: Evaluation, place: Path, json: bool) -> None:
 
 def _table(summary: dict[str, Any]) -> Table:
     """A line a measure, those of one kind together."""
+    texts = (Column(title, no_wrap=True) for title in ("measure", "of"))
     numbers = (Column(title, justify="right", no_wrap=True) for title in ("mean", "95 %", "n"))
-    table = Table("measure", "of", *numbers, "better", "fit", box=None, pad_edge=False)
-    for name, found in sorted(summary["measures"].items(), key=lambda item: ABOUT.index(item[1]["about"])):
+    table = Table(*texts, *numbers, Column("better", justify="center"), "fit", box=None, pad_edge=False)
+    kinds = {about: place for place, about in enumerate(ABOUT)}
+    for name, found in sorted(summary["measures"].items(), key=lambda item: kinds.get(item[1]["about"], len(kinds))):
         low, high = found["low"], found["high"]
         interval = "" if low is None else f"{low:.4g} to {high:.4g}"
-        better = "higher \u2191" if found["higher_is_better"] else "lower \u2193"
-        mean, n = f"{found['mean']:.4g}", str(found["n"])
+        mean, n, better = f"{found['mean']:.4g}", str(found["n"]), BETTER[found["higher_is_better"]]
         table.add_row(name, found["about"], mean, interval, n, better, FIT[found["fit"]])
     return table
