@@ -400,7 +400,7 @@ def test_one_line_for_what_is_wrong(made, once, tmp_path, capsys):
     assert "found nothing there" in refused(capsys, tmp_path / "no")
     assert "found a file" in refused(capsys, made / "config.yaml")
     said = refused(capsys, made, "--metrics", "SSIM,Colour")
-    assert "(SSIM, EdgeSSIM, " in said and "content, style, both, realism, inversion, truth, all), got Colour" in said
+    assert "SSIM, EdgeSSIM, " in said and "content, style, both, realism, inversion, truth, all), got Colour" in said
     assert "reference: expected a folder of pictures" in refused(capsys, made, "--reference", tmp_path / "no")
     assert "got SSIM=x" in refused(capsys, made, "--networks", "SSIM=x")
     assert "no truth is given" in refused(capsys, made, "--metrics", "truth")
