@@ -87,7 +87,8 @@ def evaluate(
     results = _results(folder, table, contents, styles, fit, alone=truth is None and reference is None)
     results = replace(results if truth is None else results.with_truth(truth), given_size=size)
     if not results.rows:
-        bad = next(iter(results.failures.values()), f"failed in the run: {results.before}")
+        listed = f"{results.before} failed in the run" if results.before else "the list is empty"
+        bad = next(iter(results.failures.values()), listed)
         raise HsxError(
             f"folder: expected results that can be measured, got none ({bad}); finish the run, or name another"
         )

@@ -421,7 +421,7 @@ def test_one_line_for_what_is_wrong(made, once, tmp_path, capsys):
     assert main(["evaluate", str(made), "--fit", "crop"]) == 0
     capsys.readouterr()
     (made / "results.jsonl").write_text("\n")
-    assert "expected results to measure, got none" in refused(capsys, made, "--fit", "crop")
+    assert "expected results that can be measured, got none (the list is empty)" in refused(capsys, made, "--fit", "crop")
 
 
 def test_from_python_as_a_sweep_calls_it(made):
