@@ -84,6 +84,7 @@ def evaluate(
         output_dir: Where the numbers go; by default the folder, for a table outputs/evaluation.
         json: For programs.
     """
+    quiet()
     results = _results(folder, table, contents, styles, fit, alone=truth is None and reference is None)
     results = replace(results if truth is None else results.with_truth(truth), given_size=size)
     if not results.rows:
@@ -98,7 +99,6 @@ def evaluate(
     place = expanded(output_dir or folder or ELSEWHERE, "output_dir")
     check_writable(place, "output_dir")
     check_ours(place)
-    quiet()
     trainer_of = partial(make_trainer, accelerator, devices, num_nodes, strategy)
     trainer, how = trainer_of(), {"batch_size": batch_size, "num_workers": num_workers}
     first = trainer.is_global_zero
