@@ -86,6 +86,8 @@ def evaluate(
     """
     quiet()
     results = _results(folder, table, contents, styles, fit, alone=truth is None and reference is None)
+    if truth is not None and "truth" in results.kinds:
+        raise HsxError("truth: expected a folder or the table's column truth, got both; leave one out")
     results = replace(results if truth is None else results.with_truth(truth), given_size=size)
     if not results.rows:
         listed = f"{results.before} failed in the run" if results.before else "the list is empty"
