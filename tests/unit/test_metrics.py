@@ -104,7 +104,7 @@ ANSWERS = {"truth": TRUTH, "content": CONTENT, "style": STYLE, "average": (CONTE
 def test_edges_do_not_depend_on_which_side_is_light():
     _, numbers = of("EdgeSSIM", -CONTENT)
     torch.testing.assert_close(numbers, torch.ones(2))
-    assert of("SSIM", -CONTENT)[1].max() < 0
+    assert of("SSIM", -CONTENT)[1].max() < 0.1
 
 
 def test_ssim_is_the_formula():
