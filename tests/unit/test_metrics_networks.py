@@ -141,6 +141,7 @@ def test_realism(name, files, pictures, tmp_path):
     assert folder == pytest.approx(measured(results, again, cls(files["test_resnet"])), rel=0.02)  # styles count once
 
 
+@pytest.mark.filterwarnings("ignore:Matrix is singular")
 def test_fid_is_the_formula(files, pictures):
     results, metric = noisy(pictures, 0.5), metrics.FID(files["test_resnet"])
     metric.update(results, pictures)
