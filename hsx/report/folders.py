@@ -146,8 +146,7 @@ def _measures(found: Results) -> None:
     columns = _columns(found.folder / EACH, found.names) if (found.folder / EACH).is_file() else {}
     for name in dict.fromkeys([*measured, *columns]):
         one = measured.get(name, {})
-        ends = one.get("low"), one.get("high")
-        higher = one.get("higher_is_better")
+        low, high, higher = one.get("low"), one.get("high"), one.get("higher_is_better")
         found.measures.append(
             Measure(
                 name,
@@ -155,7 +154,7 @@ def _measures(found: Results) -> None:
                 better=0 if higher is None else 1 if higher else -1,
                 fit=one.get("fit"),
                 mean=one.get("mean"),
-                interval=None if None in ends else ends,
+                interval=None if low is None or high is None else (low, high),
                 values=columns.get(name),
             )
         )

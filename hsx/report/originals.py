@@ -44,14 +44,8 @@ def copies(originals: Sequence[Original], folder: Path) -> list[str]:
     A copy is named by the digest of its pixels, which the records of results hold: one that is there is not read
     again, and a picture that has changed since is not shown as what a result was made from.
     """
-    names = []
     with unsaid():  # what is odd about a picture was said when the run read it
-        for original in originals:
-            with suppress(ImageError, OSError):
-                names.append(_copy(original, folder / FOLDER))
-                continue
-            names.append("")
-    return names
+        return [_copy(original, folder / FOLDER) for original in originals]
 
 
 def tidy(folder: Path, names: Sequence[str]) -> None:
@@ -66,17 +60,19 @@ def tidy(folder: Path, names: Sequence[str]) -> None:
 
 
 def _copy(original: Original, folder: Path) -> str:
-    """Raises ImageError or OSError where there is no such picture any more."""
     if original.result is None:
         return ""
     record = record_of(original.result)
     wanted = str((record.get("pixels") or ("", ""))[original.place])
     if re.fullmatch("[0-9a-f]{24}", wanted) and (folder / f"{wanted}.webp").exists():
         return f"{wanted}.webp"
-    with Image.open(original.result) as result:
-        size = result.size[0]
     path = record.get(("content", "style")[original.place], original.path)
-    picture = square(read_picture(resolve(path)), size, record.get("data", {}).get("fit", "crop"))
+    try:
+        with Image.open(original.result) as result:
+            size = result.size[0]
+        picture = square(read_picture(resolve(path)), size, record.get("data", {}).get("fit", "crop"))
+    except (ImageError, OSError):  # it is not there any more
+        return ""
     digest = sha256(picture.tobytes()).hexdigest()[:24]  # as ``pixels_digest`` has it
     if wanted and digest != wanted:
         return ""

@@ -104,6 +104,7 @@ def remove_pages(folder: Path) -> None:
 
 def write(page: Page) -> Path:
     """Write originals, data and page, and then remove what only an earlier page needed; where the page is."""
+    (page.folder / BESIDE).mkdir(exist_ok=True)
     copied = copies(page.found.originals, page.folder)
     text = f"{DATA}globalThis.HSX = {json.dumps(_data(page, copied), separators=(',', ':'))};\n"
     path = page.folder / page.name
