@@ -39,8 +39,9 @@ Page = dict[tuple[int, int], Cell]  # by (row, column)
 
 
 def write_sheets(pairs: PairList, folder: Path, size: int, fit: str) -> list[Path]:
-    """Write ``grid.png``: rows contents, columns styles, the originals as headers; or, of other pairs, each content with
-    its styles and their results behind it.
+    """Write ``grid.png``: rows contents, columns styles, the originals as headers.
+
+    Of pairs that are no product it shows each content, with its styles and their results behind it.
 
     What is beyond SIDE rows or columns goes to pages ``grid-2.png``, ``grid-3.png``, …, at most PAGES in all.
     """
