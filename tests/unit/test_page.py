@@ -201,10 +201,7 @@ def test_a_sweep(run, tmp_path):
     settings = []
     for k, gamma in enumerate((0.2, 0.4)):
         folder = tmp_path / "sweep" / "settings" / f"gamma={gamma} <b>"
-        pairs = [
-            ("c0__s0", tmp_path / "c0.png", tmp_path / "s0.png"),
-            ("c1__s0", tmp_path / "c1.png", tmp_path / "s0.png"),
-        ]
+        pairs = [(f"c{i}__s0", tmp_path / f"c{i}.png", tmp_path / "s0.png") for i in range(2)]
         run_folder(folder, pairs[: 2 - k], gamma=gamma)
         measured(folder, {"A": (np.arange(2.0 - k), True, None), "B": (np.arange(2.0 - k), False, None)})
         measures = {"A": {"mean": k, "low": k - 1, "high": k + 1}, "B": {"mean": k, "low": None, "high": None}}
