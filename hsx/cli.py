@@ -18,6 +18,7 @@ COMMANDS = {  # modules of hsx.commands, each with a function of its name
     "inspect": "what a checkpoint is: hsx inspect SOURCE [--json]",
     "sweep": "the same at many settings, measured, and one recommended: hsx sweep --config C --over OPTION=VALUES",
     "probe": "which sites of a network carry content: hsx probe SOURCE --contents FOLDER --styles FOLDER",
+    "evaluate": "how good results are, in numbers: hsx evaluate FOLDER [--truth FOLDER] [--metrics NAMES]",
     "convert": "a checkpoint as a diffusers folder: hsx convert SOURCE FOLDER",
     "plugins": "all strategies, backbone families and metrics: hsx plugins [NAME] [--json]",
     "show": "how a picture was made: hsx show PICTURE",
