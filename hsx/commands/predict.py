@@ -70,6 +70,12 @@ def work(instances: Namespace) -> tuple[Pairs, Trainer]:
     return Pairs(**instances.data), make_trainer(**how)
 
 
+def measuring(config: Namespace) -> Trainer:
+    """A trainer on the same devices that measures: in full precision, without callbacks."""
+    names = ("accelerator", "devices", "num_nodes", "strategy")
+    return make_trainer(**{name: config.trainer[name] for name in names})
+
+
 def run_as(model: TransferModel, instances: Namespace) -> None:
     """Let a network run as the options HOW of the trainer say."""
     model.compile(instances.trainer["compile"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -20,23 +20,23 @@ from hsx.commands.parser import Parser
 from hsx.errors import BackboneError, HsxError
 from hsx.plugins import registry as plugins
 from hsx.runner.data import Pairs
-from hsx.runner.judging import judge, rows_of, weightless
+from hsx.runner.judging import chosen, judge, rows_of
 from hsx.runner.lock import held
 from hsx.runner.model import TransferModel
-from hsx.runner.output import check_writable
+from hsx.runner.output import RESULTS, check_writable
 from hsx.runner.sweeping import Course, Planned, run_all, said
 from hsx.runner.trainer import quiet
 from hsx.store.trajectories import Store
 from hsx.sweeping import over
 from hsx.sweeping.front import weight
-from hsx.sweeping.outcome import Measure, Outcome
+from hsx.sweeping.outcome import Outcome
 from hsx.sweeping.over import Setting
 from hsx.sweeping.written import check_ours, write
 
 PROGRAM = "hsx sweep"
 ABOUT = """The same pictures at many settings, measured; which are best for content and style, and one that is
 recommended, as a config.  Takes all options of hsx predict, which hold for all settings, and these:"""
-SETTINGS = "settings"  # the folder in that of a sweep which has those of all settings
+SETTINGS = "settings"  # the folder of all settings, in that of the sweep
 
 
 def sweep(argv: Sequence[str]) -> int:
@@ -56,25 +56,26 @@ def sweep(argv: Sequence[str]) -> int:
         _, config = predicting.options(words)
         seed_everything(config.seed_everything, workers=True, verbose=False)
         folder, store = predicting.places(config)
+        measures, left_out = chosen(own.metrics, own.networks)
         planned, pairs, trainer = plan(words, settings, folder, store)
     with watch.waiting_announced(trainer.world_size, trainer.global_rank), _alone(folder, trainer):
         course = run_all(planned, pairs, trainer, store, config.overwrite)
+        done = [one for one in planned if (one.folder / RESULTS).exists()]
+        first = done[0] if done else planned[0]
+        look, rows = (first.model.backbone.sample_size, pairs.fit), [*rows_of(pairs.pairs)]
+        places = {one.setting.name: one.folder for one in done}
+        judged = judge(rows, places, measures, predicting.measuring(config), folder, *look)
         if trainer.is_global_zero:
-            _report(planned, pairs, folder, course, preferred)
+            print(said(course, planned, pairs), flush=True)
+            outcome = Outcome.of(judged.settings, judged.contents, judged.styles, preferred)
+            best = next(one for one in planned if one.setting.name == outcome.recommended)
+            written = write(outcome, settings, folder, SETTINGS, rows, look, best.config)
+            _say(outcome, written, course, {**left_out, **judged.skipped})
     return 3 if course.wrong else 0
 
 
-def _report(planned: Sequence[Planned], pairs: Pairs, folder: Path, course: Course, weight: float) -> None:
-    """Measure the results, write the files, and say what came of it."""
-    print(said(course, planned, pairs), flush=True)
-    settings, folders = [one.setting for one in planned], {one.setting.name: one.folder for one in planned}
-    rows, look = [*rows_of(pairs.pairs)], (planned[0].model.backbone.sample_size, pairs.fit)
-    metrics = weightless()
-    measures = {name: Measure(one.about, bool(one.higher_is_better), None) for name, one in metrics.items()}
-    judged = judge(rows, folders, metrics, *look)
-    outcome = Outcome.of(measures, judged.values, judged.originals, weight)
-    config = next(one.config for one in planned if one.setting.name == outcome.recommended)
-    written = write(outcome, settings, folders, folder, rows, look, config)
+def _say(outcome: Outcome, written: Sequence[Path], course: Course, skipped: Mapping[str, str]) -> None:
+    """The table and the choice; on stderr what is left out, and what failed."""
     out = Console(markup=False, emoji=False, highlight=False, width=shutil.get_terminal_size((120, 40)).columns)
     out.print(outcome.table())
     print(f"recommended: {outcome.recommended}, {outcome.why}\nwritten: {', '.join(map(str, written))}")
@@ -99,6 +100,8 @@ def own_parser() -> Parser:
     add("--random", type=PositiveInt | None, default=None, help="draw so many of all settings, in place of each")
     add("--random_seed", type=NonNegativeInt, default=0, help="of that draw")
     add("--prefer", type=str | float, default="knee", help="content, style or content's weight from 0 to 1; knee: both")
+    add("--metrics", type=str, default="", help="measures, as of hsx evaluate; by default those without weights")
+    add("--networks", type=str, default="", help="what measures look through, as of hsx evaluate")
     return parser
 
 

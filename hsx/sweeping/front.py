@@ -28,6 +28,10 @@ class Place(NamedTuple):
     content: float
     style: float
 
+    def total(self, weight: float = KNEE) -> float:
+        """The sum, with a weight of the content, see DEFINITION."""
+        return weight * self.content + (1 - weight) * self.style
+
 
 def weight(prefer: str | float) -> float:
     """The weight of the content that ``--prefer`` says.  Raises HsxError for anything else than it may say."""
@@ -60,4 +64,4 @@ def front(places: Mapping[str, Place]) -> list[str]:
 
 def best(places: Mapping[str, Place], weight: float = KNEE) -> str:
     """The setting of the largest weighted sum of content and style, see DEFINITION; of equals the first."""
-    return max(places, key=lambda name: weight * places[name].content + (1 - weight) * places[name].style)
+    return max(places, key=lambda name: places[name].total(weight))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,8 @@ def check_ours(folder: Path) -> None:
 def write(
     outcome: Outcome,
     settings: Sequence[Setting],
-    folders: Mapping[str, Path],
     folder: Path,
+    below: str,
     pairs: Sequence[Pair],
     look: tuple[int, str],
     config: str,
@@ -44,19 +44,19 @@ def write(
     """Write all of them; where they are.
 
     Args:
-        folders: of the settings.
         folder: of the sweep.
+        below: the folder in it that has those of the settings.
         look: pixels a side of the results, and how pictures become square.
         config: of the recommended setting.
     """
-    data = outcome.as_data(settings, {name: at.relative_to(folder).as_posix() for name, at in folders.items()})
+    data = outcome.as_data(settings, {one.name: f"{below}/{one.name}" for one in settings})
     with atomic(folder / DATA) as part:
         part.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     with atomic(folder / RECOMMENDED) as part:
         part.write_text(f"{CONFIG}# {outcome.recommended}: {outcome.why}.\n{_moved(config, folder)}", encoding="utf-8")
-    shown = [one for one in settings if one.name in outcome.rows]
+    shown = [one for one in settings if one.name in outcome.found]
     marks = {outcome.recommended: "recommended"}
-    columns = [Column(one.short, folders[one.name], marks.get(one.name, "")) for one in shown]
+    columns = [Column(one.short, folder / below / one.name, marks.get(one.name, "")) for one in shown]
     record = {RECORD: to_json({"hsx": hsx.__version__, "sheet": "sweep"})}
     write_png(contact_sheet(pairs, columns, *look), folder / SHEET, record)
     content, style = outcome.axes
