@@ -11,6 +11,7 @@ from hsx.errors import HsxError, shown
 from hsx.pairs.names import safe
 
 SEED = 2**63 - 1  # the highest
+PATHS = ("content", "style", "mask", "result", "truth")  # columns of paths, the last two of tables of results
 PATH = 4096  # characters of a path, at most: no system takes more
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")  # surrogates stand for bytes that are not UTF-8
 
@@ -21,7 +22,7 @@ def as_text(name: str, cell: Any) -> str:
         return cell.decode(errors="surrogateescape")
     if cell is None or cell != cell:  # NaN, as pandas writes it
         return ""
-    if name in ("content", "style", "mask"):
+    if name in PATHS:
         raise HsxError(f"{name}: expected a path in UTF-8, got {cell!a:.80}; correct it")
     return str(cell)
 

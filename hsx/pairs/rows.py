@@ -9,14 +9,15 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 from hsx.assets import SCHEME, resolve
 from hsx.errors import HsxError, first_line, shown
-from hsx.pairs.cells import READERS
+from hsx.pairs.cells import PATHS, READERS
 
 Cells = Mapping[str, Any] | HsxError  # of a row, by column, or why it is none
 BATCH = 8192  # rows of Parquet that are read at once
@@ -24,21 +25,28 @@ LINES = 10  # that a row of CSV has at most, within quotes
 MARKS = {",": "commas", ";": "semicolons", "\t": "tabs"}  # between cells
 
 
-def open_rows(path: Path) -> tuple[list[str], Iterator[Cells]]:
+def open_rows(
+    path: Path, option: str = "data.pairs", columns: Collection[str] = READERS
+) -> tuple[list[str], Iterator[Cells]]:
     """The names of a file's columns, where they come before its rows, and its rows.
+
+    Args:
+        option: which one names the file.
+        columns: those that are read, where a file lets others be left out.
 
     Raises:
         HsxError: for a suffix of no table, or a file that cannot be read.
     """
-    readers = {".csv": _csv, ".tsv": _csv, ".jsonl": _jsonl, ".ndjson": _jsonl, ".parquet": _parquet}
+    arrow = partial(_parquet, option=option, wanted=columns)
+    readers = {".csv": _csv, ".tsv": _csv, ".jsonl": _jsonl, ".ndjson": _jsonl, ".parquet": arrow}
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise HsxError(f"data.pairs: expected a table ending in {', '.join(readers)}, got {path}; convert it")
+        raise HsxError(f"{option}: expected a table ending in {', '.join(readers)}, got {path}; convert it")
     try:
         path.open("rb").close()
     except OSError as error:
         reason = f"could not read {path} ({error.strerror}); check the path"
-        raise HsxError(f"data.pairs: expected a table, {reason}") from None
+        raise HsxError(f"{option}: expected a table, {reason}") from None
     rows = reader(path)
     return next(rows), rows  # each reader gives the names, then the rows
 
@@ -106,7 +114,7 @@ def _unclosed(name: str, cell: str, folder: Path) -> str:
     spans = f"got one whose quote spans {cell.count(chr(10)) + 1} lines"
     if name == "output" and "\n" in cell:
         return f"output: expected a name on one line, {spans}; close it"
-    if name not in ("content", "style", "mask") or "\n" not in cell or os.path.lexists(located(cell, folder)):
+    if name not in PATHS or "\n" not in cell or os.path.lexists(located(cell, folder)):
         return ""
     return f"expected a path, {spans} and that is not there ({shown(cell):.80}); close the quote, or check the path"
 
@@ -122,15 +130,15 @@ def _jsonl(path: Path) -> Iterator[Any]:
             yield row if isinstance(row, dict) else HsxError(f"expected a JSON object, got {line[:40]}; correct it")
 
 
-def _parquet(path: Path) -> Iterator[Any]:
+def _parquet(path: Path, option: str, wanted: Collection[str]) -> Iterator[Any]:
     from pyarrow import parquet  # 30 MiB that no other table needs
 
     try:
         file = parquet.ParquetFile(path)
         columns = file.schema_arrow.names
         yield columns
-        for batch in file.iter_batches(BATCH, columns=[name for name in columns if name in READERS]):
+        for batch in file.iter_batches(BATCH, columns=[name for name in columns if name in wanted]):
             yield from batch.to_pylist()
     except Exception as error:  # on broken files Arrow raises all sorts
         reason = f"could not read {path} ({first_line(error)}); write it again"
-        raise HsxError(f"data.pairs: expected a Parquet table, {reason}") from None
+        raise HsxError(f"{option}: expected a Parquet table, {reason}") from None

@@ -56,6 +56,7 @@ class Results:
         contents, styles: the number of each pair's content and style in ``originals``; -1 where it is not known.
         originals: the distinct contents and styles.
         failed: reasons by number.
+        pictures: where the results are, from ``folder``; None: each is called as its pair.
         settings: options by name.
         measures: best known first: those that are fit, then the others.
         skipped: why, by name, for measures that could not be taken.
@@ -68,6 +69,7 @@ class Results:
     styles: list[int] = field(default_factory=list)
     originals: list[Original] = field(default_factory=list)
     failed: dict[int, str] = field(default_factory=dict)
+    pictures: list[str] | None = None
     settings: dict[str, str] = field(default_factory=dict)
     measures: list[Measure] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
@@ -85,6 +87,7 @@ def results_of(folder: Path) -> Results:
         with (folder / RESULTS).open("rb") as lines:
             _pairs(found, objects(lines))
     elif (folder / EACH).is_file():
+        found.pictures = []
         _pairs(found, _measured_rows(folder))
     else:
         wanted = f"expected the folder of a run, an evaluation or a sweep, got {shown(folder)}, where no {RESULTS} is"
@@ -105,13 +108,16 @@ def _pairs(found: Results, rows: Iterable[dict[str, Any]]) -> None:
         done = row.get("status", "done") == "done"
         if not done:
             found.failed[i] = str(row.get("reason", "it failed"))
+        picture = str(row.get("picture") or f"{found.names[i]}.png")
+        if found.pictures is not None:
+            found.pictures.append(picture)
         for place, (of, numbers) in enumerate((("content", found.contents), ("style", found.styles))):
             path = row.get(of)
-            if not isinstance(path, str):
+            if not isinstance(path, str) or not path:
                 numbers.append(-1)
                 continue
             number = known.setdefault((place, path), len(found.originals))
-            result = found.folder / f"{found.names[i]}.png" if done else None
+            result = found.folder / picture if done else None
             if number == len(found.originals):
                 found.originals.append(Original(path, result, place))
             elif result and found.originals[number].result is None:
@@ -120,11 +126,11 @@ def _pairs(found: Results, rows: Iterable[dict[str, Any]]) -> None:
 
 
 def _measured_rows(folder: Path) -> list[dict[str, Any]]:
-    """The pairs of an evaluation of results that hsx did not make."""
+    """The pairs of an evaluation whose results are elsewhere."""
     import pyarrow.parquet as parquet
 
     table = parquet.read_table(folder / EACH)
-    columns = [name for name in ("name", "content", "style") if name in table.column_names]
+    columns = [name for name in ("name", "content", "style", "picture") if name in table.column_names]
     rows: list[dict[str, Any]] = table.select(columns).to_pylist()
     return rows
 
@@ -171,7 +177,8 @@ def _columns(path: Path, names: list[str]) -> dict[str, np.ndarray]:
     if "name" not in table.column_names:
         return {}
     rows = {name: i for i, name in enumerate(table["name"].to_pylist())}
-    order = np.array([rows.get(name, len(rows)) for name in names], int)
+    written = (name.encode("utf-8", "backslashreplace").decode() for name in names)  # as the table has them
+    order = np.array([rows.get(name, len(rows)) for name in written], int)
     return {
         name: np.append(table[name].to_numpy().astype(float), np.nan)[order]
         for name in table.column_names

@@ -18,9 +18,11 @@ from hsx.assets import resolve
 from hsx.errors import ImageError
 from hsx.io.files import atomic
 from hsx.io.reading import read_picture, square, unsaid
+from hsx.pairs.sources import COPIES
 from hsx.store.records import record_of
 
 FOLDER = Path("report", "originals")
+SAID = "Copies of contents and styles, for the report.html above, by hsx, which takes them for nothing else.\n"
 
 
 @dataclass(frozen=True)
@@ -44,17 +46,22 @@ def copies(originals: Sequence[Original], folder: Path) -> list[str]:
     A copy is named by the digest of its pixels, which the records of results hold: one that is there is not read
     again, and a picture that has changed since is not shown as what a result was made from.
     """
+    if not (folder / FOLDER / COPIES).exists():
+        with atomic(folder / FOLDER / COPIES) as part:
+            part.write_text(SAID, encoding="utf-8")
     with unsaid():  # what is odd about a picture was said when the run read it
         return [_copy(original, folder / FOLDER) for original in originals]
 
 
 def tidy(folder: Path, names: Sequence[str]) -> None:
     """Remove the copies that are not among ``names``, and the folder where nothing is left."""
-    kept = set(names)
+    kept = {*names} - {""}
     for path in (folder / FOLDER).glob("?" * 24 + ".webp"):
         if path.name not in kept:
             path.unlink()
-    with suppress(OSError):
+    if not kept:
+        (folder / FOLDER / COPIES).unlink(missing_ok=True)
+    with suppress(OSError):  # something is left
         (folder / FOLDER).rmdir()
         (folder / FOLDER).parent.rmdir()
 

@@ -11,6 +11,7 @@ from hsx.report.folders import SWEEP, Results, read_object, results_of
 from hsx.report.plots import Histogram, histogram
 from hsx.report.rendering import PAGE, Layer, Page, write
 from hsx.report.swept import swept
+from hsx.store.records import record_of
 
 
 def write_page(folder: Path) -> Path:
@@ -22,7 +23,8 @@ def write_page(folder: Path) -> Path:
     if sweep := read_object(folder / SWEEP):
         return write(swept(folder, title, sweep))
     found = results_of(folder)
-    layer = Layer("result", "", found.failed, values(found))
+    ours = found.pictures is None or any(record_of(folder / picture) for picture in found.pictures[:1])
+    layer = Layer("result", "", found.failed, values(found), found.pictures, ours)
     view = {"settings": found.settings, "histograms": histograms(found)}
     return write(Page(folder, PAGE, title, found, [layer], found.measures, view))
 

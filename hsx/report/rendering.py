@@ -42,12 +42,16 @@ class Layer:
         base: the folder of the pictures, relative to the page, with a slash at its end unless it is empty.
         failed: reasons by number.
         values: of measures, by their names, pair by pair.
+        pictures: where they are in that folder; None: each is called as its pair.
+        remade: whether ``hsx remake`` makes them again.
     """
 
     name: str
     base: str = ""
     failed: Mapping[int, str] = field(default_factory=dict)
     values: Mapping[str, np.ndarray] = field(default_factory=dict)
+    pictures: Sequence[str] | None = None
+    remade: bool = True
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ def _data(page: Page, copied: Sequence[str]) -> dict[str, Any]:
         "content": found.contents,
         "style": found.styles,
         "originals": [[Path(one.path).stem, file] for one, file in zip(found.originals, copied, strict=True)],
-        "layers": [[layer.name, layer.base, dict(layer.failed)] for layer in page.layers],
+        "layers": [[layer.name, layer.base, dict(layer.failed), layer.pictures, layer.remade] for layer in page.layers],
         "chosen": page.chosen + 2,
         "measures": [
             [one.name, one.better, [_numbers(layer.values.get(one.name)) for layer in page.layers]]

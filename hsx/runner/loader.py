@@ -6,18 +6,21 @@ import multiprocessing
 import os
 import signal
 import sys
+from collections.abc import Callable
 from multiprocessing import resource_tracker
 from typing import Any
 
 from torch.utils.data import DataLoader
 
-from hsx.runner.batches import Item, collate
+from hsx.runner.batches import Batch, Item, collate
 from hsx.runner.items import Items
 
 QUIET = "ignore::UserWarning:multiprocessing.resource_tracker"
 
 
-def loader(items: Items, batch_size: int, num_workers: int) -> DataLoader[Item]:
+def loader(
+    items: Items, batch_size: int, num_workers: int, collate: Callable[[list[Any]], Batch] = collate
+) -> DataLoader[Item]:
     """Batches of ``items``: see ``collate``."""
     return _Loader(items, batch_size, num_workers=num_workers, collate_fn=collate, worker_init_fn=_begin_worker)
 

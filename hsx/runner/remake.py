@@ -99,7 +99,7 @@ class _Settings:
 
     def __init__(self, wanted: list[Wanted], backbone: str | None) -> None:
         self.wanted, self.record = wanted, wanted[0].record
-        self.model = _model(self.record, backbone)
+        self.model = model_of(self.record, backbone)
         self.size, self.fit = self.model.backbone.sample_size, self.record["data"]["fit"]
         precision = self.record["trainer"]["precision"]
         self.fingerprints = self.model.fingerprints(precision, self.record["store"]["dtype"])
@@ -208,7 +208,7 @@ def remake(wanted: Sequence[Wanted], backbone: str | None = None) -> Iterator[tu
             yield from settings.inject(store)
 
 
-def _model(record: dict[str, Any], backbone: str | None) -> TransferModel:
+def model_of(record: dict[str, Any], backbone: str | None) -> TransferModel:
     """The network and the settings of a record.  Raises HsxError where they are others than those recorded."""
     model = dict(record["model"])
     given = model.pop("backbone", None)

@@ -22,10 +22,11 @@ class Journal:
     Args:
         folder: the output folder.
         rank: of this process.
+        name: of the folder of journals in it.
     """
 
-    def __init__(self, folder: Path, rank: int) -> None:
-        self.folder, self.own = folder / FOLDER, folder / FOLDER / f"{rank}.jsonl"
+    def __init__(self, folder: Path, rank: int, name: str = FOLDER) -> None:
+        self.folder, self.own = folder / name, folder / name / f"{rank}.jsonl"
         self.read = {path: path.stat().st_size for path in self._files()}  # earlier runs' lines are no progress
 
     def write(self, **line: Any) -> None:

@@ -43,7 +43,7 @@ def test_the_page_has_the_pairs_and_their_originals_as_they_were_read(run):
     with Image.open(run / "report" / "originals" / data["originals"][data["content"][2]][1]) as copy:
         expected = np.asarray(Image.open(run.parent / "c1.png").crop((2, 0, 18, 16)))
         assert copy.format == "WEBP" and np.array_equal(np.asarray(copy.convert("RGB")), expected)
-    assert len(list((run / "report" / "originals").iterdir())) == 5 and data["folder"] == str(run)
+    assert len(list((run / "report" / "originals").glob("*.webp"))) == 5 and data["folder"] == str(run)
 
 
 def test_originals_that_are_gone_stay_and_those_that_changed_are_not_shown(run):
@@ -53,7 +53,7 @@ def test_originals_that_are_gone_stay_and_those_that_changed_are_not_shown(run):
     picture(run.parent / "c1.png", 77)
     write_page(run)
     assert {path.name for path in (run / "report").rglob("*.*")} == before
-    for copy in (run / "report" / "originals").iterdir():
+    for copy in (run / "report" / "originals").glob("*.webp"):
         copy.unlink()
     write_page(run)
     files = dict(data_of(run / "report.html")["originals"])
@@ -71,7 +71,7 @@ def test_a_page_replaces_its_own_and_nothing_else(run):
     (run / "results.jsonl").write_text("\n".join(lines[:2]))
     write_page(run)
     left = [path.name for path in (run / "report").iterdir()]
-    assert len(left) == 3 and len(list((run / "report" / "originals").iterdir())) == 3
+    assert len(left) == 3 and len(list((run / "report" / "originals").glob("*.webp"))) == 3
     remove_pages(run)
     assert not (run / "report.html").exists() and list((run / "report").iterdir()) == [mine]
 
@@ -115,7 +115,7 @@ def test_names_from_data_are_harmless(tmp_path):
     data = data_of(page)
     assert data["names"] == [name for name, _, _ in pairs]
     assert [data["originals"][k][0] for k in data["content"]] == WILD
-    assert data["layers"] == [["result", "", {"0": reasons[pairs[0][0]]}]]
+    assert data["layers"] == [["result", "", {"0": reasons[pairs[0][0]]}, None, True]]
 
 
 def test_the_page_allows_itself_alone(run):
@@ -175,13 +175,13 @@ def test_two_runs_on_one_page(run, tmp_path, capsys):
     data = data_of(page)
     label = f"{tmp_path.name}/out"
     assert data["names"] == [name for name, _, _ in pairs]
-    assert data["layers"] == [[label, "", {}], ["more/out", "../more/out/", {"0": "it broke"}]]
+    assert [layer[:3] for layer in data["layers"]] == [[label, "", {}], ["more/out", "../more/out/", {"0": "it broke"}]]
     assert data["measures"] == [["A", 1, [[0, 1, 2, 3], [13, 11, 12, 13]]]]
     text = page.read_text()
     assert "schedule.init_args.gamma</th><td>0.5</td><td>0.7</td>" in text and "2 pairs of" in text
     assert "+10.75" in text
     write_page(run)  # neither takes anything of the other away
-    assert data_of(page) == data and len(list((run / "report" / "originals").iterdir())) == 5
+    assert data_of(page) == data and len(list((run / "report" / "originals").glob("*.webp"))) == 5
     for wrong in (run, tmp_path / "c0.png"):
         assert main(["report", str(run), str(wrong)]) == 2
     alone = run_folder(tmp_path / "alone", [("x", tmp_path / "c0.png", tmp_path / "s0.png")])

@@ -30,8 +30,8 @@ function picture(pair, layer) {
     const original = known.originals[(layer ? known.style : known.content)[pair]];
     return original && original[1] ? { url: ORIGINALS + original[1] } : { why: `the ${layers[layer]} is not here any more` };
   }
-  const [, base, failed] = known.layers[layer - 2];
-  return pair in failed ? { why: failed[pair] } : { url: encoded(`${base}${known.names[pair]}.png`) };
+  const [, base, failed, pictures] = known.layers[layer - 2];
+  return pair in failed ? { why: failed[pair] } : { url: encoded(base + (pictures ? pictures[pair] : `${known.names[pair]}.png`)) };
 }
 
 function original(pair, layer) {

@@ -143,7 +143,7 @@ class Pair {
     const lines = [];
     for (let layer = 2; layer < layers.length; layer++) {
       const { url } = picture(this.pair, layer);
-      if (!url || (layers.length > 4 && ![this.part.left.value, this.part.right.value].includes(String(layer)))) continue;
+      if (!url || !known.layers[layer - 2][4] || (layers.length > 4 && ![this.part.left.value, this.part.right.value].includes(String(layer)))) continue;
       const command = `hsx remake ${word(url)}`, button = make("button", { type: "button" }, "Copy");
       button.setAttribute("aria-label", `Copy the command that makes ${layers[layer]} again`);
       button.addEventListener("click", async () => {
