@@ -13,12 +13,12 @@ from pathlib import Path
 
 from hsx.assets import resolve
 from hsx.errors import HsxError, shown
+from hsx.io.files import COPIES
 from hsx.io.formats import is_everyday, not_read, suffixes
 from hsx.io.images import read_image
 from hsx.io.reading import unsaid
 
 MAGIC = "*?["
-COPIES = "hsx-copies.txt"  # in a folder of hsx's own copies of pictures, which nobody means to transfer
 Scan = Callable[[Path], list[os.DirEntry[str]]]
 
 log = logging.getLogger("hsx")

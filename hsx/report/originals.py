@@ -16,9 +16,8 @@ from PIL import Image
 
 from hsx.assets import resolve
 from hsx.errors import ImageError
-from hsx.io.files import atomic
+from hsx.io.files import COPIES, atomic
 from hsx.io.reading import read_picture, square, unsaid
-from hsx.pairs.sources import COPIES
 from hsx.store.records import record_of
 
 FOLDER = Path("report", "originals")

@@ -54,43 +54,30 @@ def histogram(
 
 @dataclass(frozen=True)
 class Plot:
-    """Settings as points in a box that is 1 wide and 1 high; better is to the right and upwards.
+    """Settings as points in a box that is 1 wide and 1 high: content to the right, style upwards.
 
     Attributes:
-        x, y: the names of the measures.
-        x_range, y_range: the values at the box's edges, the worse one first.
+        x_range, y_range: the values at the box's edges.
         points: of each setting its number and its place.
         front: the places of those on the Pareto front, from the left.
     """
 
-    x: str
-    y: str
     x_range: tuple[float, float]
     y_range: tuple[float, float]
     points: list[tuple[int, float, float]]
     front: list[tuple[float, float]]
 
 
-def tradeoff(settings: Sequence[dict[str, Any]], x: tuple[str, int], y: tuple[str, int]) -> Plot | None:
-    """The means of two measures, setting by setting, as sweep.json has them; None where no setting has both.
-
-    Args:
-        x, y: the measures by name, and 1 where more is better, -1 where less is.
-    """
-    found = [(i, _mean(each, x[0]), _mean(each, y[0])) for i, each in enumerate(settings)]
-    values = [(i, a, b) for i, a, b in found if a is not None and b is not None]
-    if not values:
+def tradeoff(settings: Sequence[dict[str, Any]]) -> Plot | None:
+    """Where settings stand, as sweep.json has them; None where none stands anywhere."""
+    placed = [(i, each["place"]) for i, each in enumerate(settings) if each.get("place")]
+    if not placed:
         return None
-    a_values, b_values = [a for _, a, _ in values], [b for _, _, b in values]
-    (left, right), (bottom, top) = _range(a_values)[:: x[1]], _range(b_values)[:: y[1]]
+    values = [(i, float(place["content"]), float(place["style"])) for i, place in placed]
+    (left, right), (bottom, top) = (_range([value[axis] for value in values]) for axis in (1, 2))
     points = [(i, (a - left) / (right - left), (b - bottom) / (top - bottom)) for i, a, b in values]
     front = sorted((a, b) for i, a, b in points if settings[i].get("front"))
-    return Plot(x[0], y[0], (left, right), (bottom, top), points, front)
-
-
-def _mean(setting: dict[str, Any], measure: str) -> float | None:
-    mean = (setting.get("measures", {}).get(measure) or {}).get("mean")
-    return float(mean) if isinstance(mean, (int, float)) and np.isfinite(mean) else None
+    return Plot((left, right), (bottom, top), points, front)
 
 
 def _range(values: list[float]) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -149,33 +150,43 @@ def _numbers(values: np.ndarray | None) -> list[float | None] | None:
 
 
 def _html(page: Page, data: str) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
     program = "\n".join((TEMPLATE / each).read_text("utf-8") for each in PROGRAM)
     style = (TEMPLATE / "page.css").read_text("utf-8")
-    jinja = Environment(
+    nothing: dict[str, Any] = {"settings": {}, "histograms": [], "comparison": None, "sweep": None}
+    html: str = (
+        _templates()
+        .get_template("page.html")
+        .render(
+            nothing,
+            version=hsx.__version__,
+            title=page.title,
+            found=page.found,
+            layers=page.layers,
+            data=data,
+            program=Markup(program),
+            style=Markup(style),
+            allowed={"program": _digest(program), "style": _digest(style)},
+            **page.view,
+        )
+    )
+    return html
+
+
+@cache
+def _templates() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    found = Environment(
         loader=FileSystemLoader(TEMPLATE),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    jinja.filters["url"] = lambda path: quote(os.fsencode(path))
-    nothing: dict[str, Any] = {"settings": {}, "histograms": [], "comparison": None, "sweep": None}
-    html: str = jinja.get_template("page.html").render(
-        nothing,
-        version=hsx.__version__,
-        title=page.title,
-        found=page.found,
-        layers=page.layers,
-        data=data,
-        program=Markup(program),
-        style=Markup(style),
-        allowed={"program": _digest(program), "style": _digest(style)},
-        **page.view,
-    )
-    return html
+    found.filters["url"] = lambda path: quote(os.fsencode(path))
+    return found
 
 
 def _digest(text: str) -> str:

@@ -31,14 +31,14 @@ def swept(folder: Path, title: str, sweep: Mapping[str, Any]) -> Page:
     made = [(each, run) for each, run in zip(settings, runs, strict=True) if run]
     layers = [_layer(each, run, first.names) for each, run in made]
     shared = Results(folder, first.names, first.pairs, first.contents, first.styles, first.originals)
-    axes = sweep.get("axes", {})
     view = {
         "settings": first.settings,
         "sweep": {
             "settings": [{"front": False, "recommended": False, "options": {}, "measures": {}} | s for s in settings],
             "measures": [*dict.fromkeys(name for each in settings for name in each.get("measures", {}))],
             "options": _short([*dict.fromkeys(name for each in settings for name in each.get("options", {}))]),
-            "plot": tradeoff(settings, *(_axis(axes.get(of, ""), first) for of in ("content", "style"))),
+            "plot": tradeoff(settings),
+            "axes": sweep.get("axes", {}),
             "said": sweep.get("said", ""),
         },
     }
@@ -50,11 +50,6 @@ def _short(options: list[str]) -> dict[str, str]:
     """The last word of each option's name where no other has it."""
     words = [option.rpartition(".")[2] for option in options]
     return {option: word if words.count(word) == 1 else option for option, word in zip(options, words, strict=True)}
-
-
-def _axis(name: str, run: Results) -> tuple[str, int]:
-    """A measure, and which way is better: 1 or -1."""
-    return name, next((one.better for one in run.measures if one.name == name), 0) or 1
 
 
 def _layer(setting: Mapping[str, Any], run: Results, names: list[str]) -> Layer:

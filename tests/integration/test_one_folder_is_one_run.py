@@ -148,9 +148,7 @@ def test_fewer_pairs_are_another_run(tiny_model, pictures, capsys):
         "grid.png",
         "report.html",
     }
-    assert (
-        len([name for name in left if name.startswith("report/")]) == 4
-    )  # data, two originals, a word on them
+    assert len([name for name in left if name.startswith("report/")]) == 4  # data, two originals, a word on them
     assert all(left[name] == data for name, data in kept.items())
     assert not (pictures / "out" / "of1").exists() and len(results(pictures / "out")) == 1
 

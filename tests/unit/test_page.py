@@ -155,13 +155,12 @@ def test_a_histogram_says_what_it_shows():
     assert histogram("SSIM", np.ones(5), None, None).bars[0] == 1
 
 
-def test_better_is_to_the_right_and_upwards():
-    settings = [{"measures": {"a": {"mean": v}, "b": {"mean": w}}, "front": v > 1} for v, w in ((1, 5), (2, 4), (3, 9))]
-    plot = tradeoff([*settings, {"measures": {"a": {"mean": 7}, "b": None}}], ("a", 1), ("b", -1))
-    assert [i for i, _, _ in plot.points] == [0, 1, 2] and len(plot.front) == 2
-    assert plot.points[0][1] < plot.points[1][1] < plot.points[2][1]
-    assert plot.points[2][2] < plot.points[0][2] < plot.points[1][2]
-    assert tradeoff(settings, ("a", 1), ("c", 1)) is None
+def test_settings_in_a_plot():
+    settings = [{"place": {"content": v, "style": w}, "front": v > 1} for v, w in ((1, 5), (3, 4), (2, 9))]
+    plot = tradeoff([*settings, {"place": None}])
+    assert [i for i, _, _ in plot.points] == [0, 1, 2] and plot.front == [point[1:] for point in plot.points[:0:-1]]
+    assert np.allclose(plot.points, [(0, 1 / 22, 5 / 22), (1, 21 / 22, 1 / 22), (2, 0.5, 21 / 22)])
+    assert plot.x_range == (0.9, 3.1) and plot.y_range == (3.75, 9.25) and tradeoff([{}]) is None
 
 
 def test_two_runs_on_one_page(run, tmp_path, capsys):
@@ -208,6 +207,7 @@ def test_a_sweep(run, tmp_path):
         where = {"name": folder.name, "folder": f"settings/{folder.name}"}
         options = {"model.schedule.init_args.gamma": gamma, "model.t_edit": 200}
         settings.append({**where, "options": options, "measures": measures, "front": True, "recommended": k == 1})
+        settings[-1]["place"] = {"content": k, "style": -k}
     settings.append({"name": "missing", "folder": "settings/missing"})
     sweep = {"hsx": "0", "over": {}, "settings": settings, "axes": {"content": "A", "style": "B"}}
     (tmp_path / "sweep" / "sweep.json").write_text(json.dumps(sweep))
