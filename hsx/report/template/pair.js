@@ -115,27 +115,26 @@ class Pair {
     return make("figure", {}, pane, make("figcaption", {}, ...words.map((text) => make("span", {}, text))));
   }
 
-  // A table of the measures of this pair, with its rank among all.
+  // A table of the measures of this pair: with its rank among all, or, in a sweep, setting by setting.
   numbers() {
-    const body = make("tbody");
-    for (const key of this.keys) {
-      const value = key.value(this.pair), sign = key.better || 1;
-      let text = "–";
-      if (value !== null && value !== undefined) {
-        let better = 0, all = 0;
-        for (let pair = 0; pair < known.names.length; pair++) {
-          const other = key.value(pair);
-          if (other === null || other === undefined) continue;
-          all++;
-          if (sign * (other - value) > 0) better++;
-        }
-        text = `${better + 1} of ${all}`;
-      }
-      body.append(make("tr", {}, make("th", { scope: "row" }, key.name), make("td", { class: "number" }, value === null || value === undefined ? "–" : String(value)), make("td", { class: "number" }, text)));
-    }
-    const head = make("tr", {}, ...["measure", "of this pair", "rank"].map((text) => make("th", { scope: "col" }, text)));
-    this.part.numbers.replaceChildren(...(this.keys.length ? [make("table", {}, make("thead", {}, head), body)] : []));
+    const cell = (text) => make("td", { class: "number" }, text);
+    const row = (name, texts) => make("tr", {}, make("th", { scope: "row" }, name), ...texts.map(cell));
+    const few = layers.length <= 4, measures = known.measures;
+    const head = few ? ["measure", "of this pair", "rank"] : ["setting", ...measures.map(([name]) => name)];
+    const rows = few
+      ? this.keys.map((key) => row(key.name, [digits(key.value(this.pair)), this.rank(key)]))
+      : known.layers.map(([name], k) => row(name, measures.map(([, , values]) => digits(values[k]?.[this.pair]))));
+    const title = make("tr", {}, ...head.map((text) => make("th", { scope: "col" }, text)));
+    this.part.numbers.replaceChildren(make("table", {}, make("thead", {}, title), make("tbody", {}, ...rows)));
     this.part.numbers.hidden = !this.keys.length;
+  }
+
+  rank(key) {
+    const mine = key.value(this.pair);
+    if (mine === null || mine === undefined) return "–";
+    const others = known.names.map((_, pair) => key.value(pair)).filter((value) => value !== null);
+    const better = others.filter((value) => (key.better || 1) * (value - mine) > 0);
+    return `${better.length + 1} of ${others.length}`;
   }
 
   // The commands that make this pair's pictures again, each with a button that copies it.
@@ -202,7 +201,10 @@ class Pair {
     const at = this.at(event), near = Math.abs(at[0] * 100 - this.part.slider.value) < 6;
     this.pointers.set(event.pointerId, at);
     this.sliding = this.view === "slider" && this.pointers.size === 1 && (this.z === 1 || near);
-    if (this.sliding) this.split(at[0] * 100);
+    if (!this.sliding) return;
+    event.preventDefault(); // so that the slider has the focus
+    this.part.slider.focus({ preventScroll: true });
+    this.split(at[0] * 100);
   }
 
   move(event) {
@@ -248,6 +250,10 @@ class Pair {
     event.preventDefault();
     acts[event.key]();
   }
+}
+
+function digits(value) {
+  return value === null || value === undefined ? "–" : String(Number(value.toPrecision(4)));
 }
 
 async function copied(text) {
