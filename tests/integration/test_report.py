@@ -166,7 +166,7 @@ def test_the_slider_and_the_keys(browser, folder, size, scheme):
         assert name.inner_text() == data["names"][data["measures"][1][2][0].index(0.0)]
         page.keyboard.press("Escape")
         assert not page.locator("#pair").is_visible()
-        assert page.evaluate("document.activeElement.title") == name.text_content()  # where one was
+        until(page, f"document.activeElement.title === '{name.text_content()}'")  # where one was
 
 
 @slow
