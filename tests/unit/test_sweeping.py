@@ -170,7 +170,7 @@ def test_the_files(outcome, tmp_path):
     for one in over:
         write_png(Image.new("RGB", (16, 16), "red"), tmp_path / "settings" / one.name / "p0.png")
     config = "output_dir: elsewhere\nmodel:\n  t_edit: 0\noverwrite: true\n"
-    paths = write(outcome, over, tmp_path, "settings", pairs, (16, "crop"), config)
+    paths = write(outcome, over, tmp_path, "settings", pairs, (16, "crop"), config, {"contents": "c"})
     assert [path.name for path in paths] == ["sweep.json", "sweep.png", "tradeoff.png", RECOMMENDED]
     data = yaml.safe_load(paths[0].read_text())
     assert data["over"] == {"model.schedule.init_args.gamma": [0.2, 0.9], "model.t_edit": [0, 400]}
@@ -179,6 +179,7 @@ def test_the_files(outcome, tmp_path):
     assert data["settings"][2]["measures"]["Kept"] == {"mean": 0.8, "low": 0.0, "high": 1.0}
     assert data["axes"] == {"content": "Kept", "style": "Taken"}
     found = yaml.safe_load((tmp_path / RECOMMENDED).read_text())
+    assert found.pop("data") == {"contents": "c"}
     assert found == {"output_dir": str(tmp_path / "recommended"), "model": {"t_edit": 0}, "overwrite": False}
     check_ours(tmp_path)
     (tmp_path / RECOMMENDED).write_text("mine: 1\n")
