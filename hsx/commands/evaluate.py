@@ -26,8 +26,10 @@ from hsx.runner.evaluation import Evaluation, Results, of_folders, of_run, of_ta
 from hsx.runner.evaluation import evaluate as measured
 from hsx.runner.evaluation.choice import choose
 from hsx.runner.evaluation.reconstructed import with_reconstructions
+from hsx.runner.evaluation.results import a_folder
 from hsx.runner.lock import held
 from hsx.runner.output import RESULTS, check_writable
+from hsx.runner.run import explained
 from hsx.runner.trainer import make_trainer, quiet
 
 ELSEWHERE = "outputs/evaluation"  # where the numbers of a table's results go
@@ -84,8 +86,12 @@ def evaluate(
     results = _results(folder, table, contents, styles, fit, alone=truth is None and reference is None)
     results = replace(results if truth is None else results.with_truth(truth), given_size=size)
     if not results.rows:
-        bad = next(iter(results.failures.values()), f"{results.before} pairs that had failed")
-        raise HsxError(f"folder: expected results that are done, got {bad}; run it again, or name another")
+        bad = next(iter(results.failures.values()), f"failed in the run: {results.before}")
+        raise HsxError(
+            f"folder: expected results that can be measured, got none ({bad}); finish the run, or name another"
+        )
+    if reference is not None:
+        a_folder(reference, "reference")
     chosen, left_out = choose(metrics, networks, reference, results.kinds)
     place = expanded(output_dir or folder or ELSEWHERE, "output_dir")
     check_writable(place, "output_dir")
@@ -94,14 +100,18 @@ def evaluate(
     trainer_of = partial(make_trainer, accelerator, devices, num_nodes, strategy)
     trainer, how = trainer_of(), {"batch_size": batch_size, "num_workers": num_workers}
     first = trainer.is_global_zero
-    with watch.waiting_announced(trainer.world_size, trainer.global_rank), held(place) if first else nullcontext():
+    with (
+        watch.waiting_announced(trainer.world_size, trainer.global_rank, "hsx evaluate", "--"),
+        explained(place),
+        held(place) if first else nullcontext(),
+    ):
         if any("reconstruction" in measure.takes for measure in chosen):
             results = with_reconstructions(results, trainer_of, place, backbone, **how)
         found = measured(results, chosen, trainer, place, **how, skipped=left_out)
         if first:
             found.write(place)
             _say(found, place, json)
-    return 3 if found.summary["failed"] else 0
+    return 3 if found.failed else 0
 
 
 def _results(
@@ -136,7 +146,7 @@ def _say(found: Evaluation, place: Path, json: bool) -> None:
     else:
         width = shutil.get_terminal_size((120, 40)).columns
         Console(markup=False, emoji=False, highlight=False, width=width).print(_table(found.summary))
-        print(f"{len(found.rows)} rows measured, {found.summary['failed']} failed: {place / SUMMARY}, {place / TABLE}")
+        print(f"{len(found.rows)} rows measured, {found.failed} failed: {place / SUMMARY}, {place / TABLE}")
     groups: dict[str, list[str]] = {}
     for name, reason in found.skipped.items():
         groups.setdefault(reason, []).append(name)
@@ -145,7 +155,7 @@ def _say(found: Evaluation, place: Path, json: bool) -> None:
     for name, n in found.not_finite.items():
         print(f"{name}: no finite number for {n} of the rows; they are not in its mean", file=sys.stderr)
     if found.before:
-        print(f"{found.before} pairs had failed in the run", file=sys.stderr)
+        print(f"failed in the run: {found.before}", file=sys.stderr)
     for reason, n in Counter(found.failures.values()).most_common(NAMED):
         print(f"{n} failed: {reason}", file=sys.stderr)
     if (more := len(set(found.failures.values())) - NAMED) > 0:
@@ -154,13 +164,12 @@ def _say(found: Evaluation, place: Path, json: bool) -> None:
 
 def _table(summary: dict[str, Any]) -> Table:
     """A line a measure, those of one kind together."""
-    right = {"justify": "right", "no_wrap": True}
-    columns = ("measure", "of", Column("mean", **right), Column("95 %", **right), Column("n", **right), "better", "fit")
-    table = Table(*columns, box=None, pad_edge=False)
+    numbers = (Column(title, justify="right", no_wrap=True) for title in ("mean", "95 %", "n"))
+    table = Table("measure", "of", *numbers, "better", "fit", box=None, pad_edge=False)
     for name, found in sorted(summary["measures"].items(), key=lambda item: ABOUT.index(item[1]["about"])):
         low, high = found["low"], found["high"]
         interval = "" if low is None else f"{low:.4g} to {high:.4g}"
         better = "higher \u2191" if found["higher_is_better"] else "lower \u2193"
-        numbers = f"{found['mean']:.4g}", interval, str(found["n"])
-        table.add_row(name, found["about"], *numbers, better, FIT[found["fit"]])
+        mean, n = f"{found['mean']:.4g}", str(found["n"])
+        table.add_row(name, found["about"], mean, interval, n, better, FIT[found["fit"]])
     return table

@@ -72,7 +72,7 @@ def run(
     """
     start = time.monotonic()
     check_writable(folder, "output_dir")
-    with _explained(folder), held(folder) if trainer.is_global_zero else nullcontext():
+    with explained(folder), held(folder) if trainer.is_global_zero else nullcontext():
         plan = make_plan(model, data.pairs, store, folder, str(trainer.precision), data.fit, overwrite)
         work = Work(model, data, trainer, store, Journal(folder, trainer.global_rank))
         total = Outcome()
@@ -222,7 +222,7 @@ def _report(plan: Plan, work: Work, total: Outcome, existing: int, start: float,
 
 
 @contextmanager
-def _explained(folder: Path) -> Iterator[None]:
+def explained(folder: Path) -> Iterator[None]:
     """What the disk or another process does to a run is one line."""
     try:
         yield

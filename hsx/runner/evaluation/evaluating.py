@@ -20,7 +20,7 @@ from hsx.io.digests import digest
 from hsx.io.fingerprint import fingerprint
 from hsx.metrics.base import MeanMetric, Metric
 from hsx.metrics.intervals import bootstrap
-from hsx.report.measured import write_measured
+from hsx.report.measured import KEPT, write_measured
 from hsx.runner.evaluation.items import Rows, collate
 from hsx.runner.evaluation.measuring import Measured, Measuring
 from hsx.runner.evaluation.results import Result, Results
@@ -29,7 +29,6 @@ from hsx.runner.progress import StageProgress
 from hsx.runner.run import gather
 from hsx.store.journal import Journal
 
-JOURNALS = ".measured"  # of evaluations; it stays, so that no number is computed twice
 FIT: dict[str, bool] = {}
 NOT_FINITE = "no row has a finite number"
 
@@ -58,6 +57,11 @@ class Evaluation:
     skipped: Mapping[str, str] = field(default_factory=dict)
     not_finite: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def failed(self) -> int:
+        """How many pairs have no numbers."""
+        return self.before + len(self.failures)
+
     @cached_property
     def summary(self) -> dict[str, Any]:
         """What metrics.json holds: of each measure the mean, its interval, and how many numbers it is of."""
@@ -68,7 +72,7 @@ class Evaluation:
         return {
             "hsx": hsx.__version__,
             "rows": len(self.rows),
-            "failed": self.before + len(self.failures),
+            "failed": self.failed,
             "measures": {name: {**mean, **about[name]} for name, mean in means.items()},
             "skipped": dict(self.skipped),
         }
@@ -128,7 +132,7 @@ def evaluate(
             left_out[name] = f"no row has a {' or a '.join(lacking)}"
             del named[name]
     identities = {name: identity(one) for name, one in named.items() if isinstance(one, MeanMetric)}
-    journal = Journal(folder, trainer.global_rank, JOURNALS)
+    journal = Journal(folder, trainer.global_rank, KEPT)
     takes = {name: tuple(one.takes) for name, one in named.items()}
     items = Rows(results, trainer.world_size, takes, identities, _kept(journal))
     stage, measured = Measuring(named), Measured(journal)

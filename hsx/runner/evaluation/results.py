@@ -16,6 +16,9 @@ from hsx.errors import HsxError, ImageError, shown
 from hsx.io.formats import likely
 from hsx.io.reading import reading
 from hsx.pairs.sources import find_images
+from hsx.store.records import record_of
+
+LOOKS = 100  # results at most that are opened to learn their size
 
 
 class Result(NamedTuple):
@@ -67,13 +70,17 @@ class Results:
 
     @cached_property
     def size(self) -> int:
-        """Pixels a side: as given, or the shorter side of the first result that can be opened."""
-        for row in self.rows if self.given_size is None else ():
+        """Pixels a side: as given, or the shorter side of the first result, of a run the first with a record."""
+        sides = []
+        for row in self.rows[:LOOKS] if self.given_size is None else ():
+            picture = Path(row.picture)
             try:
-                return _shorter_side(Path(row.picture))
+                sides.append(_shorter_side(picture))
             except ImageError:
                 continue
-        return self.given_size or 1
+            if not self.recorded or record_of(picture):
+                return sides[-1]
+        return self.given_size or next(iter(sides), 1)
 
     def places(self, row: Result, record: Mapping[str, Any]) -> dict[str, Path]:
         """Where the pictures of a row are, by kind; ``record`` is that in its result, empty for none."""
