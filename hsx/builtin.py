@@ -33,7 +33,7 @@ def hsx_backbones() -> list[type[Family]]:
 def hsx_metrics() -> list[type[metrics.Metric]]:
     """The measures, see docs/measures.md."""
     m = metrics
-    content: list[type[m.Metric]] = [m.SSIM, m.EdgeSSIM, m.SelfSimilarity, m.LPIPS]
-    style: list[type[m.Metric]] = [m.Palette, m.Gram, m.Moments, m.StyleDescriptor]
+    content: list[type[m.Metric]] = [m.Layout, m.SSIM, m.EdgeSSIM, m.SelfSimilarity, m.LPIPS]
+    style: list[type[m.Metric]] = [m.Look, m.Palette, m.Gram, m.Moments, m.StyleDescriptor]
     known: list[type[m.Metric]] = [m.InversionPSNR, m.InversionSSIM, m.TruthPSNR, m.TruthSSIM, m.TruthLPIPS]
-    return [*content, *style, m.FID, m.KID, *known]
+    return [m.Overall, *content, *style, m.FID, m.KID, *known]

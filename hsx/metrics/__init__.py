@@ -3,6 +3,7 @@
 from hsx.metrics.base import MeanMetric, Metric
 from hsx.metrics.features import Gram, Moments, SelfSimilarity, StyleDescriptor
 from hsx.metrics.known import InversionPSNR, InversionSSIM, TruthLPIPS, TruthPSNR, TruthSSIM
+from hsx.metrics.layout import Layout, Look, Overall
 from hsx.metrics.lpips import LPIPS
 from hsx.metrics.palette import Palette
 from hsx.metrics.realism import FID, KID
@@ -18,9 +19,12 @@ __all__ = [
     "Gram",
     "InversionPSNR",
     "InversionSSIM",
+    "Layout",
+    "Look",
     "MeanMetric",
     "Metric",
     "Moments",
+    "Overall",
     "Palette",
     "SelfSimilarity",
     "StyleDescriptor",
