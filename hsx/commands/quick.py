@@ -57,7 +57,8 @@ class Found:
     @property
     def all_words(self) -> list[str]:
         """Those for all settings, pairs included."""
-        return [*self.words, *(f"--data.{name}={json.dumps(value)}" for name, value in self.data.items())]
+        data = {name: value if isinstance(value, str) else json.dumps(value) for name, value in self.data.items()}
+        return [*self.words, *(f"--data.{name}={value}" for name, value in data.items())]
 
 
 def quick(model: TransferModel, pairs: Pairs, seed: int, folder: Path, first: bool) -> Found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hsx.checks import number
 from hsx.errors import HsxError
@@ -11,26 +11,45 @@ from hsx.errors import HsxError
 KNEE = 0.5  # the weight of the content at the knee
 PREFERRED = {"content": 1.0, "style": 0.0, "knee": KNEE}
 DEFINITION = (
-    "the largest w C + (1 - w) S, with C the content measure (0: the style picture itself, 1: the content itself) "
-    "and S the style measure (0: the content itself, 1: the style picture itself); w = 0.5 is the knee: the point "
-    "farthest from the line between both pictures themselves"
+    "the largest C^w S^(1 - w) of content C and style S, 0 to 1 each; with w = 0.5, the knee of the front, that is the "
+    "largest rectangle below it"
 )
 
 
 class Place(NamedTuple):
-    """Where results stand between their two pictures.
-
-    Attributes:
-        content: 0 is what the style pictures themselves get, 1 what the contents get.
-        style: 0 is what the contents themselves get, 1 what the style pictures get.
-    """
+    """Where the results of a setting stand, 0 to 1 each by a measure of content and one of style."""
 
     content: float
     style: float
 
     def total(self, weight: float = KNEE) -> float:
-        """The sum, with a weight of the content, see DEFINITION."""
-        return weight * self.content + (1 - weight) * self.style
+        """Both in one number, with a weight of the content, see DEFINITION."""
+        return float(max(self.content, 0.0) ** weight * max(self.style, 0.0) ** (1 - weight))
+
+
+class Scale(NamedTuple):
+    """A measure's range: the values that count as 0 and 1, and these in words."""
+
+    none: float
+    best: float
+    words: str
+
+    @classmethod
+    def of(cls, about: str, contents: Mapping[str, Any], styles: Mapping[str, Any]) -> Scale:
+        """From what the pictures themselves get in the results' place, see metrics.json; or 0 to 1.
+
+        A measure that no copy can win, as Look, is one of 0 to 1.
+        """
+        own, other = (contents, styles) if about == "content" else (styles, contents)
+        none, best = float(other["mean"]), float(own["mean"])
+        if none == best or (best > none) != own["higher_is_better"]:
+            return cls(0.0, 1.0, "0 to 1")
+        names = ("the style picture", "the content") if about == "content" else ("the content", "the style picture")
+        return cls(none, best, "0: {} itself, 1: {} itself".format(*names))
+
+    def place(self, value: float) -> float:
+        """Where a value is in the range."""
+        return (value - self.none) / (self.best - self.none)
 
 
 def weight(prefer: str | float) -> float:
@@ -48,11 +67,6 @@ def weight(prefer: str | float) -> float:
     return found
 
 
-def scaled(value: float, none: float, all_: float) -> float:
-    """A measure's value where ``none`` counts as 0 and ``all_`` as 1; 0 where both are the same."""
-    return (value - none) / (all_ - none) if all_ != none else 0.0
-
-
 def front(places: Mapping[str, Place]) -> list[str]:
     """The settings that no other one beats at content or style without losing at the other, by rising style."""
     found: list[str] = []
@@ -63,5 +77,5 @@ def front(places: Mapping[str, Place]) -> list[str]:
 
 
 def best(places: Mapping[str, Place], weight: float = KNEE) -> str:
-    """The setting of the largest weighted sum of content and style, see DEFINITION; of equals the first."""
+    """The setting of the largest total, see DEFINITION; of equals the first."""
     return max(places, key=lambda name: places[name].total(weight))

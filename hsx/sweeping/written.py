@@ -64,10 +64,8 @@ def write(
     record = {RECORD: to_json({"hsx": hsx.__version__, "sheet": "sweep"})}
     write_png(contact_sheet(pairs, columns, *look), folder / SHEET, record)
     content, style = outcome.axes
-    axes = (
-        f"content kept, by {content} (0: the style picture itself, 1: the content itself)",
-        f"style taken, by {style} (0: the content itself, 1: the style picture itself)",
-    )
+    of_content, of_style = (scale.words for scale in outcome.scales)
+    axes = f"content, by {content} ({of_content})", f"style, by {style} ({of_style})"
     title = f"Content against style: {len(shown)} settings, {len(pairs)} pairs"
     plot = tradeoff(outcome.places, outcome.front, outcome.recommended, axes, title)
     write_png(plot, folder / PLOT, record)
