@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import yaml
 from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from lightning import Trainer, seed_everything
@@ -60,6 +61,7 @@ def sweep(argv: Sequence[str]) -> int:
         seed_everything(config.seed_everything, workers=True, verbose=False)
         folder, store = predicting.places(config)
         instances = base.instantiate(config)
+        data = yaml.safe_load(predicting.written(base, config))["data"]
         (pairs, trainer), network = predicting.work(instances), None
         if own.quick:
             network = TransferModel(instances.model.backbone, inversion_steps=2, generation_steps=2, t_edit=0)
@@ -83,7 +85,7 @@ def sweep(argv: Sequence[str]) -> int:
             print(said(course, planned, pairs), flush=True)
             outcome = Outcome.of(judged.settings, judged.contents, judged.styles, preferred)
             best = next(one for one in planned if one.setting.name == outcome.recommended)
-            written = write(outcome, settings, folder, SETTINGS, rows, look, best.config, config.data.as_dict())
+            written = write(outcome, settings, folder, SETTINGS, rows, look, best.config, data)
             _say(outcome, written, course, {**left_out, **judged.skipped})
     return 3 if course.wrong else 0
 

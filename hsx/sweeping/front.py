@@ -10,9 +10,10 @@ from hsx.errors import HsxError
 
 KNEE = 0.5  # the weight of the content at the knee
 PREFERRED = {"content": 1.0, "style": 0.0, "knee": KNEE}
+EQUAL = 0.01  # a difference that is none, of 0 to 1
 DEFINITION = (
-    "the largest C^w S^(1 - w) of content C and style S, 0 to 1 each; with w = 0.5, the knee of the front, that is the "
-    "largest rectangle below it"
+    "the largest C^w S^(1 - w) on the front, of content C and style S, 0 to 1 each; with w = 0.5, the knee, that is "
+    "the largest rectangle below the front; of settings within 0.01 of it the one with the most content by EdgeSSIM"
 )
 
 
@@ -68,14 +69,25 @@ def weight(prefer: str | float) -> float:
 
 
 def front(places: Mapping[str, Place]) -> list[str]:
-    """The settings that no other one beats at content or style without losing at the other, by rising style."""
-    found: list[str] = []
-    for name in sorted(places, key=lambda name: (-places[name].style, -places[name].content)):
-        if not found or places[name].content > places[found[-1]].content:
-            found.append(name)
-    return found[::-1]
+    """The settings that no other one beats at content or style without losing at the other, by rising style.
+
+    A difference below EQUAL beats nobody: so little means nothing with a few pairs.
+    """
+    found = [name for name, own in places.items() if not any(_beats(other, own) for other in places.values())]
+    return sorted(found, key=lambda name: (places[name].style, -places[name].content))
 
 
-def best(places: Mapping[str, Place], weight: float = KNEE) -> str:
-    """The setting of the largest total, see DEFINITION; of equals the first."""
-    return max(places, key=lambda name: places[name].total(weight))
+def best(places: Mapping[str, Place], weight: float = KNEE, finer: Mapping[str, float] | None = None) -> str:
+    """Of the front the setting of the largest total; of those that come near it the one with the most content.
+
+    Args:
+        finer: how much of the content each has, by a measure that tells more apart than ``places`` do.
+    """
+    totals = {name: places[name].total(weight) for name in front(places)}
+    near = [name for name, total in totals.items() if total >= max(totals.values()) - EQUAL]
+    return max(near, key=lambda name: finer[name] if finer else totals[name])
+
+
+def _beats(one: Place, other: Place) -> bool:
+    gains = one.content - other.content, one.style - other.style
+    return min(gains) >= 0 and max(gains) > EQUAL

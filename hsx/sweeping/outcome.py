@@ -14,6 +14,7 @@ from hsx.metrics.fitness import EMPHASIS
 from hsx.sweeping.front import DEFINITION, KNEE, Place, Scale, best, front
 from hsx.sweeping.over import Setting
 
+FINER = "EdgeSSIM"  # which tells contents apart where Layout says that all of them are clear
 Found = Mapping[str, Mapping[str, Any]]  # by measure what metrics.json says of it
 
 
@@ -62,7 +63,8 @@ class Outcome:
             for name, own in found.items()
         }
         along = front(places)
-        chosen = best({name: places[name] for name in along[::-1]}, weight)
+        finer = {name: own[FINER]["mean"] for name, own in found.items()} if FINER in common else None
+        chosen = best(places, weight, finer)
         return cls(found, axes, (by_content, by_style), places, along, chosen, weight)
 
     @property

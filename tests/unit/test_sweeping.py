@@ -110,7 +110,9 @@ def test_the_front_and_its_knee_on_known_points():
     rectangles = {name: place.content * place.style for name, place in PLACES.items()}
     assert best(PLACES) == "b" == max(rectangles, key=rectangles.__getitem__)
     assert [best(PLACES, w) for w in (1, 0.7, 0.5, 0)] == ["f", "d", "b", "a"]
-    assert front({"x": Place(0.5, 0.5), "y": Place(0.5, 0.5)}) == ["x"]  # of equals the first
+    equals = {"x": Place(0.5, 0.5), "y": Place(0.508, 0.505), "z": Place(0.48, 0.5)}
+    assert front(equals) == ["x", "y"] and best(equals) == "y"  # so little beats nobody
+    assert best(equals, finer={"x": 0.4, "y": 0.3, "z": 0.9}) == "x"
     assert Place(-0.2, 0.9).total() == 0
 
 
