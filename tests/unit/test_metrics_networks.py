@@ -186,7 +186,6 @@ def test_what_cannot_be_had_is_one_line_at_once(files, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr("torch.hub.load_state_dict_from_url", unreachable)
-    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", unreachable)
     vit, resnet = (files[name].partition("@")[2] for name in NAMES)
     (tmp_path / "evil.pth").write_bytes(pickle.dumps(print))
     (tmp_path / "empty").mkdir()
