@@ -33,6 +33,7 @@ from hsx.runner.run import explained
 from hsx.runner.trainer import make_trainer, quiet
 
 ELSEWHERE = "outputs/evaluation"  # where the numbers of a table's results go
+BETTER = {True: "\u2191", False: "\u2193", None: ""}
 FIT = {True: "fit", False: "unfit", None: "unknown"}  # whether a measure ranks the true answer first
 
 
@@ -69,7 +70,7 @@ def evaluate(
         styles: The folder of the styles, likewise.
         truth: A folder of known answers, named as the results are.
         reference: A folder of pictures that results are compared with as a set (FID, KID).
-        metrics: Measures, or content, style, both, realism, inversion, truth, all; by default those without weights.
+        metrics: Measures, or content, style, both, realism, inversion, truth, all; usually those without weights.
         networks: What measures look through, such as Gram=resnet18.a1_in1k@FILE, with commas between.
         fit: How pictures become square (crop, pad, stretch); by default as in the run, else crop.
         size: Pixels a side at which all are compared; by default the results' own.
@@ -83,10 +84,14 @@ def evaluate(
         output_dir: Where the numbers go; by default the folder, for a table outputs/evaluation.
         json: For programs.
     """
+    quiet()
     results = _results(folder, table, contents, styles, fit, alone=truth is None and reference is None)
+    if truth is not None and "truth" in results.kinds:
+        raise HsxError("truth: expected a folder or the table's column truth, got both; leave one out")
     results = replace(results if truth is None else results.with_truth(truth), given_size=size)
     if not results.rows:
-        bad = next(iter(results.failures.values()), f"failed in the run: {results.before}")
+        listed = f"{results.before} failed in the run" if results.before else "the list is empty"
+        bad = next(iter(results.failures.values()), listed)
         raise HsxError(
             f"folder: expected results that can be measured, got none ({bad}); finish the run, or name another"
         )
@@ -96,7 +101,6 @@ def evaluate(
     place = expanded(output_dir or folder or ELSEWHERE, "output_dir")
     check_writable(place, "output_dir")
     check_ours(place)
-    quiet()
     trainer_of = partial(make_trainer, accelerator, devices, num_nodes, strategy)
     trainer, how = trainer_of(), {"batch_size": batch_size, "num_workers": num_workers}
     first = trainer.is_global_zero
@@ -164,12 +168,13 @@ def _say(found: Evaluation, place: Path, json: bool) -> None:
 
 def _table(summary: dict[str, Any]) -> Table:
     """A line a measure, those of one kind together."""
+    texts = (Column(title, no_wrap=True) for title in ("measure", "of"))
     numbers = (Column(title, justify="right", no_wrap=True) for title in ("mean", "95 %", "n"))
-    table = Table("measure", "of", *numbers, "better", "fit", box=None, pad_edge=False)
-    for name, found in sorted(summary["measures"].items(), key=lambda item: ABOUT.index(item[1]["about"])):
+    table = Table(*texts, *numbers, Column("better", justify="center"), "fit", box=None, pad_edge=False)
+    kinds = {about: place for place, about in enumerate(ABOUT)}
+    for name, found in sorted(summary["measures"].items(), key=lambda item: kinds.get(item[1]["about"], len(kinds))):
         low, high = found["low"], found["high"]
         interval = "" if low is None else f"{low:.4g} to {high:.4g}"
-        better = "higher \u2191" if found["higher_is_better"] else "lower \u2193"
-        mean, n = f"{found['mean']:.4g}", str(found["n"])
+        mean, n, better = f"{found['mean']:.4g}", str(found["n"]), BETTER[found["higher_is_better"]]
         table.add_row(name, found["about"], mean, interval, n, better, FIT[found["fit"]])
     return table

@@ -241,7 +241,7 @@ def test_each_number_is_that_of_an_independent_computation(made, once, capsys):
     assert means[23] <= said["low"] <= means[26] and means[973] <= said["high"] <= means[976]
     assert said["about"] == "content" and said["higher_is_better"] is True
     out = capsys.readouterr().out
-    assert "SSIM" in out and "Palette" in out and "higher ↑" in out and "6 rows measured, 0 failed" in out
+    assert "SSIM" in out and "Palette" in out and "↑" in out and "6 rows measured, 0 failed" in out
     assert {path.name for path in made.iterdir()} - {path.name for path in (once / "out").iterdir()} == {
         "metrics.json",
         "metrics.parquet",
@@ -331,20 +331,25 @@ def test_rows_that_cannot_be_measured_fail_alone(made, capsys):
     assert "4 rows measured, 8 failed" in said.out
 
 
-def test_contents_that_changed_or_moved(once, tmp_path, tiny_model, capsys):
-    shutil.copytree(once / "contents", tmp_path / "contents")
-    shutil.copytree(once / "styles", tmp_path / "styles")
-    assert main(options(tiny_model, tmp_path)) == 0
-    out = tmp_path / "out"
-    picture(tmp_path / "contents" / "c0.png", 99)
-    (tmp_path / "contents" / "c1.png").unlink()
+def test_contents_that_changed_or_moved(made, once, tmp_path, capsys):
+    moved = tmp_path / "moved"
+    shutil.copytree(once / "contents", moved)
+    assert main(["evaluate", str(made), "--contents", str(moved)]) == 0 and summary(made)["rows"] == 6
+    picture(moved / "c0.png", 99)
+    (moved / "c1.png").unlink()
     capsys.readouterr()
-    assert main(["evaluate", str(out)]) == 3
+    assert main(["evaluate", str(made), "--contents", str(moved)]) == 3
     said = capsys.readouterr().err
     assert "2 failed: expected the content that it was made from, got " in said and "--contents" in said
-    assert "c1.png: expected a picture, could not read it (No such file" in said
-    assert main(["evaluate", str(out), "--contents", str(once / "contents")]) == 0
-    assert summary(out)["rows"] == 6
+    assert "c1.png: expected a picture, could not read it (No such file" in said and summary(made)["rows"] == 2
+
+
+def test_numbers_go_when_other_pictures_take_the_place_of_theirs(once, tmp_path, tiny_model):
+    shutil.copytree(once, tmp_path / "all")
+    out = tmp_path / "all" / "out"
+    assert main(["evaluate", str(out)]) == 0
+    assert main(options(tiny_model, tmp_path / "all", "out", "--model.t_boost", "1", "--overwrite")) == 0
+    assert not {path.name for path in out.iterdir()} & {"metrics.json", "metrics.parquet", ".measured"}
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
@@ -372,6 +377,16 @@ def test_a_table_of_results_made_elsewhere(once, tmp_path, looked, capsys, kind)
     assert found["Apart"][0] == pytest.approx(float(apart), abs=1e-6)
     assert summary(out)["measures"]["Apart"]["n"] == 1 and summary(out)["measures"]["SSIM"]["n"] == 2
     assert not (tmp_path / "all" / ".measured").exists()
+    given = ["--table", str(file), "--truth", str(once / "contents"), "--output_dir", str(out)]
+    assert "got both; leave one out" in refused(capsys, *given)
+
+
+def test_truths_are_found_by_the_last_part_of_a_name(once, tmp_path, looked):
+    file = tmp_path / "t.csv"
+    c, s, r = once / "contents" / "c0.png", once / "styles" / "s0.png", once / "out" / "c0__s0.png"
+    file.write_text(f"content,style,result\n{c},{s},{r}\n")
+    argv = ["evaluate", "--table", str(file), "--metrics", "Apart", "--output_dir", str(tmp_path / "out")]
+    assert main([*argv, "--truth", str(once / "out")]) == 0 and table(tmp_path / "out")["Apart"] == [0]
 
 
 def test_plain_folders_are_matched_by_name(once, tmp_path, looked, capsys):
@@ -397,7 +412,7 @@ def test_one_line_for_what_is_wrong(made, once, tmp_path, capsys):
     assert "found nothing there" in refused(capsys, tmp_path / "no")
     assert "found a file" in refused(capsys, made / "config.yaml")
     said = refused(capsys, made, "--metrics", "SSIM,Colour")
-    assert "(SSIM, EdgeSSIM, " in said and "content, style, both, realism, inversion, truth, all), got Colour" in said
+    assert "SSIM, EdgeSSIM, " in said and "content, style, both, realism, inversion, truth, all), got Colour" in said
     assert "reference: expected a folder of pictures" in refused(capsys, made, "--reference", tmp_path / "no")
     assert "got SSIM=x" in refused(capsys, made, "--networks", "SSIM=x")
     assert "no truth is given" in refused(capsys, made, "--metrics", "truth")
@@ -418,7 +433,9 @@ def test_one_line_for_what_is_wrong(made, once, tmp_path, capsys):
     assert main(["evaluate", str(made), "--fit", "crop"]) == 0
     capsys.readouterr()
     (made / "results.jsonl").write_text("\n")
-    assert "expected results to measure, got none" in refused(capsys, made, "--fit", "crop")
+    assert "expected results that can be measured, got none (the list is empty)" in refused(
+        capsys, made, "--fit", "crop"
+    )
 
 
 def test_from_python_as_a_sweep_calls_it(made):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,8 @@ from typing import Any
 
 import lightning
 import numpy as np
+import torch
+import torchmetrics
 
 import hsx
 from hsx.errors import HsxError
@@ -146,13 +147,12 @@ def evaluate(
 
 
 def identity(measure: Metric) -> str:
-    """What tells a measure from others: its class with the code around it, its options, and what it has loaded."""
-    module = sys.modules[type(measure).__module__]
-    try:
-        source = inspect.getsource(module)
-    except (OSError, TypeError):  # made in an interpreter
-        source = ""
-    return digest(type(measure).__qualname__, source, fingerprint(measure))
+    """What tells a measure from others: its class and the code beside it, its options, and what it has loaded."""
+    kind, module = type(measure), sys.modules[type(measure).__module__]
+    file = Path(getattr(module, "__file__", None) or "")
+    files = sorted(file.parent.glob("*.py")) if module.__package__ else [file][: file.is_file()]
+    code = [path.read_text("utf-8", "replace") for path in files]
+    return digest(kind.__qualname__, code, torch.__version__, torchmetrics.__version__, fingerprint(measure))
 
 
 def _kept(journal: Journal) -> dict[str, float]:

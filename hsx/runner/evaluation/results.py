@@ -98,7 +98,7 @@ class Results:
         return found
 
     def with_truth(self, folder: str) -> Results:
-        """Each row with the picture in ``folder`` that has its name; rows without one have failed.
+        """Each row with the picture in ``folder`` that has its name, or its last part; rows without one have failed.
 
         Raises:
             HsxError: where the folder has none of the names.
@@ -106,8 +106,9 @@ class Results:
         known = ByName(folder, "truth")
         rows, failures = [], dict(self.failures)
         for row in self.rows:
+            name = row.name if row.name in known else row.name.rpartition("/")[2]
             try:
-                rows.append(row._replace(truth=known[row.name]))
+                rows.append(row._replace(truth=known[name]))
             except HsxError as error:
                 failures[row.name] = str(error)
         if self.rows and not rows:
