@@ -23,6 +23,7 @@ COMMANDS = {  # modules of hsx.commands, each with a function of its name
     "plugins": "all strategies, backbone families and metrics: hsx plugins [NAME] [--json]",
     "show": "how a picture was made: hsx show PICTURE",
     "remake": "the same pictures again, from their records: hsx remake PICTURE …",
+    "report": "a page with the results of a run, a sweep or two runs: hsx report FOLDER [OTHER]",
     "store": "the trajectories that are kept: hsx store ls|prune|verify FOLDER",
 }
 USAGE = f"""usage: hsx predict --config configs/demo.yaml [options]

@@ -26,8 +26,7 @@ from hsx.store.trajectories import Store
 from hsx.strategies.base import KINDS
 
 PROGRAM = "hsx predict"
-ABOUT = """Every content in every style, with a frozen diffusion model.  A config may name what `hsx plugins`
-lists, and Lightning's callbacks; --trust MODULE (on the command line only) adds a module of yours."""
+ABOUT = "Every content in every style, with a frozen model; --trust MODULE lets configs name your classes."
 # the fields that another option sets for the whole run
 ELSEWHERE = {each.name: each.metadata["said_by"] for each in fields(TransferConfig) if "said_by" in each.metadata}
 HOW = ("compile", "channels_last")  # options of the section trainer that are the network's
@@ -56,7 +55,8 @@ def predict(argv: Sequence[str]) -> int:
         resolved = written(parser, config)
     folder, store = places(config)
     with watch.waiting_announced(trainer.world_size, trainer.global_rank):
-        return run(model, pairs, trainer, store, folder, config.overwrite, resolved)
+        shown = {name: config[name] for name in ("report", "sheets")}
+        return run(model, pairs, trainer, store, folder, config.overwrite, resolved, **shown)
 
 
 def settings(instances: Namespace) -> dict[str, Any]:
@@ -135,6 +135,8 @@ def parser_of(classes: dict[str, str]) -> Parser:
     add("-c", "--config", action="config", help="a YAML file of options; of several the later count")
     add("--output_dir", type=str, default="outputs", help="where all results go")
     add("--overwrite", type=bool, default=False, help="replace results of other settings")
+    add("--report", type=bool, default=True, help="write report.html, a page with all results")
+    add("--sheets", type=bool, default=True, help="write grid.png, sheets with all results")
     add("--seed_everything", type=int | bool, default=0, help="the seed of the noise")
     about = "the checkpoint, or a mapping of source and what the file cannot tell, such as image_size"
     add("--model.backbone", type=str | dict[str, Any], required=True, help=about)

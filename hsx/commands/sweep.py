@@ -22,6 +22,8 @@ from hsx.commands.parser import Parser
 from hsx.commands.quick import quick
 from hsx.errors import BackboneError, HsxError
 from hsx.plugins import registry as plugins
+from hsx.report.page import write_page
+from hsx.report.rendering import check_page
 from hsx.runner.data import Pairs
 from hsx.runner.judging import chosen, judge, rows_of
 from hsx.runner.lock import held
@@ -72,10 +74,12 @@ def sweep(argv: Sequence[str]) -> int:
             if trainer.is_global_zero:
                 print(found.said, flush=True)
         planned = plan(words, settings, folder, store, network)
+        for place in (folder, *(one.folder for one in planned)) if config.report else ():
+            check_page(place, remedy="move it away, or leave the page out with --report false")
     for one in planned:
         predicting.run_as(one.model, instances)
     with watch.waiting_announced(trainer.world_size, trainer.global_rank), _alone(folder, trainer):
-        course = run_all(planned, pairs, trainer, store, config.overwrite)
+        course = run_all(planned, pairs, trainer, store, config.overwrite, config.sheets)
         done = [one for one in planned if (one.folder / RESULTS).exists()]
         first = done[0] if done else planned[0]
         look, rows = (first.model.backbone.sample_size, pairs.fit), [*rows_of(pairs.pairs)]
@@ -86,6 +90,8 @@ def sweep(argv: Sequence[str]) -> int:
             outcome = Outcome.of(judged.settings, judged.contents, judged.styles, preferred)
             best = next(one for one in planned if one.setting.name == outcome.recommended)
             written = write(outcome, settings, folder, SETTINGS, rows, look, best.config, data)
+            if config.report:
+                written += [write_page(place) for place in (*places.values(), folder)][-1:]
             _say(outcome, written, course, {**left_out, **judged.skipped})
     return 3 if course.wrong else 0
 

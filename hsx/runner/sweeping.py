@@ -52,12 +52,19 @@ class Course:
 
 
 def run_all(
-    planned: Sequence[Planned], pairs: Pairs, trainer: lightning.Trainer, store: Store, overwrite: bool
+    planned: Sequence[Planned],
+    pairs: Pairs,
+    trainer: lightning.Trainer,
+    store: Store,
+    overwrite: bool,
+    sheets: bool = True,
 ) -> Course:
     """Run one setting after the other, with a line for each; one that fails does not stop the others.
 
     Every picture is inverted once for each way of inverting, with the features that any setting needs.  All processes
     go through the same settings; where there are several, an error ends all of them, since they wait for each other.
+
+    Their pages are left to when they have been measured.
 
     Raises:
         HsxError: with several processes, whatever a run raises.
@@ -81,7 +88,7 @@ def run_all(
             print(f"{number} of {len(planned)}  {name}: {made}; {spent}", flush=True)
 
         try:
-            run(one.model, pairs, trainer, store, one.folder, overwrite, one.config, tell)
+            run(one.model, pairs, trainer, store, one.folder, overwrite, one.config, tell, False, sheets)
         except HsxError as error:
             if trainer.world_size > 1:
                 raise HsxError(f"setting {name}: {error}") from None
