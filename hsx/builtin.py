@@ -31,5 +31,9 @@ def hsx_backbones() -> list[type[Family]]:
 
 @hookimpl
 def hsx_metrics() -> list[type[metrics.Metric]]:
-    """One for the content, one for the style."""
-    return [metrics.SSIM, metrics.Palette]
+    """The measures, see docs/measures.md."""
+    m = metrics
+    content: list[type[m.Metric]] = [m.Layout, m.SSIM, m.EdgeSSIM, m.SelfSimilarity, m.LPIPS]
+    style: list[type[m.Metric]] = [m.Look, m.Palette, m.Gram, m.Moments, m.StyleDescriptor]
+    known: list[type[m.Metric]] = [m.InversionPSNR, m.InversionSSIM, m.TruthPSNR, m.TruthSSIM, m.TruthLPIPS]
+    return [m.Overall, *content, *style, m.FID, m.KID, *known]

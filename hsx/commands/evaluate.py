@@ -28,11 +28,14 @@ from hsx.runner.evaluation import Evaluation, Results, of_folders, of_run, of_ta
 from hsx.runner.evaluation import evaluate as measured
 from hsx.runner.evaluation.choice import choose
 from hsx.runner.evaluation.reconstructed import with_reconstructions
+from hsx.runner.evaluation.results import a_folder
 from hsx.runner.lock import held
 from hsx.runner.output import RESULTS, check_writable
+from hsx.runner.run import explained
 from hsx.runner.trainer import make_trainer, quiet
 
 ELSEWHERE = "outputs/evaluation"  # where the numbers of a table's results go
+BETTER = {True: "\u2191", False: "\u2193", None: ""}
 FIT = {True: "fit", False: "unfit", None: "unknown"}  # whether a measure ranks the true answer first
 
 
@@ -70,7 +73,7 @@ def evaluate(
         styles: The folder of the styles, likewise.
         truth: A folder of known answers, named as the results are.
         reference: A folder of pictures that results are compared with as a set (FID, KID).
-        metrics: Measures, or content, style, both, realism, inversion, truth, all; by default those without weights.
+        metrics: Measures, or content, style, both, realism, inversion, truth, all; usually those without weights.
         networks: What measures look through, such as Gram=resnet18.a1_in1k@FILE, with commas between.
         fit: How pictures become square (crop, pad, stretch); by default as in the run, else crop.
         size: Pixels a side at which all are compared; by default the results' own.
@@ -85,22 +88,33 @@ def evaluate(
         report: Write report.html, a page that shows the results with their numbers.
         json: For programs.
     """
+    quiet()
     results = _results(folder, table, contents, styles, fit, alone=truth is None and reference is None)
+    if truth is not None and "truth" in results.kinds:
+        raise HsxError("truth: expected a folder or the table's column truth, got both; leave one out")
     results = replace(results if truth is None else results.with_truth(truth), given_size=size)
     if not results.rows:
-        bad = next(iter(results.failures.values()), f"{results.before} pairs that had failed")
-        raise HsxError(f"folder: expected results that are done, got {bad}; run it again, or name another")
+        listed = f"{results.before} failed in the run" if results.before else "the list is empty"
+        bad = next(iter(results.failures.values()), listed)
+        raise HsxError(
+            f"folder: expected results that can be measured, got none ({bad}); finish the run, or name another"
+        )
+    if reference is not None:
+        a_folder(reference, "reference")
     chosen, left_out = choose(metrics, networks, reference, results.kinds)
     place = expanded(output_dir or folder or ELSEWHERE, "output_dir")
     check_writable(place, "output_dir")
     check_ours(place)
     if report:
         check_page(place, remedy="move it away, or leave the page out with --report false")
-    quiet()
     trainer_of = partial(make_trainer, accelerator, devices, num_nodes, strategy)
     trainer, how = trainer_of(), {"batch_size": batch_size, "num_workers": num_workers}
     first = trainer.is_global_zero
-    with watch.waiting_announced(trainer.world_size, trainer.global_rank), held(place) if first else nullcontext():
+    with (
+        watch.waiting_announced(trainer.world_size, trainer.global_rank, "hsx evaluate", "--"),
+        explained(place),
+        held(place) if first else nullcontext(),
+    ):
         if any("reconstruction" in measure.takes for measure in chosen):
             results = with_reconstructions(results, trainer_of, place, backbone, **how)
         found = measured(results, chosen, trainer, place, **how, skipped=left_out)
@@ -110,7 +124,7 @@ def evaluate(
             _say(found, place, json)
             if page and not json:
                 print(f"all on one page, to be opened in a browser: {page}")
-    return 3 if found.summary["failed"] else 0
+    return 3 if found.failed else 0
 
 
 def _results(
@@ -145,7 +159,7 @@ def _say(found: Evaluation, place: Path, json: bool) -> None:
     else:
         width = shutil.get_terminal_size((120, 40)).columns
         Console(markup=False, emoji=False, highlight=False, width=width).print(_table(found.summary))
-        print(f"{len(found.rows)} rows measured, {found.summary['failed']} failed: {place / SUMMARY}, {place / TABLE}")
+        print(f"{len(found.rows)} rows measured, {found.failed} failed: {place / SUMMARY}, {place / TABLE}")
     groups: dict[str, list[str]] = {}
     for name, reason in found.skipped.items():
         groups.setdefault(reason, []).append(name)
@@ -154,7 +168,7 @@ def _say(found: Evaluation, place: Path, json: bool) -> None:
     for name, n in found.not_finite.items():
         print(f"{name}: no finite number for {n} of the rows; they are not in its mean", file=sys.stderr)
     if found.before:
-        print(f"{found.before} pairs had failed in the run", file=sys.stderr)
+        print(f"failed in the run: {found.before}", file=sys.stderr)
     for reason, n in Counter(found.failures.values()).most_common(NAMED):
         print(f"{n} failed: {reason}", file=sys.stderr)
     if (more := len(set(found.failures.values())) - NAMED) > 0:
@@ -163,13 +177,13 @@ def _say(found: Evaluation, place: Path, json: bool) -> None:
 
 def _table(summary: dict[str, Any]) -> Table:
     """A line a measure, those of one kind together."""
-    right = {"justify": "right", "no_wrap": True}
-    columns = ("measure", "of", Column("mean", **right), Column("95 %", **right), Column("n", **right), "better", "fit")
-    table = Table(*columns, box=None, pad_edge=False)
-    for name, found in sorted(summary["measures"].items(), key=lambda item: ABOUT.index(item[1]["about"])):
+    texts = (Column(title, no_wrap=True) for title in ("measure", "of"))
+    numbers = (Column(title, justify="right", no_wrap=True) for title in ("mean", "95 %", "n"))
+    table = Table(*texts, *numbers, Column("better", justify="center"), "fit", box=None, pad_edge=False)
+    kinds = {about: place for place, about in enumerate(ABOUT)}
+    for name, found in sorted(summary["measures"].items(), key=lambda item: kinds.get(item[1]["about"], len(kinds))):
         low, high = found["low"], found["high"]
         interval = "" if low is None else f"{low:.4g} to {high:.4g}"
-        better = "higher \u2191" if found["higher_is_better"] else "lower \u2193"
-        numbers = f"{found['mean']:.4g}", interval, str(found["n"])
-        table.add_row(name, found["about"], *numbers, better, FIT[found["fit"]])
+        mean, n, better = f"{found['mean']:.4g}", str(found["n"]), BETTER[found["higher_is_better"]]
+        table.add_row(name, found["about"], mean, interval, n, better, FIT[found["fit"]])
     return table

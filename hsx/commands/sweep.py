@@ -7,7 +7,9 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
+import yaml
 from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from lightning import Trainer, seed_everything
@@ -17,6 +19,7 @@ from hsx.commands import predict as predicting
 from hsx.commands import trust, watch
 from hsx.commands.messages import as_one_line
 from hsx.commands.parser import Parser
+from hsx.commands.quick import quick
 from hsx.errors import BackboneError, HsxError
 from hsx.plugins import registry as plugins
 from hsx.report.page import write_page
@@ -54,14 +57,27 @@ def sweep(argv: Sequence[str]) -> int:
     with as_one_line(PROGRAM), trust.only_known_classes(trusted):
         own = parser.parse(own_words)
         preferred = weight(own.prefer)
-        settings = over.settings(over.axes(own.over or []), own.random, own.random_seed)
-        _, config = predicting.options(words)
+        settings = _settings(own)
+        measures, left_out = chosen(own.metrics, own.networks)
+        base, config = predicting.options(words)
         seed_everything(config.seed_everything, workers=True, verbose=False)
         folder, store = predicting.places(config)
-        measures, left_out = chosen(own.metrics, own.networks)
-        planned, pairs, trainer = plan(words, settings, folder, store)
+        instances = base.instantiate(config)
+        data = yaml.safe_load(predicting.written(base, config))["data"]
+        (pairs, trainer), network = predicting.work(instances), None
+        if own.quick:
+            network = TransferModel(instances.model.backbone, inversion_steps=2, generation_steps=2, t_edit=0)
+            with _alone(folder, trainer):
+                found = quick(network, pairs, config.seed_everything, folder, trainer.is_global_zero)
+            words, settings = [*words, *found.all_words], found.settings
+            pairs = Pairs(**{**instances.data, **found.data})
+            if trainer.is_global_zero:
+                print(found.said, flush=True)
+        planned = plan(words, settings, folder, store, network)
         for place in (folder, *(one.folder for one in planned)) if config.report else ():
             check_page(place, remedy="move it away, or leave the page out with --report false")
+    for one in planned:
+        predicting.run_as(one.model, instances)
     with watch.waiting_announced(trainer.world_size, trainer.global_rank), _alone(folder, trainer):
         course = run_all(planned, pairs, trainer, store, config.overwrite, config.sheets)
         done = [one for one in planned if (one.folder / RESULTS).exists()]
@@ -73,7 +89,7 @@ def sweep(argv: Sequence[str]) -> int:
             print(said(course, planned, pairs), flush=True)
             outcome = Outcome.of(judged.settings, judged.contents, judged.styles, preferred)
             best = next(one for one in planned if one.setting.name == outcome.recommended)
-            written = write(outcome, settings, folder, SETTINGS, rows, look, best.config)
+            written = write(outcome, settings, folder, SETTINGS, rows, look, best.config, data)
             if config.report:
                 written += [write_page(place) for place in (*places.values(), folder)][-1:]
             _say(outcome, written, course, {**left_out, **judged.skipped})
@@ -98,6 +114,13 @@ def _alone(folder: Path, trainer: Trainer) -> Iterator[None]:
         yield
 
 
+def _settings(own: Namespace) -> list[Setting]:
+    """Those that ``--over`` says; none with ``--quick``.  Raises HsxError where both are given, or neither is."""
+    if own.quick and (own.over or own.random):
+        raise HsxError("--quick: expected no --over and no --random with it, which it chooses; leave one of both out")
+    return [] if own.quick else over.settings(over.axes(own.over or []), own.random, own.random_seed)
+
+
 def own_parser() -> Parser:
     """The parser of what hsx predict has no option for."""
     parser = Parser(prog=PROGRAM, description=ABOUT, exit_on_error=False, allow_abbrev=False)
@@ -106,6 +129,7 @@ def own_parser() -> Parser:
     add("--random", type=PositiveInt | None, default=None, help="draw so many of all settings, in place of each")
     add("--random_seed", type=NonNegativeInt, default=0, help="of that draw")
     add("--prefer", type=str | float, default="knee", help="content, style or content's weight from 0 to 1; knee: both")
+    add("--quick", type=bool, default=False, help="probe a model that is not known, and choose what to try")
     add("--metrics", type=str, default="", help="measures, as of hsx evaluate; by default those without weights")
     add("--networks", type=str, default="", help="what measures look through, as of hsx evaluate")
     return parser
@@ -126,28 +150,25 @@ def taken_out(argv: Sequence[str], parser: Parser) -> tuple[list[str], list[str]
 
 
 def plan(
-    words: Sequence[str], settings: Sequence[Setting], folder: Path, store: Store
-) -> tuple[list[Planned], Pairs, Trainer]:
-    """Each setting with its model, all of one network; then the pairs and the trainer.
+    words: Sequence[str], settings: Sequence[Setting], folder: Path, store: Store, network: TransferModel | None
+) -> list[Planned]:
+    """Each setting with its model, all of one network, which is loaded unless it is given.
 
     Raises HsxError, which names the setting, for whatever is wrong with one.
     """
     places = [folder / SETTINGS / one.name for one in settings]
     found = [asked(words, one, place, store) for one, place in zip(settings, places, strict=True)]
-    pairs, trainer = predicting.work(found[0][1])
-    model: TransferModel | None = None
-    planned = []
+    planned, model = [], network
     for one, place, (config, instances) in zip(settings, places, found, strict=True):
         options = predicting.settings(instances)
         with named(one):
-            if model is None:
-                model = TransferModel(**options)
-                predicting.run_as(model, instances)
-            else:
-                del options["backbone"]
-                model = model.with_settings(**options)
+            model = TransferModel(**options) if model is None else model.with_settings(**_without_network(options))
         planned.append(Planned(one, model, place, config))
-    return planned, pairs, trainer
+    return planned
+
+
+def _without_network(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name != "backbone"}
 
 
 def asked(words: Sequence[str], setting: Setting, folder: Path, store: Store) -> tuple[str, Namespace]:

@@ -99,11 +99,18 @@ def _descendants(pid: int) -> list[int]:
 
 
 @contextmanager
-def waiting_announced(world_size: int, rank: int) -> Iterator[None]:
-    """Within it a process that waits for others says so, on stderr.  Raises HsxError where they do not meet."""
-    done = threading.Event()
+def waiting_announced(
+    world_size: int, rank: int, command: str = "hsx predict", options: str = "--trainer."
+) -> Iterator[None]:
+    """Within it a process that waits for others says so, on stderr.  Raises HsxError where they do not meet.
+
+    Args:
+        command: what it was started with.
+        options: how its options for devices and nodes begin.
+    """
+    done, remedy = threading.Event(), _remedy(command, options)
     if world_size > 1:
-        threading.Thread(target=_announce, args=(done, world_size, rank), daemon=True).start()
+        threading.Thread(target=_announce, args=(done, world_size, rank, remedy), daemon=True).start()
     try:
         yield
     except RuntimeError as error:
@@ -111,12 +118,12 @@ def waiting_announced(world_size: int, rank: int) -> Iterator[None]:
             raise
         host, port = (os.environ.get(name, "") for name in MEETING)
         wanted = f"expected {world_size} processes to meet at {host}:{port}"
-        raise HsxError(f"trainer: {wanted}, got an error ({first_line(error)}); {_remedy()}") from None
+        raise HsxError(f"trainer: {wanted}, got an error ({first_line(error)}); {remedy}") from None
     finally:
         done.set()
 
 
-def _announce(done: threading.Event, world_size: int, rank: int) -> None:
+def _announce(done: threading.Event, world_size: int, rank: int, remedy: str) -> None:
     from torch.distributed import TCPStore, is_initialized  # type: ignore[attr-defined]
 
     store: TCPStore | None = None
@@ -139,15 +146,15 @@ def _announce(done: threading.Event, world_size: int, rank: int) -> None:
             found = f"{came} of {world_size} processes {'has' if came == 1 else 'have'} come"
         else:
             continue  # process 0 tells
-        print(f"hsx: waiting: {found}; {_remedy()}", file=sys.stderr, flush=True)
+        print(f"hsx: waiting: {found}; {remedy}", file=sys.stderr, flush=True)
 
 
-def _remedy() -> str:
+def _remedy(command: str, options: str) -> str:
     """How the others are started, as far as the environment tells."""
-    alone, tasks = "say --trainer.devices 1 --trainer.num_nodes 1", os.environ.get("SLURM_NTASKS")
+    alone, tasks = f"say {options}devices 1 {options}num_nodes 1", os.environ.get("SLURM_NTASKS")
     if tasks is not None:
-        return f"start one in each task with srun hsx predict …, or {alone} (SLURM_NTASKS is {tasks})"
-    return f"start hsx predict on every node, with torchrun or srun, or {alone}"
+        return f"start one in each task with srun {command} …, or {alone} (SLURM_NTASKS is {tasks})"
+    return f"start {command} on every node, with torchrun or srun, or {alone}"
 
 
 if hasattr(os, "register_at_fork"):  # a worker's signals are not its parent's

@@ -27,6 +27,7 @@ class Metric(torchmetrics.Metric):
 
     about: ClassVar[str] = "both"
     takes: ClassVar[tuple[str, ...]] = ("result", "content", "style")
+    full_state_update: bool | None = False  # torchmetrics': states of batches can be put together
 
     @abstractmethod
     def update(self, *pictures: Any, **more: Any) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from itertools import repeat
 from pathlib import Path
@@ -37,8 +37,8 @@ def open_rows(
     Raises:
         HsxError: for a suffix of no table, or a file that cannot be read.
     """
-    arrow = partial(_parquet, option=option, wanted=columns)
-    readers = {".csv": _csv, ".tsv": _csv, ".jsonl": _jsonl, ".ndjson": _jsonl, ".parquet": arrow}
+    readers: dict[str, Callable[[Path], Iterator[Any]]] = {".csv": _csv, ".tsv": _csv, ".jsonl": _jsonl}
+    readers |= {".ndjson": _jsonl, ".parquet": partial(_parquet, option=option, wanted=columns)}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise HsxError(f"{option}: expected a table ending in {', '.join(readers)}, got {path}; convert it")

@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-PIXELS = 1024  # at most, whose colours are compared
-LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
-STRUCTURE = 32  # structure is what a Gaussian of one part in so many of the picture's side leaves
-WINDOWS = 8  # texture is looked at in windows of one part in so many of the side, but at least 8 pixels
+from hsx.metrics.statistics import colours_apart, fit, structure, textures_apart
+
 FAINT = {"palette": 0.02, "texture": 0.005}  # distances of pictures that hardly differ, of which no part is taken
 CARRIED, KEPT = 0.4, 0.4  # of structure and style, from which content is said to come in and style to stay
-COARSEST = 1.5  # cycles a window, below which it is no texture
 
 
 @dataclass(frozen=True)
@@ -87,78 +82,10 @@ def measure(result: Tensor, content: Tensor, style: Tensor, textured: Tensor | N
             by default.
     """
     textured = style if textured is None else textured
-    weights = fit(structure(result), structure(content), structure(style))
-    palettes = colours_apart(result, style), max(colours_apart(content, style), FAINT["palette"])
-    textures = textures_apart(result, textured), max(textures_apart(content, textured), FAINT["texture"])
-    return Measured(*weights, palettes, textures)
-
-
-def structure(image: Tensor) -> Tensor:
-    """Where edges are and how strong, whichever side is the lighter: a vector of mean 0 and norm 1.
-
-    The size of the luminance's gradient after a Gaussian blur, so that fine texture does not count.
-    """
-    light = _blurred(_luminance(image), image.shape[-1] / STRUCTURE)
-    down, right = light.diff(dim=2)[..., :-1], light.diff(dim=3)[..., :-1, :]
-    edges = (down.square() + right.square()).sqrt().flatten()
-    edges = edges - edges.mean()
-    unit: Tensor = edges / edges.norm().clamp_min(1e-6)
-    return unit
-
-
-def fit(result: Tensor, content: Tensor, style: Tensor) -> tuple[float, float]:
-    """The weights a, b of least squares in result = a content + b style, for vectors as of ``structure``.
-
-    A joint fit: what content and style have in common is not counted for both.
-    """
-    common = min(float(content @ style), 0.95)  # two that are the same have no weights of their own
-    own = float(result @ content), float(result @ style)
-    return (own[0] - common * own[1]) / (1 - common**2), (own[1] - common * own[0]) / (1 - common**2)
-
-
-def colours_apart(image: Tensor, other: Tensor) -> float:
-    """How far the colours of two pictures are from each other's nearest, in the mean both ways (chamfer distance).
-
-    Which colours there are counts, and not how much of each: that is the content's.
-    """
-    drawn = torch.randperm(image.shape[-2] * image.shape[-1], generator=torch.Generator().manual_seed(0))[:PIXELS]
-    one, two = (each[0].flatten(1)[:, drawn.to(image.device)].T.float() for each in (image, other))
-    distances = torch.cdist(one, two)
-    return float((distances.min(0).values.mean() + distances.min(1).values.mean()) / 2)
-
-
-def textures_apart(image: Tensor, other: Tensor) -> float:
-    """The mean difference of the amplitudes of two textures, see ``texture``."""
-    return float((texture(image) - texture(other)).abs().mean())
-
-
-def texture(image: Tensor) -> Tensor:
-    """The amplitude of each fine frequency of the luminance in a typical small window, in the range [-1, 1].
-
-    The median over overlapping windows, in which the edges of what is shown, being in few, do not count.
-    """
-    side = min(max(WINDOWS, image.shape[-1] // WINDOWS), image.shape[-1])
-    hann = torch.hann_window(side + 2, periodic=False)[1:-1].to(image)
-    windows = F.unfold(_luminance(image), side, stride=max(1, side // 4))[0].T.reshape(-1, side, side)
-    windows = windows - windows.mean((1, 2), keepdim=True)
-    weights = hann * hann[:, None]
-    amplitudes = torch.fft.rfft2(windows * weights).abs().median(0).values / weights.sum()
-    down, right = (torch.fft.fftfreq(side)[:, None] * side, torch.arange(side // 2 + 1)[None])
-    fine: Tensor = amplitudes[(down.square() + right.square()).sqrt().to(image.device) > COARSEST]
-    return fine
-
-
-def _luminance(image: Tensor) -> Tensor:
-    return (image.float() * torch.tensor(LUMINANCE).reshape(1, 3, 1, 1).to(image)).sum(1, keepdim=True)
-
-
-def _blurred(image: Tensor, deviation: float) -> Tensor:
-    """A Gaussian blur of a (1, 1, R, R) picture, its border repeated."""
-    reach = max(1, round(3 * deviation))
-    kernel = torch.exp(-torch.arange(-reach, reach + 1).square() / (2 * deviation**2)).to(image)
-    kernel = kernel / kernel.sum()
-    padded = F.pad(image, (reach,) * 4, mode="replicate")
-    return F.conv2d(F.conv2d(padded, kernel.reshape(1, 1, 1, -1)), kernel.reshape(1, 1, -1, 1))
+    of_content, of_style = fit(structure(result), structure(content), structure(style))
+    palettes = float(colours_apart(result, style)), max(float(colours_apart(content, style)), FAINT["palette"])
+    textures = float(textures_apart(result, textured)), max(float(textures_apart(content, textured)), FAINT["texture"])
+    return Measured(float(of_content), float(of_style), palettes, textures)
 
 
 def _unit(value: float) -> float:

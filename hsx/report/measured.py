@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hsx.errors import HsxError
 from hsx.io.files import atomic
 
 SUMMARY, TABLE = "metrics.json", "metrics.parquet"
+KEPT = ".measured"  # the folder of numbers that are not computed again
 MADE_BY = b"hsx"  # the key in a table's metadata
 
 
@@ -47,11 +49,19 @@ def check_ours(folder: Path) -> None:
             raise HsxError(f"output_dir: {wanted}; name another with --output_dir")
 
 
+def clear_measured(folder: Path) -> None:
+    """Take away what hsx measured in a folder, whose results are about to change."""
+    for name in (SUMMARY, TABLE):
+        if is_ours(folder / name):
+            (folder / name).unlink()
+    shutil.rmtree(folder / KEPT, ignore_errors=True)
+
+
 def is_ours(path: Path) -> bool:
     """Whether hsx wrote a metrics.json or a metrics.parquet."""
     try:
         if path.name == SUMMARY:
-            return {"hsx", "measures"} <= json.loads(path.read_bytes()).keys()
+            return bool({"hsx", "measures"} <= json.loads(path.read_bytes()).keys())
         from pyarrow import parquet
 
         return MADE_BY in (parquet.read_schema(path).metadata or {})

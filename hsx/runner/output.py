@@ -15,6 +15,7 @@ from hsx.errors import HsxError, ImageError
 from hsx.io.files import left_behind
 from hsx.io.images import read_image
 from hsx.pairs.pairing import PairList
+from hsx.report.measured import clear_measured
 from hsx.report.rendering import remove_pages
 from hsx.store.journal import FOLDER as JOURNALS
 from hsx.store.journal import objects
@@ -89,6 +90,7 @@ def clear(found: Found) -> None:
     """
     for name in (RESULTS, FAILURES):
         (found.folder / name).unlink(missing_ok=True)
+    clear_measured(found.folder)
     remove_pages(found.folder)
     shutil.rmtree(found.folder / JOURNALS, ignore_errors=True)
     for page in found.folder.glob("grid*.png"):

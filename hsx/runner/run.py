@@ -78,7 +78,7 @@ def run(
     """
     start = time.monotonic()
     check_writable(folder, "output_dir")
-    with _explained(folder), held(folder) if trainer.is_global_zero else nullcontext():
+    with explained(folder), held(folder) if trainer.is_global_zero else nullcontext():
         if report and not overwrite:
             remedy = "name another with --output_dir, replace it with --overwrite true, or leave the page out"
             check_page(folder, remedy=f"{remedy} with --report false")
@@ -243,7 +243,7 @@ def _report(
 
 
 @contextmanager
-def _explained(folder: Path) -> Iterator[None]:
+def explained(folder: Path) -> Iterator[None]:
     """What the disk or another process does to a run is one line."""
     try:
         yield

@@ -10,9 +10,11 @@ from rich.table import Table
 
 import hsx
 from hsx.errors import HsxError
-from hsx.sweeping.front import DEFINITION, KNEE, Place, best, front, scaled
+from hsx.metrics.fitness import EMPHASIS
+from hsx.sweeping.front import DEFINITION, KNEE, Place, Scale, best, front
 from hsx.sweeping.over import Setting
 
+FINER = "EdgeSSIM"  # which tells contents apart where Layout says that all of them are clear
 Found = Mapping[str, Mapping[str, Any]]  # by measure what metrics.json says of it
 
 
@@ -23,7 +25,7 @@ class Outcome:
     Attributes:
         found: by setting, of those that have results, what was measured.
         axes: the names of the measures of content and of style by which settings are compared.
-        ends: by axis what the content itself and the style picture itself get, in its own units.
+        scales: their ranges.
         places: where each setting stands.
         front: the settings on the Pareto front, by rising style.
         recommended: one of them.
@@ -32,7 +34,7 @@ class Outcome:
 
     found: Mapping[str, Found]
     axes: tuple[str, str]
-    ends: Mapping[str, tuple[float, float]]
+    scales: tuple[Scale, Scale]
     places: Mapping[str, Place]
     front: Sequence[str]
     recommended: str
@@ -52,18 +54,18 @@ class Outcome:
         if not found:
             raise HsxError("sweep: expected results of at least one setting, got none; see what failed above")
         everywhere = [name for name in contents if all(name in own for own in (styles, *found.values()))]
-        axes = tuple(_axis(about, {name: contents[name] for name in everywhere}) for about in ("content", "style"))
-        content, style = axes
-        ends = {name: (float(contents[name]["mean"]), float(styles[name]["mean"])) for name in axes}
+        common = {name: contents[name] for name in everywhere}
+        axes = content, style = _axis("content", common), _axis("style", common)
+        by_content = Scale.of("content", contents[content], styles[content])
+        by_style = Scale.of("style", contents[style], styles[style])
         places = {
-            name: Place(
-                scaled(own[content]["mean"], *reversed(ends[content])), scaled(own[style]["mean"], *ends[style])
-            )
+            name: Place(by_content.place(own[content]["mean"]), by_style.place(own[style]["mean"]))
             for name, own in found.items()
         }
         along = front(places)
-        chosen = best({name: places[name] for name in places if name in along}, weight)
-        return cls(found, (content, style), ends, places, along, chosen, weight)
+        finer = {name: own[FINER]["mean"] for name, own in found.items()} if FINER in common else None
+        chosen = best(places, weight, finer)
+        return cls(found, axes, (by_content, by_style), places, along, chosen, weight)
 
     @property
     def why(self) -> str:
@@ -86,7 +88,7 @@ class Outcome:
             "over": {option: _distinct(one.values[option] for one in settings) for option in options},
             "settings": [self._setting(one, folders[one.name]) for one in settings],
             "axes": {"content": content, "style": style},
-            "ends": {name: {"content": own, "style": other} for name, (own, other) in self.ends.items()},
+            "scales": {name: scale._asdict() for name, scale in zip(self.axes, self.scales, strict=True)},
             "prefer": self.weight,
             "said": f"Recommended: {self.recommended}, {self.why}. Chosen is {DEFINITION}.",
         }
@@ -126,11 +128,12 @@ class Outcome:
 
 
 def _axis(about: str, measures: Found) -> str:
-    """The first fit measure of content or style, or else the first of unknown fitness, or else the first."""
+    """Of the measures of content or style the one that is shown first, or else a fit one, or one of unknown fitness."""
     of_it = [name for name, one in measures.items() if one["about"] == about]
     if not of_it:
         raise HsxError(f"--metrics: expected a measure of {about} among them, got none; add one of hsx plugins")
-    return min(of_it, key=lambda name: (True, None, False).index(measures[name]["fit"]))
+    order = (True, None, False)
+    return min(of_it, key=lambda name: (name != EMPHASIS[about], order.index(measures[name]["fit"])))
 
 
 def _distinct(values: Iterable[Any]) -> list[Any]:

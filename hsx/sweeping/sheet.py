@@ -14,10 +14,11 @@ from hsx.errors import ImageError
 from hsx.io.images import read_image, to_picture
 from hsx.io.png import read_png
 from hsx.io.reading import unsaid
-from hsx.report.labelled import Cell, labelled_sheet
+from hsx.report.labelled import LARGEST, Cell, labelled_sheet
 
 ROWS, COLUMNS = 24, 48  # pairs and settings at most
-LINE = 18  # characters of a title, from which on a value has a line of its own
+CHARACTER = 6  # pixels of a title's at most, in the mean
+NARROWEST = 96  # pixels of a column
 ORIGINALS = ("content", "style")
 
 
@@ -45,7 +46,7 @@ def contact_sheet(pairs: Sequence[Pair], columns: Sequence[Column], size: int, f
     if len(pairs) == 1 and len(columns[0].values) == 2:
         return _by_values(pairs[0], columns, size, fit)
     columns = columns[:COLUMNS]
-    titles = [_title(column.values, column.mark) for column in columns]
+    titles = [_title(column.values, size, column.mark) for column in columns]
     rows = []
     for pair in pairs[:ROWS]:
         row = _originals(pair, size, fit)
@@ -62,7 +63,7 @@ def _by_values(pair: Pair, columns: Sequence[Column], size: int, fit: str) -> Im
         row = found.setdefault(one.values[down], {} if found else _originals(pair, size, fit))
         caption = f"{down}={one.values[down]}" + f", {one.mark}" * bool(one.mark)
         _put(row, places[one.values[across]], partial(_result, pair, one), caption)
-    titles = [_title({across: value}) for value in places]
+    titles = [_title({across: value}, size) for value in places]
     return labelled_sheet([*ORIGINALS, *titles], [*found.values()], size)
 
 
@@ -87,9 +88,10 @@ def _put(row: dict[int, Cell], place: int, read: Callable[[], Image.Image], capt
         row[place] = read(), caption
 
 
-def _title(values: Mapping[str, str], mark: str = "") -> str:
-    lines = []
+def _title(values: Mapping[str, str], size: int, mark: str = "") -> str:
+    """A line a value; where that is too long for the column, the value has one of its own."""
+    lines, fits = [], max(LARGEST // size * size, NARROWEST) // CHARACTER
     for option, value in values.items():
         line = f"{option}={value}"
-        lines += [line] if len(line) <= LINE else [f"{option}=", value[:LINE]]
+        lines += [line] if len(line) <= fits else [f"{option}=", value[:fits]]
     return "\n".join([*lines, mark] if mark else lines)

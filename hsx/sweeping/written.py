@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ def write(
     pairs: Sequence[Pair],
     look: tuple[int, str],
     config: str,
+    data: Mapping[str, Any],
 ) -> list[Path]:
     """Write all of them; where they are.
 
@@ -48,31 +49,33 @@ def write(
         below: the folder in it that has those of the settings.
         look: pixels a side of the results, and how pictures become square.
         config: of the recommended setting.
+        data: the pictures that were asked for, of which it may have a part.
     """
-    data = outcome.as_data(settings, {one.name: f"{below}/{one.name}" for one in settings})
+    swept = outcome.as_data(settings, {one.name: f"{below}/{one.name}" for one in settings})
     with atomic(folder / DATA) as part:
-        part.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(swept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     with atomic(folder / RECOMMENDED) as part:
-        part.write_text(f"{CONFIG}# {outcome.recommended}: {outcome.why}.\n{_moved(config, folder)}", encoding="utf-8")
+        part.write_text(
+            f"{CONFIG}# {outcome.recommended}: {outcome.why}.\n{_moved(config, folder, data)}", encoding="utf-8"
+        )
     shown = [one for one in settings if one.name in outcome.found]
     marks = {outcome.recommended: "recommended"}
     columns = [Column(one.short, folder / below / one.name, marks.get(one.name, "")) for one in shown]
     record = {RECORD: to_json({"hsx": hsx.__version__, "sheet": "sweep"})}
     write_png(contact_sheet(pairs, columns, *look), folder / SHEET, record)
     content, style = outcome.axes
-    axes = (
-        f"content kept, by {content} (0: the style picture itself, 1: the content itself)",
-        f"style taken, by {style} (0: the content itself, 1: the style picture itself)",
-    )
+    of_content, of_style = (scale.words for scale in outcome.scales)
+    axes = f"content, by {content} ({of_content})", f"style, by {style} ({of_style})"
     title = f"Content against style: {len(shown)} settings, {len(pairs)} pairs"
     plot = tradeoff(outcome.places, outcome.front, outcome.recommended, axes, title)
     write_png(plot, folder / PLOT, record)
     return [folder / name for name in (DATA, SHEET, PLOT, RECOMMENDED)]
 
 
-def _moved(config: str, folder: Path) -> str:
-    """The config of a setting, with an output folder of its own."""
-    options = {**yaml.safe_load(config), "output_dir": str(folder / "recommended"), "overwrite": False}
+def _moved(config: str, folder: Path, data: Mapping[str, Any]) -> str:
+    """The config of a setting, with an output folder of its own and all pictures."""
+    changed = {"output_dir": str(folder / "recommended"), "overwrite": False, "data": dict(data)}
+    options = {**yaml.safe_load(config), **changed}
     return yaml.safe_dump(options, sort_keys=False, allow_unicode=True)
 
 

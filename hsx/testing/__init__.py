@@ -1,4 +1,4 @@
-"""The contract of a strategy, as a test that its author runs in one line.
+"""The contracts of a strategy and of a measure, as tests that their authors run in one line.
 
     from hsx.testing import check_strategy
 
@@ -6,7 +6,8 @@
         check_strategy(MyBlend())
 
 It checks what Transfer relies on: shapes, dtypes, devices, rows that do not depend on others, arguments left as they
-were, finite numbers at gamma 0 and 1, and what each kind promises (see ``hsx.strategies.base``).
+were, finite numbers at gamma 0 and 1, and what each kind promises (see ``hsx.strategies.base``).  ``check_metric`` does
+so for measures (see ``hsx.testing.metrics``).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from hsx.strategies import Constant, Strategy
 from hsx.strategies.base import KINDS
 from hsx.testing import features
 from hsx.testing.common import SIDE, STEPS, Call, backbone_of, expect, finite, images_of, near
+from hsx.testing.metrics import check_metric as check_metric
 from hsx.testing.solvers import check_solver
 
 

@@ -89,14 +89,14 @@ def near(a: Tensor, b: Tensor, tolerance: float) -> bool:
 
 
 @contextmanager
-def unchanged(strategy: Strategy, tensors: Sequence[Tensor], what: str) -> Iterator[None]:
-    """Within it a strategy must not change any of these."""
+def unchanged(strategy: object, tensors: Sequence[Tensor], what: str) -> Iterator[None]:
+    """Within it a strategy, or a measure, must not change any of these."""
     kept = [tensor.clone() for tensor in tensors]
     yield
     expect(strategy, all(map(torch.equal, kept, tensors)), f"changes {what}")
 
 
-def expect(strategy: Strategy, holds: bool, otherwise: str) -> None:
-    """Raises AssertionError, with what the strategy does ``otherwise``, unless something holds."""
+def expect(strategy: object, holds: bool, otherwise: str) -> None:
+    """Raises AssertionError, with what a strategy or a measure does ``otherwise``, unless something holds."""
     if not holds:
         raise AssertionError(f"{type(strategy).__name__} {otherwise}")

@@ -7,7 +7,7 @@ from PIL import Image
 
 from hsx.errors import HsxError
 from hsx.io.png import write_png
-from hsx.sweeping.front import Place, best, front, scaled, weight
+from hsx.sweeping.front import Place, Scale, best, front, weight
 from hsx.sweeping.outcome import Outcome
 from hsx.sweeping.over import axes, settings
 from hsx.sweeping.plot import HEIGHT, WIDTH, ticks, tradeoff
@@ -107,12 +107,23 @@ PLACES = {  # of which c is beaten by b, and e by d
 
 def test_the_front_and_its_knee_on_known_points():
     assert front(PLACES) == ["f", "d", "b", "a"]
-    assert best(PLACES) == "b"  # the farthest from the line between (0, 1) and (1, 0)
-    chord = {name: (place.content + place.style - 1) / 2**0.5 for name, place in PLACES.items()}
-    assert max(chord, key=chord.__getitem__) == "b"
+    rectangles = {name: place.content * place.style for name, place in PLACES.items()}
+    assert best(PLACES) == "b" == max(rectangles, key=rectangles.__getitem__)
     assert [best(PLACES, w) for w in (1, 0.7, 0.5, 0)] == ["f", "d", "b", "a"]
-    assert front({"x": Place(0.5, 0.5), "y": Place(0.5, 0.5)}) == ["x"]  # of equals the first
-    assert scaled(3, 5, 1) == 0.5 and scaled(3, 1, 1) == 0  # lower is better; no range
+    equals = {"x": Place(0.5, 0.5), "y": Place(0.508, 0.505), "z": Place(0.48, 0.5)}
+    assert front(equals) == ["x", "y"] and best(equals) == "y"  # so little beats nobody
+    assert best(equals, finer={"x": 0.4, "y": 0.3, "z": 0.9}) == "x"
+    assert Place(-0.2, 0.9).total() == 0
+
+
+def test_the_range_of_a_measure_is_what_the_pictures_themselves_get_unless_no_copy_can_win_it():
+    up, down = {"higher_is_better": True}, {"higher_is_better": False}
+    scale = Scale.of("content", {"mean": 5.0, **up}, {"mean": 1.0, **up})
+    assert scale.place(3.0) == 0.5 and scale.words == "0: the style picture itself, 1: the content itself"
+    scale = Scale.of("style", {"mean": 4.0, **down}, {"mean": 0.0, **down})
+    assert scale.place(1.0) == 0.75 and scale.words == "0: the content itself, 1: the style picture itself"
+    for own in (0.0, 0.02):
+        assert Scale.of("style", {"mean": 0.02, **up}, {"mean": own, **up}) == (0.0, 1.0, "0 to 1")
 
 
 @pytest.mark.parametrize(("prefer", "found"), [("content", 1), ("style", 0), ("knee", 0.5), ("0.7", 0.7), (0.25, 0.25)])
@@ -170,7 +181,7 @@ def test_the_files(outcome, tmp_path):
     for one in over:
         write_png(Image.new("RGB", (16, 16), "red"), tmp_path / "settings" / one.name / "p0.png")
     config = "output_dir: elsewhere\nmodel:\n  t_edit: 0\noverwrite: true\n"
-    paths = write(outcome, over, tmp_path, "settings", pairs, (16, "crop"), config)
+    paths = write(outcome, over, tmp_path, "settings", pairs, (16, "crop"), config, {"contents": "c"})
     assert [path.name for path in paths] == ["sweep.json", "sweep.png", "tradeoff.png", RECOMMENDED]
     data = yaml.safe_load(paths[0].read_text())
     assert data["over"] == {"model.schedule.init_args.gamma": [0.2, 0.9], "model.t_edit": [0, 400]}
@@ -179,6 +190,7 @@ def test_the_files(outcome, tmp_path):
     assert data["settings"][2]["measures"]["Kept"] == {"mean": 0.8, "low": 0.0, "high": 1.0}
     assert data["axes"] == {"content": "Kept", "style": "Taken"}
     found = yaml.safe_load((tmp_path / RECOMMENDED).read_text())
+    assert found.pop("data") == {"contents": "c"}
     assert found == {"output_dir": str(tmp_path / "recommended"), "model": {"t_edit": 0}, "overwrite": False}
     check_ours(tmp_path)
     (tmp_path / RECOMMENDED).write_text("mine: 1\n")

@@ -13,7 +13,7 @@ from hsx.plugins import registry as plugins
 
 ALL = "all"
 COSTLY = "costs evaluations of the network; --metrics inversion asks for it"
-WEIGHTS = "needs a network's weights; --metrics {0} tries its own, --networks {0}=NAME@FILE takes a file"
+WEIGHTS = "takes a network's weights; ask for it with --metrics, or name them with --networks"
 
 
 def choose(
@@ -36,7 +36,9 @@ def choose(
     for word in words:
         if word not in (*known, *ABOUT, ALL):
             groups = ", ".join((*ABOUT, ALL))
-            raise HsxError(f"metrics: expected measures ({', '.join(known)}) or groups ({groups}), got {word}")
+            raise HsxError(
+                f"metrics: expected measures ({', '.join(known)}) or groups ({groups}), got {word}; see hsx plugins"
+            )
     given = _networks(networks, known)
     chosen, left_out = list[Metric](), dict[str, str]()
     for name, cls in known.items():
@@ -45,7 +47,7 @@ def choose(
             options["reference"] = reference
         if words and not {name, cls.about, ALL} & {*words}:
             continue
-        if reason := _lacking(cls, kinds) or ("" if words or options else _dear(name, cls)):
+        if reason := _lacking(cls, kinds) or ("" if words or options else _dear(cls)):
             left_out[name] = reason
             continue
         try:
@@ -56,7 +58,7 @@ def choose(
             left_out[name] = f"{type(error).__name__}: {first_line(error)}"
     if not chosen:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
-        raise HsxError(f"metrics: expected a measure that can be made, got none ({reasons})")
+        raise HsxError(f"metrics: expected a measure that can be made, got none ({reasons}); choose others")
     return chosen, left_out
 
 
@@ -68,7 +70,7 @@ def _networks(text: str, known: Mapping[str, type[Metric]]) -> dict[str, str]:
         name, _, network = (each.strip() for each in part.partition("="))
         if name not in looking or not network:
             wanted = f"MEASURE=NETWORK with a measure that takes one ({', '.join(looking) or 'there is none'})"
-            raise HsxError(f"networks: expected {wanted}, got {part}")
+            raise HsxError(f"networks: expected {wanted}, got {part}; correct it")
         found[name] = network
     return found
 
@@ -81,11 +83,11 @@ def _lacking(cls: type[Metric], kinds: Collection[str]) -> str:
     return "no truth is given; name one with --truth" if "truth" in lacking else f"no row has a {lacking[0]}"
 
 
-def _dear(name: str, cls: type[Metric]) -> str:
+def _dear(cls: type[Metric]) -> str:
     """Why a measure is made only where it is asked for."""
     if "reconstruction" in cls.takes:
         return COSTLY
-    return WEIGHTS.format(name) if "network" in _parameters(cls) else ""
+    return WEIGHTS if "network" in _parameters(cls) else ""
 
 
 def _parameters(cls: type[Metric]) -> Collection[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import os
 import sys
@@ -14,6 +13,8 @@ from typing import Any
 
 import lightning
 import numpy as np
+import torch
+import torchmetrics
 
 import hsx
 from hsx.errors import HsxError
@@ -21,7 +22,7 @@ from hsx.io.digests import digest
 from hsx.io.fingerprint import fingerprint
 from hsx.metrics.base import MeanMetric, Metric
 from hsx.metrics.intervals import bootstrap
-from hsx.report.measured import write_measured
+from hsx.report.measured import KEPT, write_measured
 from hsx.runner.evaluation.items import Rows, collate
 from hsx.runner.evaluation.measuring import Measured, Measuring
 from hsx.runner.evaluation.results import Result, Results
@@ -30,7 +31,6 @@ from hsx.runner.progress import StageProgress
 from hsx.runner.run import gather
 from hsx.store.journal import Journal
 
-JOURNALS = ".measured"  # of evaluations; it stays, so that no number is computed twice
 FIT: dict[str, bool] = {}
 NOT_FINITE = "no row has a finite number"
 
@@ -59,6 +59,11 @@ class Evaluation:
     skipped: Mapping[str, str] = field(default_factory=dict)
     not_finite: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def failed(self) -> int:
+        """How many pairs have no numbers."""
+        return self.before + len(self.failures)
+
     @cached_property
     def summary(self) -> dict[str, Any]:
         """What metrics.json holds: of each measure the mean, its interval, and how many numbers it is of."""
@@ -69,7 +74,7 @@ class Evaluation:
         return {
             "hsx": hsx.__version__,
             "rows": len(self.rows),
-            "failed": self.before + len(self.failures),
+            "failed": self.failed,
             "measures": {name: {**mean, **about[name]} for name, mean in means.items()},
             "skipped": dict(self.skipped),
         }
@@ -130,7 +135,7 @@ def evaluate(
             left_out[name] = f"no row has a {' or a '.join(lacking)}"
             del named[name]
     identities = {name: identity(one) for name, one in named.items() if isinstance(one, MeanMetric)}
-    journal = Journal(folder, trainer.global_rank, JOURNALS)
+    journal = Journal(folder, trainer.global_rank, KEPT)
     takes = {name: tuple(one.takes) for name, one in named.items()}
     items = Rows(results, trainer.world_size, takes, identities, _kept(journal))
     stage, measured = Measuring(named), Measured(journal)
@@ -144,13 +149,12 @@ def evaluate(
 
 
 def identity(measure: Metric) -> str:
-    """What tells a measure from others: its class with the code around it, its options, and what it has loaded."""
-    module = sys.modules[type(measure).__module__]
-    try:
-        source = inspect.getsource(module)
-    except (OSError, TypeError):  # made in an interpreter
-        source = ""
-    return digest(type(measure).__qualname__, source, fingerprint(measure))
+    """What tells a measure from others: its class and the code beside it, its options, and what it has loaded."""
+    kind, module = type(measure), sys.modules[type(measure).__module__]
+    file = Path(getattr(module, "__file__", None) or "")
+    files = sorted(file.parent.glob("*.py")) if module.__package__ else [file][: file.is_file()]
+    code = [path.read_text("utf-8", "replace") for path in files]
+    return digest(kind.__qualname__, code, torch.__version__, torchmetrics.__version__, fingerprint(measure))
 
 
 def _kept(journal: Journal) -> dict[str, float]:

@@ -17,8 +17,8 @@ from hsx.io.digests import digest
 from hsx.io.images import pixels_digest, read_image, to_picture
 from hsx.io.png import write_png
 from hsx.method.reconstruction import reconstruct
+from hsx.report.measured import KEPT
 from hsx.runner.batches import Batch, Injected, PictureBatch, PictureItem
-from hsx.runner.evaluation.evaluating import JOURNALS
 from hsx.runner.evaluation.results import Result, Results
 from hsx.runner.items import Items
 from hsx.runner.loader import loader
@@ -54,7 +54,7 @@ def with_reconstructions(
     record = next((found for row in results.rows if (found := record_of(Path(row.picture)))), None)
     if not record:
         raise HsxError(
-            "metrics: expected results of hsx predict for measures of inversion, got pictures without record"
+            "metrics: expected results of hsx predict for measures of inversion, got others; leave these measures out"
         )
     try:
         model = model_of(record, backbone)
@@ -63,15 +63,15 @@ def with_reconstructions(
         wanted = "expected a record that makes a picture again for measures of inversion"
         raise HsxError(f"metrics: {wanted}, got one without {error}; run hsx predict again") from None
     items = _Styles([*styles.values()], results, trainer.world_size, model.backbone.sample_size)
-    place = _Place(folder / JOURNALS / "styles", record["settings_digest"])
-    written = _Written(place, journal := Journal(folder, trainer.global_rank, JOURNALS))
+    at = _Place(folder / KEPT / "styles", record["settings_digest"])
+    written = _Written(at, journal := Journal(folder, trainer.global_rank, KEPT))
     callbacks = [written, StageProgress("styles given back", len(styles), journal)]
     trainer.callbacks += callbacks  # type: ignore[attr-defined]
-    stage = _Reconstruct(place, model.transfer, batch_size, channels_last=model.channels_last)
+    stage = _Reconstruct(at, model.transfer, batch_size, channels_last=model.channels_last)
     trainer.predict(stage, loader(items, batch_size, num_workers), return_predictions=False)
-    found = {number: path for share in gather(trainer, written.places) for number, path in share.items()}
     names = [*styles]
-    return replace(results, reconstructions={names[number]: path for number, path in found.items()})
+    found = {names[i]: place for share in gather(trainer, written.places) for i, place in share.items()}
+    return replace(results, reconstructions=found)
 
 
 class _Place:

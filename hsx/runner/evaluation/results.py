@@ -16,6 +16,9 @@ from hsx.errors import HsxError, ImageError, shown
 from hsx.io.formats import likely
 from hsx.io.reading import reading
 from hsx.pairs.sources import find_images
+from hsx.store.records import record_of
+
+LOOKS = 100  # results at most that are opened to learn their size
 
 
 class Result(NamedTuple):
@@ -67,13 +70,17 @@ class Results:
 
     @cached_property
     def size(self) -> int:
-        """Pixels a side: as given, or the shorter side of the first result that can be opened."""
-        for row in self.rows if self.given_size is None else ():
+        """Pixels a side: as given, or the shorter side of the first result, of a run the first with a record."""
+        sides = []
+        for row in self.rows[:LOOKS] if self.given_size is None else ():
+            picture = Path(row.picture)
             try:
-                return _shorter_side(Path(row.picture))
+                sides.append(_shorter_side(picture))
             except ImageError:
                 continue
-        return self.given_size or 1
+            if not self.recorded or record_of(picture):
+                return sides[-1]
+        return self.given_size or next(iter(sides), 1)
 
     def places(self, row: Result, record: Mapping[str, Any]) -> dict[str, Path]:
         """Where the pictures of a row are, by kind; ``record`` is that in its result, empty for none."""
@@ -91,7 +98,7 @@ class Results:
         return found
 
     def with_truth(self, folder: str) -> Results:
-        """Each row with the picture in ``folder`` that has its name; rows without one have failed.
+        """Each row with the picture in ``folder`` that has its name, or its last part; rows without one have failed.
 
         Raises:
             HsxError: where the folder has none of the names.
@@ -99,8 +106,9 @@ class Results:
         known = ByName(folder, "truth")
         rows, failures = [], dict(self.failures)
         for row in self.rows:
+            name = row.name if row.name in known else row.name.rpartition("/")[2]
             try:
-                rows.append(row._replace(truth=known[row.name]))
+                rows.append(row._replace(truth=known[name]))
             except HsxError as error:
                 failures[row.name] = str(error)
         if self.rows and not rows:

@@ -94,7 +94,7 @@ def of_folders(folder: str, contents: str | None, styles: str | None, fit: str =
         name = path.relative_to(root).with_suffix("").as_posix()
         rows.add(name, lambda name=name, path=path: Result(name, str(path), **_matched(name, known)))
     if not rows.good:
-        raise HsxError(f"folder: expected results that match, got {len(rows.bad)} that do not, {_first(rows.bad)}")
+        raise HsxError(f"folder: expected results that match, got none, such as {next(iter(rows.bad.values()))}")
     return Results([*rows.good.values()], fit, rows.bad)
 
 
@@ -135,7 +135,7 @@ def _fit(config: Path) -> str:
         data = (yaml.safe_load(config.read_text("utf-8")) or {}).get("data") or {}
         fit = data.get("fit", "crop")
     except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
-        why = f"could not read {config} ({first_line(error)})"
+        why = f"could not read {config} ({(isinstance(error, OSError) and error.strerror) or first_line(error)})"
         raise HsxError(f"folder: expected a run's config.yaml, {why}; say --fit {'|'.join(FITS)}") from None
     if fit not in FITS:
         raise HsxError(f"{config}: expected a data.fit of {', '.join(FITS)}, got {shown(str(fit)):.80}; say --fit")
@@ -146,7 +146,9 @@ def _listed(cells: Any, folder: Path) -> Result:
     """A result by a row of a table."""
     if isinstance(cells, HsxError):
         raise cells
-    texts = {name: as_text(name, cells.get(name)) for name in COLUMNS}
+    given = {name: cells.get(name) for name in COLUMNS}
+    texts = {name: cell if isinstance(cell, str) else as_text(name, cell) for name, cell in given.items()}
+    named = texts["name"] or os.path.splitext(texts["result"])[0]
     for name in NEEDED:
         if not texts[name]:
             raise HsxError(f"expected a content, a style and a result, got no {name}; fill it in")
@@ -155,8 +157,7 @@ def _listed(cells: Any, folder: Path) -> Result:
             texts[name] = texts[name] and str(located(READERS["content"](texts[name]), folder))
         except HsxError as error:
             raise HsxError(f"{name}: {error}") from None
-    name = texts["name"] or os.path.splitext(as_text("result", cells["result"]))[0]
-    return Result(name, texts["result"], texts["content"], texts["style"], texts["truth"])
+    return Result(named, texts["result"], texts["content"], texts["style"], texts["truth"])
 
 
 def _check(names: Iterable[str], table: Path) -> None:
@@ -177,10 +178,6 @@ def _matched(name: str, known: Mapping[str, ByName]) -> dict[str, str]:
             ways.append({kind: pictures[wanted[kind]] for kind, pictures in known.items()})
     ways = [way for k, way in enumerate(ways) if way not in ways[:k]]
     if len(ways) != 1:
-        wanted = f"expected {shown(name)} to be CONTENT__STYLE, or the name of both"
-        raise HsxError(f"{wanted}, found {len(ways) or 'no'} such pictures; rename it, or write a table")
+        expected = f"expected {shown(name)} to be CONTENT__STYLE, or the name of both"
+        raise HsxError(f"{expected}, found {len(ways) or 'no'} such pictures; rename it, or write a table")
     return ways[0]
-
-
-def _first(bad: Mapping[str, str]) -> str:
-    return f"such as {next(iter(bad.values()))}" if bad else "none; name another"
