@@ -152,7 +152,8 @@ def test_a_histogram_says_what_it_shows():
     assert one.bars[-1] == 1 and one.bars[0] == one.bars[6] == 0.5 and sum(map(bool, one.bars)) == 3
     assert one.about == "SSIM of 4 pairs: from 0 to 1, mean 0.5625, 95 % interval 0.5 to 0.75"
     assert histogram("SSIM", np.array([1.0, np.nan]), None, None) is None
-    assert histogram("SSIM", np.ones(5), None, None).bars[0] == 1
+    same = histogram("SSIM", np.ones(5), None, None)
+    assert (same.low, same.high, same.mean) == (1, 1, 0.5) and same.bars.index(1) == 12
 
 
 def test_settings_in_a_plot():
@@ -208,7 +209,7 @@ def test_a_sweep(run, tmp_path):
         options = {"model.schedule.init_args.gamma": gamma, "model.t_edit": 200}
         settings.append({**where, "options": options, "measures": measures, "front": True, "recommended": k == 1})
         settings[-1]["place"] = {"content": k, "style": -k}
-    settings.append({"name": "missing", "folder": "settings/missing"})
+    settings += [{"name": "missing", "folder": "settings/missing"}, {"name": "bare"}]
     sweep = {"hsx": "0", "over": {}, "settings": settings, "axes": {"content": "A", "style": "B"}}
     (tmp_path / "sweep" / "sweep.json").write_text(json.dumps(sweep))
     page = write_page(tmp_path / "sweep")
@@ -217,7 +218,10 @@ def test_a_sweep(run, tmp_path):
     assert data["layers"][1][2] == {"1": "not made"} and data["measures"][0][2] == [[0, 1], [0, None]]
     text = page.read_text()
     links = {a["href"] for tag, a in Tags(text).tags if tag == "a"}
-    assert {f"settings/gamma%3D{g}%20%3Cb%3E/report.html" for g in (0.2, 0.4)} <= links and data["chosen"] == 3
+    assert {link for link in links if link.startswith("settings/")} == {
+        f"settings/gamma%3D{g}%20%3Cb%3E/report.html" for g in (0.2, 0.4)
+    }
+    assert data["chosen"] == 3 and '<th scope="row">missing</th>' in text
     assert text.count("<circle") == 2 and "recommended: gamma=0.4 &lt;b&gt;" in text and ">gamma</th>" in text
     (tmp_path / "sweep" / "sweep.json").write_text(json.dumps({"settings": [{"name": "a"}]}))
     with pytest.raises(HsxError, match="found none in"):
