@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from io import BytesIO
 from pathlib import Path
+
+from PIL import Image
 
 
 def main() -> None:
@@ -36,7 +39,8 @@ def main() -> None:
         for key in args.keys.split():
             page.keyboard.press(key)
         page.wait_for_timeout(500)  # until all pictures are there
-        page.screenshot(path=args.out)
+        with Image.open(BytesIO(page.screenshot())) as shot:
+            shot.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(args.out, optimize=True)
 
 
 if __name__ == "__main__":

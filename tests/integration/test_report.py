@@ -190,6 +190,14 @@ def test_zoom_is_one_for_all(browser, folder):
         assert float(moved.split(",")[4]) > x
         page.keyboard.press("0")
         assert page.locator("#zoom").inner_text() == "1×"
+        touch = page.context.new_cdp_session(page)
+        middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        for kind, apart in (("touchStart", 20), *(("touchMove", d) for d in range(24, 81, 4)), ("touchEnd", None)):
+            sides = () if apart is None else (-apart, apart)
+            points = [{"x": middle[0] + d, "y": middle[1], "id": k} for k, d in enumerate(sides)]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        until(page, "document.getElementById('zoom').textContent !== '1×'")
+        assert 3 < float(page.locator("#zoom").inner_text()[:-1]) < 5
 
 
 @slow
