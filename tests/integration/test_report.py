@@ -44,7 +44,7 @@ def test_pages_and_sheets_are_left_out(tiny_model, pictures, capsys):
     (pictures / "out").mkdir()
     (pictures / "out" / "report.html").write_text("mine")
     argv = options(tiny_model, pictures, "out", "--report", "false", "--sheets", "false")
-    assert main(argv) == 0 and "page" not in capsys.readouterr().out
+    assert main(argv) == 0 and "all on one page" not in capsys.readouterr().out
     assert not list((pictures / "out").glob("grid*")) and not (pictures / "out" / "report").exists()
     assert (pictures / "out" / "report.html").read_text() == "mine"
 

@@ -8,6 +8,8 @@ from hashlib import sha256
 from html.parser import HTMLParser
 
 import numpy as np
+import pyarrow as arrow
+import pyarrow.parquet as parquet
 import pytest
 from PIL import Image
 
@@ -80,8 +82,9 @@ def test_a_page_of_another_hand_is_left_alone(run, capsys):
     (run / "report.html").write_text("<title>mine</title>")
     assert main(["report", str(run)]) == 2
     assert f"got {run / 'report.html'}, which it did not make; move it away" in capsys.readouterr().err
+    mine = picture(run / "report" / "originals" / f"{'0' * 24}.webp", 1)
     remove_pages(run)
-    assert (run / "report.html").read_text() == "<title>mine</title>"
+    assert (run / "report.html").read_text() == "<title>mine</title>" and mine.exists()
     assert main(["report", str(run / "nowhere")]) == 2 and main(["report", str(run.parent)]) == 2
     error = capsys.readouterr().err
     assert "found none at" in error and "where no results.jsonl is; name one that hsx wrote" in error
@@ -144,6 +147,21 @@ def test_measures_of_pairs_in_whatever_order_they_were_measured(run):
     assert fit == ["Fit", -1, [[-0.6, -0.5, -0.4, None, -0.2, -0.1]]] and unfit[:2] == ["Unfit", 1]
     assert text.count("<svg") == 2 and "no weights: &lt;give&gt; one" in text
     assert text.index(">fit<") < text.index(">unfit<") and "mean 0.36" in text and "[0.35, 0.37]" in text
+
+
+def test_results_that_are_elsewhere(run, tmp_path):
+    place = tmp_path / "numbers"
+    place.mkdir()
+    rows = {"name": ["x", "y"], "content": [str(tmp_path / "c0.png"), ""], "style": ["", ""], "A": [0.5, 0.25]}
+    rows["picture"] = ["../out/c0__s0.png", "../c1.png"]
+    parquet.write_table(arrow.table(rows), place / "metrics.parquet")
+    data = data_of(write_page(place))
+    (layer,) = data["layers"]
+    assert data["names"] == ["x", "y"] and layer[3] == rows["picture"] and layer[4]
+    assert data["content"] == [0, -1] and data["style"] == [-1, -1] and data["originals"][0][1]
+    rows["picture"][0] = "../c2.png"  # which hsx did not make
+    parquet.write_table(arrow.table(rows), place / "metrics.parquet")
+    assert not data_of(write_page(place))["layers"][0][4]
 
 
 def test_a_histogram_says_what_it_shows():
