@@ -14,7 +14,7 @@ LIMIT = 40  # evaluations of the network a pair and setting, inversions among th
 MOST, FEWEST = 16, 3  # timesteps
 BELOW = 3  # nothing is injected below one part in so many of the highest timestep, where the style's texture comes
 NORMALIZERS = ("Identity", "AdaIN", "Frobenius")
-GAMMAS = ("1.0", "0.8", "0.6")
+GAMMAS = ("1", "0.8", "0.6")
 OMEGAS = ("0", "0.3")  # of latent calibration: none, and the authors'
 
 

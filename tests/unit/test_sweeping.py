@@ -2,15 +2,24 @@
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 
+from hsx.backbones.counted import Counted
+from hsx.checkpoints.load import load_backbone
 from hsx.errors import HsxError
 from hsx.io.png import write_png
+from hsx.method.transfer import Transfer
+from hsx.probing.costs import Costs
+from hsx.probing.screening import Combination
+from hsx.probing.spans import Span
+from hsx.strategies import AdaIN, Interval, Inverted, Latent, MultistepV, Renoised
 from hsx.sweeping.front import Place, Scale, best, front, weight
 from hsx.sweeping.outcome import Outcome
 from hsx.sweeping.over import axes, settings
 from hsx.sweeping.plot import HEIGHT, WIDTH, ticks, tradeoff
+from hsx.sweeping.quick import BELOW, LIMIT, around
 from hsx.sweeping.sheet import Column, Pair, contact_sheet
 from hsx.sweeping.written import RECOMMENDED, check_ours, write
 
@@ -219,3 +228,34 @@ def test_the_plot_shows_all_settings(outcome):
     one = tradeoff({"a": Place(0.5, 0.5)}, ["a"], "a", ("content", "style"), "title")  # no range at all
     assert one.size == (WIDTH, HEIGHT)
     assert ticks(0.0, 1.0) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0]) and 4 <= len(ticks(-0.013, 0.31)) <= 8
+
+
+@pytest.mark.parametrize("donor", [Renoised, Inverted])
+@pytest.mark.parametrize("t_hi", [600, 50, 3])
+def test_quick_settings_take_at_most_forty_evaluations(tiny_model, donor, t_hi):
+    backbone = Counted(load_backbone(str(tiny_model)))
+    best = Combination(("h", "mid"), donor, Span(t_hi, 0, t_hi // 2, "any"))
+    parts = Costs(backbone.encode_cost(), 1 - backbone.encode_cost(), 0.01)
+    tried = around(best, parts, 1000)
+    found = settings(tried.over)
+    assert len(found) == 18 and "normalizer Identity | AdaIN | Frobenius" in str(tried)
+    steps = next(int(word.rpartition("=")[2]) for word in tried.words if "generation_steps" in word)
+    lowest = t_hi // BELOW
+    transfer = Transfer(
+        backbone,
+        Interval(1.0, t_hi, lowest),
+        normalizer=AdaIN(),
+        calibrator=Latent(0.3),
+        solver=MultistepV(),
+        donor=donor(),
+        t_start=t_hi,
+        t_edit=0,
+        t_boost=0,
+        **dict.fromkeys(("inversion_steps", "generation_steps", "injection_steps"), steps),
+    )
+    one = torch.rand(1, 3, 16, 16) * 2 - 1
+    before = backbone.evaluations
+    transfer(one, one.flip(3))
+    spent = backbone.evaluations - before
+    assert spent <= LIMIT and (spent > LIMIT - 6 or steps == t_hi + 1)
+    assert f"--model.donor={donor.__name__}" in tried.words and '--model.sites=["h", "mid"]' in tried.words
