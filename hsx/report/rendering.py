@@ -129,7 +129,6 @@ def _data(page: Page, copied: Sequence[str]) -> dict[str, Any]:
     """What the program reads, as columns: see template/data.js."""
     found = page.found
     return {
-        "folder": os.path.abspath(page.folder),
         "names": found.names,
         "content": found.contents,
         "style": found.styles,
@@ -164,6 +163,7 @@ def _html(page: Page, data: str) -> str:
             "layers": page.layers,
             "measures": page.measures,
             "data": data,
+            "folder": os.path.abspath(page.folder),
             "program": Markup(program),
             "style": Markup(style),
             "allowed": {"program": _digest(program), "style": _digest(style)},
