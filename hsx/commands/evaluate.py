@@ -36,6 +36,7 @@ from hsx.runner.trainer import make_trainer, quiet
 
 ELSEWHERE = "outputs/evaluation"  # where the numbers of a table's results go
 BETTER = {True: "\u2191", False: "\u2193", None: ""}
+UNFIT = "unfit: alone it does not rank the true answer first, where that is known (docs/measures.md)"
 FIT = {True: "fit", False: "unfit", None: "unknown"}  # whether a measure ranks the true answer first
 
 
@@ -159,6 +160,8 @@ def _say(found: Evaluation, place: Path, json: bool) -> None:
     else:
         width = shutil.get_terminal_size((120, 40)).columns
         Console(markup=False, emoji=False, highlight=False, width=width).print(_table(found.summary))
+        if any(measure["fit"] is False for measure in found.summary["measures"].values()):
+            print(UNFIT)
         print(f"{len(found.rows)} rows measured, {found.failed} failed: {place / SUMMARY}, {place / TABLE}")
     groups: dict[str, list[str]] = {}
     for name, reason in found.skipped.items():

@@ -18,7 +18,7 @@ from pyarrow import parquet
 from torchmetrics.functional.image import structural_similarity_index_measure as ssim
 
 from hsx.cli import main
-from hsx.metrics import SSIM, Palette
+from hsx.metrics import SSIM, Palette, fitness
 from hsx.plugins import registry as plugins
 from hsx.runner.evaluation import evaluate, of_run
 from hsx.runner.lock import held
@@ -240,6 +240,8 @@ def test_each_number_is_that_of_an_independent_computation(made, once, capsys):
     assert said["mean"] == pytest.approx(numbers.mean()) and said["n"] == 6
     assert means[23] <= said["low"] <= means[26] and means[973] <= said["high"] <= means[976]
     assert said["about"] == "content" and said["higher_is_better"] is True
+    known = fitness.known()
+    assert {n: m["fit"] for n, m in summary(made)["measures"].items()} == {n: known[n] for n in [*found][3:]}
     out = capsys.readouterr().out
     assert "SSIM" in out and "Palette" in out and "↑" in out and "6 rows measured, 0 failed" in out
     assert {path.name for path in made.iterdir()} - {path.name for path in (once / "out").iterdir()} == {

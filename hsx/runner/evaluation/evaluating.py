@@ -20,6 +20,7 @@ import hsx
 from hsx.errors import HsxError
 from hsx.io.digests import digest
 from hsx.io.fingerprint import fingerprint
+from hsx.metrics import fitness
 from hsx.metrics.base import MeanMetric, Metric
 from hsx.metrics.intervals import bootstrap
 from hsx.report.measured import KEPT, write_measured
@@ -31,7 +32,6 @@ from hsx.runner.progress import StageProgress
 from hsx.runner.run import gather
 from hsx.store.journal import Journal
 
-FIT: dict[str, bool] = {}
 NOT_FINITE = "no row has a finite number"
 
 
@@ -67,7 +67,10 @@ class Evaluation:
     @cached_property
     def summary(self) -> dict[str, Any]:
         """What metrics.json holds: of each measure the mean, its interval, and how many numbers it is of."""
-        about = {name: _about(self.measures[name]) for name in (*self.values, *self.whole)}
+        fit, about = fitness.known(), dict[str, dict[str, Any]]()
+        for name in (*self.values, *self.whole):
+            measure = self.measures[name]
+            about[name] = {"about": measure.about, "higher_is_better": measure.higher_is_better, "fit": fit.get(name)}
         means = {name: self._mean(name, values) for name, values in self.values.items()}
         whole = {"low": None, "high": None, "n": len(self.rows)}
         means |= {name: {"mean": value, **whole} for name, value in self.whole.items()}
@@ -165,11 +168,6 @@ def _kept(journal: Journal) -> dict[str, float]:
         if isinstance(values, dict):
             found.update({key: float(one) for key, one in values.items() if isinstance(one, (int, float))})
     return found
-
-
-def _about(measure: Metric) -> dict[str, Any]:
-    fit = FIT.get(type(measure).__name__)
-    return {"about": measure.about, "higher_is_better": measure.higher_is_better, "fit": fit}
 
 
 def _together(
