@@ -91,7 +91,8 @@ def sweep(argv: Sequence[str]) -> int:
             best = next(one for one in planned if one.setting.name == outcome.recommended)
             written = write(outcome, settings, folder, SETTINGS, rows, look, best.config, data)
             if config.report:
-                written += [write_page(place) for place in (*places.values(), folder)][-1:]
+                pages = [write_page(place) for place in (*places.values(), folder)]
+                written.append(pages[-1])
             _say(outcome, written, course, {**left_out, **judged.skipped})
     return 3 if course.wrong else 0
 

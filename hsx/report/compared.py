@@ -75,11 +75,15 @@ def _way(first: Path, second: Path) -> str:
 
 def _layer(label: str, base: str, run: Results, rows: list[int]) -> Layer:
     failed = {i: run.failed[row] for i, row in enumerate(rows) if row in run.failed}
-    return Layer(label, base, failed, {name: all_of[rows] for name, all_of in values(run).items()})
+    pictures = None if run.pictures is None else [run.pictures[row] for row in rows]
+    return Layer(label, base, failed, {name: all_of[rows] for name, all_of in values(run).items()}, pictures)
 
 
 def _means(layers: Sequence[Layer]) -> list[dict[str, Any]]:
-    """The means of both runs over the pairs that both have, and of the difference with its 95 % interval."""
+    """The means of both runs over the pairs that both have, and of the difference.
+
+    Its 95 % interval is that of a normal distribution, 1.96 standard errors to each side.
+    """
     rows = []
     for name in layers[0].values.keys() & layers[1].values.keys():
         one, two = (layer.values[name] for layer in layers)

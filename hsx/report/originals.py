@@ -54,12 +54,14 @@ def copies(originals: Sequence[Original], folder: Path) -> list[str]:
 
 def tidy(folder: Path, names: Sequence[str]) -> None:
     """Remove the copies that are not among ``names``, and the folder where nothing is left."""
+    if not (folder / FOLDER / COPIES).exists():  # it is another hand's
+        return
     kept = {*names} - {""}
-    for path in (folder / FOLDER).glob("?" * 24 + ".webp"):
-        if path.name not in kept:
+    for path in (folder / FOLDER).glob("*.webp"):
+        if path.name not in kept and re.fullmatch("[0-9a-f]{24}", path.stem):
             path.unlink()
     if not kept:
-        (folder / FOLDER / COPIES).unlink(missing_ok=True)
+        (folder / FOLDER / COPIES).unlink()
     with suppress(OSError):  # something is left
         (folder / FOLDER).rmdir()
         (folder / FOLDER).parent.rmdir()

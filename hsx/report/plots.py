@@ -39,12 +39,12 @@ def histogram(
     if len(finite) < 2:
         return None
     low, high = float(finite.min()), float(finite.max())
-    span = high - low or 1.0
-    counts, _ = np.histogram(finite, BINS, (low, low + span))
+    left, span = (low, high - low) if high > low else (low - 0.5, 1.0)
+    counts, _ = np.histogram(finite, BINS, (left, left + span))
     middle = float(finite.mean()) if mean is None else mean
 
     def place(value: float) -> float:
-        return min(max((value - low) / span, 0.0), 1.0)
+        return min(max((value - left) / span, 0.0), 1.0)
 
     about = f"{name} of {len(finite)} pairs: from {low:.4g} to {high:.4g}, mean {middle:.4g}"
     about += f", 95 % interval {interval[0]:.4g} to {interval[1]:.4g}" if interval else ""

@@ -76,7 +76,7 @@ class Page:
     found: Results
     layers: Sequence[Layer]
     measures: Sequence[Measure]
-    view: Mapping[str, Any]
+    view: dict[str, Any]
     chosen: int = 0
 
 
@@ -129,7 +129,6 @@ def _data(page: Page, copied: Sequence[str]) -> dict[str, Any]:
     """What the program reads, as columns: see template/data.js."""
     found = page.found
     return {
-        "folder": os.path.abspath(page.folder),
         "names": found.names,
         "content": found.contents,
         "style": found.styles,
@@ -155,27 +154,27 @@ def _html(page: Page, data: str) -> str:
     program = "\n".join((TEMPLATE / each).read_text("utf-8") for each in PROGRAM)
     style = (TEMPLATE / "page.css").read_text("utf-8")
     nothing: dict[str, Any] = {"settings": {}, "histograms": [], "comparison": None, "sweep": None}
-    html: str = (
-        _templates()
-        .get_template("page.html")
-        .render(
-            nothing,
-            version=hsx.__version__,
-            title=page.title,
-            found=page.found,
-            layers=page.layers,
-            data=data,
-            program=Markup(program),
-            style=Markup(style),
-            allowed={"program": _digest(program), "style": _digest(style)},
-            **page.view,
-        )
+    html: str = _template().render(
+        nothing
+        | {
+            "version": hsx.__version__,
+            "title": page.title,
+            "found": page.found,
+            "layers": page.layers,
+            "measures": page.measures,
+            "data": data,
+            "folder": os.path.abspath(page.folder),
+            "program": Markup(program),
+            "style": Markup(style),
+            "allowed": {"program": _digest(program), "style": _digest(style)},
+        }
+        | page.view
     )
     return html
 
 
 @cache
-def _templates() -> Any:
+def _template() -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     found = Environment(
@@ -186,7 +185,7 @@ def _templates() -> Any:
         lstrip_blocks=True,
     )
     found.filters["url"] = lambda path: quote(os.fsencode(path))
-    return found
+    return found.get_template("page.html")
 
 
 def _digest(text: str) -> str:

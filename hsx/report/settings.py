@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 LONG = 300  # characters of a value, at most
-PLACES = ("output_dir", "overwrite", "config", "report", "sheets")  # which say nothing of how pictures are made
+PLACES = (
+    "output_dir",
+    "overwrite",
+    "config",
+    "report",
+    "sheets",
+    "store.path",
+)  # which say nothing of how pictures are made
 
 
 def flat(config: Mapping[str, Any], section: str = "") -> dict[str, str]:

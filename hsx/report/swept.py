@@ -14,6 +14,8 @@ from hsx.report.folders import SWEEP, Results, results_of
 from hsx.report.plots import tradeoff
 from hsx.report.rendering import PAGE, Layer, Page
 
+UNKNOWN = {"name": "", "folder": "", "front": False, "recommended": False, "options": {}, "measures": {}}
+
 
 def swept(folder: Path, title: str, sweep: Mapping[str, Any]) -> Page:
     """The page of a sweep, of which ``sweep`` is sweep.json.  Raises HsxError where it names no settings."""
@@ -34,7 +36,9 @@ def swept(folder: Path, title: str, sweep: Mapping[str, Any]) -> Page:
     view = {
         "settings": first.settings,
         "sweep": {
-            "settings": [{"front": False, "recommended": False, "options": {}, "measures": {}} | s for s in settings],
+            "settings": [
+                {**UNKNOWN, **each, "made": run is not None} for each, run in zip(settings, runs, strict=True)
+            ],
             "measures": [*dict.fromkeys(name for each in settings for name in each.get("measures", {}))],
             "options": _short([*dict.fromkeys(name for each in settings for name in each.get("options", {}))]),
             "plot": tradeoff(settings),

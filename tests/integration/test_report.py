@@ -44,7 +44,7 @@ def test_pages_and_sheets_are_left_out(tiny_model, pictures, capsys):
     (pictures / "out").mkdir()
     (pictures / "out" / "report.html").write_text("mine")
     argv = options(tiny_model, pictures, "out", "--report", "false", "--sheets", "false")
-    assert main(argv) == 0 and "page" not in capsys.readouterr().out
+    assert main(argv) == 0 and "all on one page" not in capsys.readouterr().out
     assert not list((pictures / "out").glob("grid*")) and not (pictures / "out" / "report").exists()
     assert (pictures / "out" / "report.html").read_text() == "mine"
 
@@ -166,7 +166,7 @@ def test_the_slider_and_the_keys(browser, folder, size, scheme):
         assert name.inner_text() == data["names"][data["measures"][1][2][0].index(0.0)]
         page.keyboard.press("Escape")
         assert not page.locator("#pair").is_visible()
-        assert page.evaluate("document.activeElement.title") == name.text_content()  # where one was
+        until(page, f"document.activeElement.title === '{name.text_content()}'")  # where one was
 
 
 @slow
@@ -190,6 +190,14 @@ def test_zoom_is_one_for_all(browser, folder):
         assert float(moved.split(",")[4]) > x
         page.keyboard.press("0")
         assert page.locator("#zoom").inner_text() == "1×"
+        touch = page.context.new_cdp_session(page)
+        middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        for kind, apart in (("touchStart", 20), *(("touchMove", d) for d in range(24, 81, 4)), ("touchEnd", None)):
+            sides = () if apart is None else (-apart, apart)
+            points = [{"x": middle[0] + d, "y": middle[1], "id": k} for k, d in enumerate(sides)]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        until(page, "document.getElementById('zoom').textContent !== '1×'")
+        assert 3 < float(page.locator("#zoom").inner_text()[:-1]) < 5
 
 
 @slow

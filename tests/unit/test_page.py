@@ -8,6 +8,8 @@ from hashlib import sha256
 from html.parser import HTMLParser
 
 import numpy as np
+import pyarrow as arrow
+import pyarrow.parquet as parquet
 import pytest
 from PIL import Image
 
@@ -43,7 +45,8 @@ def test_the_page_has_the_pairs_and_their_originals_as_they_were_read(run):
     with Image.open(run / "report" / "originals" / data["originals"][data["content"][2]][1]) as copy:
         expected = np.asarray(Image.open(run.parent / "c1.png").crop((2, 0, 18, 16)))
         assert copy.format == "WEBP" and np.array_equal(np.asarray(copy.convert("RGB")), expected)
-    assert len(list((run / "report" / "originals").glob("*.webp"))) == 5 and data["folder"] == str(run)
+    assert len(list((run / "report" / "originals").glob("*.webp"))) == 5
+    assert f'<body data-folder="{run}">' in (run / "report.html").read_text()
 
 
 def test_originals_that_are_gone_stay_and_those_that_changed_are_not_shown(run):
@@ -80,8 +83,9 @@ def test_a_page_of_another_hand_is_left_alone(run, capsys):
     (run / "report.html").write_text("<title>mine</title>")
     assert main(["report", str(run)]) == 2
     assert f"got {run / 'report.html'}, which it did not make; move it away" in capsys.readouterr().err
+    mine = picture(run / "report" / "originals" / f"{'0' * 24}.webp", 1)
     remove_pages(run)
-    assert (run / "report.html").read_text() == "<title>mine</title>"
+    assert (run / "report.html").read_text() == "<title>mine</title>" and mine.exists()
     assert main(["report", str(run / "nowhere")]) == 2 and main(["report", str(run.parent)]) == 2
     error = capsys.readouterr().err
     assert "found none at" in error and "where no results.jsonl is; name one that hsx wrote" in error
@@ -146,13 +150,29 @@ def test_measures_of_pairs_in_whatever_order_they_were_measured(run):
     assert text.index(">fit<") < text.index(">unfit<") and "mean 0.36" in text and "[0.35, 0.37]" in text
 
 
+def test_results_that_are_elsewhere(run, tmp_path):
+    place = tmp_path / "numbers"
+    place.mkdir()
+    rows = {"name": ["x", "y"], "content": [str(tmp_path / "c0.png"), ""], "style": ["", ""], "A": [0.5, 0.25]}
+    rows["picture"] = ["../out/c0__s0.png", "../c1.png"]
+    parquet.write_table(arrow.table(rows), place / "metrics.parquet")
+    data = data_of(write_page(place))
+    (layer,) = data["layers"]
+    assert data["names"] == ["x", "y"] and layer[3] == rows["picture"] and layer[4]
+    assert data["content"] == [0, -1] and data["style"] == [-1, -1] and data["originals"][0][1]
+    rows["picture"][0] = "../c2.png"  # which hsx did not make
+    parquet.write_table(arrow.table(rows), place / "metrics.parquet")
+    assert not data_of(write_page(place))["layers"][0][4]
+
+
 def test_a_histogram_says_what_it_shows():
     one = histogram("SSIM", np.array([0.0, 0.25, 1.0, 1.0, np.nan]), None, (0.5, 0.75))
     assert (one.low, one.high, one.interval, one.mean) == (0, 1, (0.5, 0.75), 0.5625)
     assert one.bars[-1] == 1 and one.bars[0] == one.bars[6] == 0.5 and sum(map(bool, one.bars)) == 3
     assert one.about == "SSIM of 4 pairs: from 0 to 1, mean 0.5625, 95 % interval 0.5 to 0.75"
     assert histogram("SSIM", np.array([1.0, np.nan]), None, None) is None
-    assert histogram("SSIM", np.ones(5), None, None).bars[0] == 1
+    same = histogram("SSIM", np.ones(5), None, None)
+    assert (same.low, same.high, same.mean) == (1, 1, 0.5) and same.bars.index(1) == 12
 
 
 def test_settings_in_a_plot():
@@ -208,7 +228,7 @@ def test_a_sweep(run, tmp_path):
         options = {"model.schedule.init_args.gamma": gamma, "model.t_edit": 200}
         settings.append({**where, "options": options, "measures": measures, "front": True, "recommended": k == 1})
         settings[-1]["place"] = {"content": k, "style": -k}
-    settings.append({"name": "missing", "folder": "settings/missing"})
+    settings += [{"name": "missing", "folder": "settings/missing"}, {"name": "bare"}]
     sweep = {"hsx": "0", "over": {}, "settings": settings, "axes": {"content": "A", "style": "B"}}
     (tmp_path / "sweep" / "sweep.json").write_text(json.dumps(sweep))
     page = write_page(tmp_path / "sweep")
@@ -217,7 +237,10 @@ def test_a_sweep(run, tmp_path):
     assert data["layers"][1][2] == {"1": "not made"} and data["measures"][0][2] == [[0, 1], [0, None]]
     text = page.read_text()
     links = {a["href"] for tag, a in Tags(text).tags if tag == "a"}
-    assert {f"settings/gamma%3D{g}%20%3Cb%3E/report.html" for g in (0.2, 0.4)} <= links and data["chosen"] == 3
+    assert {link for link in links if link.startswith("settings/")} == {
+        f"settings/gamma%3D{g}%20%3Cb%3E/report.html" for g in (0.2, 0.4)
+    }
+    assert data["chosen"] == 3 and '<th scope="row">missing</th>' in text
     assert text.count("<circle") == 2 and "recommended: gamma=0.4 &lt;b&gt;" in text and ">gamma</th>" in text
     (tmp_path / "sweep" / "sweep.json").write_text(json.dumps({"settings": [{"name": "a"}]}))
     with pytest.raises(HsxError, match="found none in"):

@@ -2,7 +2,7 @@
 // What the page knows, as columns: names, and for each pair the numbers of its content and style among the originals.
 // A layer is one picture a pair: 0 the content, 1 the style, from 2 on the results of each run or setting.
 
-let known = { folder: "", names: [], content: [], style: [], originals: [], layers: [], chosen: 2, measures: [] };
+let known = { names: [], content: [], style: [], originals: [], layers: [], chosen: 2, measures: [] };
 let layers = ["content", "style"];
 const ORIGINALS = "report/originals/";
 
@@ -58,7 +58,7 @@ function shown(pair, layer, alt, lazy) {
 
 // The path of a picture as a word of a shell.
 function word(url) {
-  const here = location.protocol === "file:" ? new URL(url, document.baseURI).pathname : encoded(known.folder) + "/" + url;
+  const here = location.protocol === "file:" ? new URL(url, document.baseURI).pathname : `${document.body.dataset.folder}/${url}`;
   const bytes = Uint8Array.from(here.match(/%[0-9a-f]{2}|[^]/gi) || [], (c) => (c.length > 1 ? parseInt(c.slice(1), 16) : c.charCodeAt(0)));
   let path;
   try {

@@ -184,6 +184,7 @@ class Pair {
     this.x = Math.min(Math.max(this.x, 1 - this.z), 0);
     this.y = Math.min(Math.max(this.y, 1 - this.z), 0);
     for (const name of ["x", "y", "z"]) this.dialog.style.setProperty(`--${name}`, this[name]);
+    this.stage.style.touchAction = this.z > 1 ? "none" : "pan-y"; // a finger may scroll past what is not zoomed
     this.part.zoom.textContent = `${Math.round(this.z * 10) / 10}×`;
   }
 
