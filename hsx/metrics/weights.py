@@ -7,7 +7,7 @@ import logging
 import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.error import HTTPError
@@ -78,7 +78,7 @@ def from_torch(url: str, name: str) -> dict[str, Tensor]:
 
     options: dict[str, Any] = {"map_location": "cpu", "progress": False, "check_hash": True, "weights_only": True}
     log.info("%s: its weights are read from torch's cache, or fetched once from %s", name, url)
-    with redirect_stderr(io.StringIO()):  # torch's own line
+    with redirect_stdout(io.StringIO()):  # torch's own line
         return fetch(lambda: load_state_dict_from_url(url, **options), name)
 
 

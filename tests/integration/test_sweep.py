@@ -137,7 +137,7 @@ def test_the_help_names_its_own_options_and_those_of_predict(capsys):
 
 @pytest.mark.slow
 def test_killed_and_started_again_it_makes_what_is_missing(tiny_model, pictures, capsys):
-    slow = ["--model.generation_steps", "200", "--data.batch_size", "1", *FOUR]
+    slow = ["--model.generation_steps", "60", "--data.batch_size", "1", *FOUR]
     argv = [sys.executable, "-m", "hsx", "sweep", *words(tiny_model, pictures, "killed", *slow)]
     process = subprocess.Popen(argv, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     made = pictures / "killed" / "settings"

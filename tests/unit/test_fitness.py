@@ -69,3 +69,13 @@ def test_spearman_is_scipys(script):
     one, other = torch.randint(5, (2, 50), generator=torch.Generator().manual_seed(0)).double()
     assert script.spearman(one, other) == pytest.approx(spearmanr(one, other).statistic)
     assert script.spearman(one, torch.ones(50).double()) == 0
+
+
+@pytest.mark.slow
+def test_the_script_runs_and_leaves_the_files_alone(script, monkeypatch, capsys):
+    before = FILE.read_bytes(), script.PAGE.read_bytes()
+    monkeypatch.setattr(sys, "argv", ["fitness.py", "--pairs", "4", "--dry"])
+    script.main()
+    printed = capsys.readouterr().out
+    assert "| Overall | both | yes | **truth**, hsx," in printed and "not measured: StyleDescriptor: " in printed
+    assert before == (FILE.read_bytes(), script.PAGE.read_bytes())
