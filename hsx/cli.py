@@ -16,12 +16,14 @@ from hsx.io.urls import without_secrets
 COMMANDS = {  # modules of hsx.commands, each with a function of its name
     "predict": "contents in the styles of others; `hsx predict --help` lists the options",
     "inspect": "what a checkpoint is: hsx inspect SOURCE [--json]",
+    "sweep": "the same at many settings, measured, and one recommended: hsx sweep --config C --over OPTION=VALUES",
     "probe": "which sites of a network carry content: hsx probe SOURCE --contents FOLDER --styles FOLDER",
     "evaluate": "how good results are, in numbers: hsx evaluate FOLDER [--truth FOLDER] [--metrics NAMES]",
     "convert": "a checkpoint as a diffusers folder: hsx convert SOURCE FOLDER",
     "plugins": "all strategies, backbone families and metrics: hsx plugins [NAME] [--json]",
     "show": "how a picture was made: hsx show PICTURE",
     "remake": "the same pictures again, from their records: hsx remake PICTURE …",
+    "report": "a page with the results of a run, a sweep or two runs: hsx report FOLDER [OTHER]",
     "store": "the trajectories that are kept: hsx store ls|prune|verify FOLDER",
 }
 USAGE = f"""usage: hsx predict --config configs/demo.yaml [options]
@@ -89,4 +91,4 @@ def _run(argv: list[str]) -> int:
     from hsx.commands.parser import run
 
     watch.on_stop(at_once=False)
-    return command(argv[1:]) if argv[0] == "predict" else run(f"hsx {argv[0]}", command, argv[1:])
+    return command(argv[1:]) if argv[0] in ("predict", "sweep") else run(f"hsx {argv[0]}", command, argv[1:])

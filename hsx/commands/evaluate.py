@@ -21,6 +21,8 @@ from hsx.errors import HsxError, expanded, shown
 from hsx.io.reading import Fit
 from hsx.metrics.base import ABOUT
 from hsx.report.measured import SUMMARY, TABLE, check_ours
+from hsx.report.page import write_page
+from hsx.report.rendering import check_page
 from hsx.report.results import NAMED
 from hsx.runner.evaluation import Evaluation, Results, of_folders, of_run, of_table
 from hsx.runner.evaluation import evaluate as measured
@@ -58,6 +60,7 @@ def evaluate(
     num_nodes: PositiveInt = 1,
     strategy: str = "auto",
     output_dir: str | None = None,
+    report: bool = True,
     json: bool = False,
 ) -> int:
     """Measure results: a table with intervals of 95 %, metrics.json, and metrics.parquet with a row a pair.
@@ -83,6 +86,7 @@ def evaluate(
         num_nodes: How many machines.
         strategy: How the work is spread, such as ddp.
         output_dir: Where the numbers go; by default the folder, for a table outputs/evaluation.
+        report: Write report.html, a page that shows the results with their numbers.
         json: For programs.
     """
     quiet()
@@ -102,6 +106,8 @@ def evaluate(
     place = expanded(output_dir or folder or ELSEWHERE, "output_dir")
     check_writable(place, "output_dir")
     check_ours(place)
+    if report:
+        check_page(place, remedy="move it away, or leave the page out with --report false")
     trainer_of = partial(make_trainer, accelerator, devices, num_nodes, strategy)
     trainer, how = trainer_of(), {"batch_size": batch_size, "num_workers": num_workers}
     first = trainer.is_global_zero
@@ -115,7 +121,10 @@ def evaluate(
         found = measured(results, chosen, trainer, place, **how, skipped=left_out)
         if first:
             found.write(place)
+            page = write_page(place) if report else None
             _say(found, place, json)
+            if page and not json:
+                print(f"all on one page, to be opened in a browser: {page}")
     return 3 if found.failed else 0
 
 

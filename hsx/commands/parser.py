@@ -81,7 +81,8 @@ class Parser(ArgumentParser):
         """A line for each option: its name, its default, and the first sentence of what is said of it."""
         groups, sections = self.groups or {}, dict[str, list[tuple[str, str, str]]]()
         for action in sorted(self._actions, key=lambda action: bool(action.option_strings)):  # words first
-            if action.help != SUPPRESS and not action.dest.endswith(".help") and action.dest not in groups:
+            helps = action.dest.rpartition(".")[2] == "help"  # which who reads this knows
+            if action.help != SUPPRESS and not helps and action.dest not in groups:
                 section = action.dest.rpartition(".")[0] if action.option_strings else "words"
                 sections.setdefault(section, []).append(self._row(action))
         names, defaults = (max(len(row[i]) for rows in sections.values() for row in rows) for i in (0, 1))

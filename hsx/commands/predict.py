@@ -5,10 +5,11 @@ from __future__ import annotations
 from argparse import SUPPRESS
 from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace, set_parsing_settings
-from lightning import seed_everything
+from lightning import Trainer, seed_everything
 
 from hsx.commands import trust, watch
 from hsx.commands.messages import as_one_line
@@ -25,10 +26,10 @@ from hsx.store.trajectories import Store
 from hsx.strategies.base import KINDS
 
 PROGRAM = "hsx predict"
-ABOUT = """Every content in every style, with a frozen diffusion model.  A config may name what `hsx plugins`
-lists, and Lightning's callbacks; --trust MODULE (on the command line only) adds a module of yours."""
+ABOUT = "Every content in every style, with a frozen model; --trust MODULE lets configs name your classes."
 # the fields that another option sets for the whole run
 ELSEWHERE = {each.name: each.metadata["said_by"] for each in fields(TransferConfig) if "said_by" in each.metadata}
+HOW = ("compile", "channels_last")  # options of the section trainer that are the network's
 SEEDS = 2**32  # numpy's
 
 
@@ -49,21 +50,53 @@ def predict(argv: Sequence[str]) -> int:
             return 0
         seed_everything(config.seed_everything, workers=True, verbose=False)  # for strategies that draw by themselves
         instances = parser.instantiate(config)
-        model = TransferModel(**instances.model, **{name: config[option] for name, option in ELSEWHERE.items()})
-        model.compile(instances.trainer.pop("compile"))
-        model.channels_last = instances.trainer.pop("channels_last")
-        pairs, trainer = Pairs(**instances.data), make_trainer(**instances.trainer)
-        chosen = config.model
-        at, option = (chosen.backbone, "source") if isinstance(chosen.backbone, dict) else (chosen, "backbone")
-        at[option] = public_url(at[option])  # for what is kept beside the results
-        resolved = parser.dump(config, skip_unset=False)
+        model, (pairs, trainer) = TransferModel(**settings(instances)), work(instances)
+        run_as(model, instances)
+        resolved = written(parser, config)
+    folder, store = places(config)
+    with watch.waiting_announced(trainer.world_size, trainer.global_rank):
+        shown = {name: config[name] for name in ("report", "sheets")}
+        return run(model, pairs, trainer, store, folder, config.overwrite, resolved, **shown)
+
+
+def settings(instances: Namespace) -> dict[str, Any]:
+    """What ``TransferModel`` takes of options whose classes are made."""
+    return {**instances.model, **{name: instances[option] for name, option in ELSEWHERE.items()}}
+
+
+def work(instances: Namespace) -> tuple[Pairs, Trainer]:
+    """The pairs, and the trainer, of options whose classes are made."""
+    how = {name: value for name, value in {**instances.trainer}.items() if name not in HOW}
+    return Pairs(**instances.data), make_trainer(**how)
+
+
+def measuring(config: Namespace) -> Trainer:
+    """A trainer on the same devices that measures: in full precision, without callbacks."""
+    names = ("accelerator", "devices", "num_nodes", "strategy")
+    return make_trainer(**{name: config.trainer[name] for name in names})
+
+
+def run_as(model: TransferModel, instances: Namespace) -> None:
+    """Let a network run as the options HOW of the trainer say."""
+    model.compile(instances.trainer["compile"])
+    model.channels_last = instances.trainer["channels_last"]
+
+
+def written(parser: Parser, config: Namespace) -> str:
+    """All options, as they are kept beside the results."""
+    chosen = config.model
+    at, option = (chosen.backbone, "source") if isinstance(chosen.backbone, dict) else (chosen, "backbone")
+    at[option] = public_url(at[option])
+    return str(parser.dump(config, skip_unset=False))
+
+
+def places(config: Namespace) -> tuple[Path, Store]:
+    """The output folder, and the store of trajectories.  Raises HsxError for a folder without a name."""
     if not (config.output_dir or "").strip():
         raise HsxError("output_dir: expected a folder, got an empty name; name one with --output_dir")
     folder, kept = expanded(config.output_dir, "output_dir"), config.store
     place = expanded(kept.path, "store.path") if kept.path else folder / "trajectories"
-    with watch.waiting_announced(trainer.world_size, trainer.global_rank):
-        store = Store(place, kept.dtype, kept.max_gb)
-        return run(model, pairs, trainer, store, folder, config.overwrite, resolved)
+    return folder, Store(place, kept.dtype, kept.max_gb)
 
 
 def options(argv: Sequence[str]) -> tuple[Parser, Namespace]:
@@ -102,6 +135,8 @@ def parser_of(classes: dict[str, str]) -> Parser:
     add("-c", "--config", action="config", help="a YAML file of options; of several the later count")
     add("--output_dir", type=str, default="outputs", help="where all results go")
     add("--overwrite", type=bool, default=False, help="replace results of other settings")
+    add("--report", type=bool, default=True, help="write report.html, a page with all results")
+    add("--sheets", type=bool, default=True, help="write grid.png, sheets with all results")
     add("--seed_everything", type=int | bool, default=0, help="the seed of the noise")
     about = "the checkpoint, or a mapping of source and what the file cannot tell, such as image_size"
     add("--model.backbone", type=str | dict[str, Any], required=True, help=about)

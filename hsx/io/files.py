@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+COPIES = "hsx-copies.txt"  # a file in a folder of hsx's own copies of pictures, which nobody means to transfer
 PART_AGE = 3600  # seconds after which a temporary file has no living writer
 
 

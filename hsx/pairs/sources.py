@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hsx.assets import resolve
 from hsx.errors import HsxError, shown
+from hsx.io.files import COPIES
 from hsx.io.formats import is_everyday, not_read, suffixes
 from hsx.io.images import read_image
 from hsx.io.reading import unsaid
@@ -152,10 +153,11 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _scan(folder: Path) -> list[os.DirEntry[str]]:
-    """The entries of a folder that are not hidden; a folder that cannot be read is skipped with a warning."""
+    """The entries of a folder that are not hidden, none of one of COPIES; one that cannot be read is warned of."""
     try:
         with os.scandir(folder) as entries:
-            return sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
+            found = sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
+        return [] if any(e.name == COPIES for e in found) else found
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:

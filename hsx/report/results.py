@@ -79,7 +79,7 @@ def write_results(
     return failed
 
 
-def summarise(counts: Counts, failed: Counter[str], folder: Path, sheets: list[Path]) -> None:
+def summarise(counts: Counts, failed: Counter[str], folder: Path, sheets: list[Path], page: Path | None) -> None:
     """Print how the run went; the reasons of failures to stderr."""
     pace = f", {counts.created / counts.seconds:.2g} pairs a second" if counts.created else ""
     sheet = f" (all on one sheet: {sheets[0]})" if len(sheets) == 1 else f" (sheets: {sheets[0]} …)" if sheets else ""
@@ -87,6 +87,8 @@ def summarise(counts: Counts, failed: Counter[str], folder: Path, sheets: list[P
     print(f"{_some(counts.created, 'picture')} made in {counts.seconds:.0f} s{pace}, {rest}")
     corrupt = f"; corrupt in the store, and made again: {counts.corrupt}" if counts.corrupt else ""
     print(f"{_some(counts.inverted, 'picture')} inverted, {counts.evaluations:.0f} evaluations of the network{corrupt}")
+    if page:
+        print(f"all on one page, to be opened in a browser: {page}")
     if failed:
         for reason, n in failed.most_common(NAMED):
             print(f"{_some(n, 'pair')} failed: {reason}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,11 @@ class TransferModel:
         network: the network's fingerprint.
         config: what the section ``model`` of a config takes to make this again.
         channels_last: whether the channels are last in memory.
+        also: sites whose features are recorded too, for other settings with the same inversion.
     """
 
     channels_last = False
+    also: tuple[str, ...] = ()
 
     def __init__(self, backbone: str | Path | dict[str, Any], *settings: Any, **options: Any) -> None:
         about = {"source": backbone} if isinstance(backbone, (str, Path)) else dict(backbone)
@@ -41,8 +44,15 @@ class TransferModel:
         self.network = self.backbone.fingerprint()
         self.transfer = Transfer(self.backbone, *settings, **options)
         self.source = anywhere(str(about["source"]))
-        named = self.source if len(about) == 1 else {**about, "source": self.source}
-        self.config: dict[str, Any] = {"backbone": named, **self.transfer.config.as_model()}
+        self.named = self.source if len(about) == 1 else {**about, "source": self.source}
+        self.config: dict[str, Any] = {"backbone": self.named, **self.transfer.config.as_model()}
+
+    def with_settings(self, *settings: Any, **options: Any) -> TransferModel:
+        """The same network, which both share, with other settings: a TransferConfig, or its fields."""
+        other = copy(self)
+        other.transfer = Transfer(self.backbone, *settings, **options)
+        other.config = {"backbone": self.named, **other.transfer.config.as_model()}
+        return other
 
     def compile(self, on: bool = True) -> None:
         """Let E and D run compiled, or not, from now on; the network and its fingerprint are the same."""

@@ -16,6 +16,7 @@ from hsx.io.files import left_behind
 from hsx.io.images import read_image
 from hsx.pairs.pairing import PairList
 from hsx.report.measured import clear_measured
+from hsx.report.rendering import remove_pages
 from hsx.store.journal import FOLDER as JOURNALS
 from hsx.store.journal import objects
 from hsx.store.records import record_of
@@ -90,6 +91,7 @@ def clear(found: Found) -> None:
     for name in (RESULTS, FAILURES):
         (found.folder / name).unlink(missing_ok=True)
     clear_measured(found.folder)
+    remove_pages(found.folder)
     shutil.rmtree(found.folder / JOURNALS, ignore_errors=True)
     for page in found.folder.glob("grid*.png"):
         if "sheet" in record_of(page):

@@ -7,9 +7,11 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +21,8 @@ import torch
 
 from hsx.errors import HsxError
 from hsx.io.files import atomic
+from hsx.report.page import write_page
+from hsx.report.rendering import check_page
 from hsx.report.results import Counts, summarise, write_results
 from hsx.report.sheets import write_sheets
 from hsx.runner.data import Pairs
@@ -39,6 +43,7 @@ from hsx.store.trajectories import Store
 TRIES = 3  # how often trajectories may vanish (another run's eviction, a bad disk) before their pairs have failed
 
 T = TypeVar("T")
+Tell = Callable[[Counts, Counter[str]], None]  # the totals, and how many pairs failed by reason
 log = logging.getLogger("hsx")
 
 
@@ -50,6 +55,9 @@ def run(
     folder: Path,
     overwrite: bool = False,
     config: str | None = None,
+    tell: Tell | None = None,
+    report: bool = True,
+    sheets: bool = True,
 ) -> int:
     """Transfer every pair of ``data`` into ``folder``; what is already there is not made again.
 
@@ -58,6 +66,9 @@ def run(
 
     Args:
         config: the resolved config, kept beside the results.
+        tell: what is told how the run went, in place of the lines that say it to the user.
+        report: whether report.html is written, the page that shows the results.
+        sheets: whether contact sheets are.
 
     Returns:
         The exit code: 0, or 3 if some pairs failed.
@@ -68,6 +79,9 @@ def run(
     start = time.monotonic()
     check_writable(folder, "output_dir")
     with explained(folder), held(folder) if trainer.is_global_zero else nullcontext():
+        if report and not overwrite:
+            remedy = "name another with --output_dir, replace it with --overwrite true, or leave the page out"
+            check_page(folder, remedy=f"{remedy} with --report false")
         plan = make_plan(model, data.pairs, store, folder, str(trainer.precision), data.fit, overwrite)
         work = Work(model, data, trainer, store, Journal(folder, trainer.global_rank))
         total = Outcome()
@@ -88,7 +102,8 @@ def run(
             # 2. Every distinct picture is read; those that a missing pair needs are inverted.
             if attempt == 0 and trainer.is_global_zero:
                 say_storage(plan, model.transfer, store)
-                work.say_how()
+                if tell is None:
+                    work.say_how()
             read = work.invert(plan)
             plan, total = plan.with_pictures(read), total + read
             if attempt == 0:
@@ -105,7 +120,9 @@ def run(
                 "%d trajectories vanished from the store; inverting their pictures again", len(injected.vanished)
             )
 
-        return _report(plan.given_up(), work, total, existing, start) if trainer.is_global_zero else 0
+        if not trainer.is_global_zero:
+            return 0
+        return _report(plan.given_up(), work, total, existing, start, tell, report, sheets)
 
 
 @dataclass(frozen=True)
@@ -149,7 +166,8 @@ class Work:
     def _read(self, title: str, plan: Plan, numbers: np.ndarray, needed: set[int], journal: Journal | None) -> Outcome:
         contents, fingerprints = len(plan.pairs.contents), plan.recorder.fingerprints
         items = Pictures(numbers, self.trainer.world_size, plan.pairs, plan.size, self.data.fit)
-        needs = Needed(needed, contents, plan.taken.sites, self.store, fingerprints)
+        sites = tuple(dict.fromkeys((*plan.taken.sites, *self.model.also)))
+        needs = Needed(needed, contents, sites, self.store, fingerprints)
         stage = Invert(self.model.transfer, needs, **self.how)
         return self._run(title, items, stage, TrajectoryWriter(journal, self.store, fingerprints))
 
@@ -198,17 +216,27 @@ def _begin(plan: Plan, config: str | None, first: bool) -> None:
             print(f"{done} of {pairs} pairs are there; {pairs - done} more", file=sys.stderr)
 
 
-def _report(plan: Plan, work: Work, total: Outcome, existing: int, start: float) -> int:
-    """Write the lists and the sheets, and say what came of it; the exit code."""
+def _report(
+    plan: Plan,
+    work: Work,
+    total: Outcome,
+    existing: int,
+    start: float,
+    tell: Tell | None,
+    report: bool,
+    sheets: bool,
+) -> int:
+    """Write the lists, the sheets and the page, and say what came of it; the exit code."""
     folder = plan.found.folder
     failed = write_results(plan.recorder, folder, plan.failures, plan.lost, work.journal)
-    sheets = write_sheets(plan.pairs, folder, plan.size, work.data.fit)
+    written = write_sheets(plan.pairs, folder, plan.size, work.data.fit) if sheets else []
+    page = write_page(folder) if report else None
     work.store.evict()
     work.journal.close()
     created = len(plan.pairs) - existing - failed.total()
     counts = Counts(created, existing, total.inverted, total.corrupt, total.evaluations, time.monotonic() - start)
     try:
-        summarise(counts, failed, folder, sheets)
+        (tell or partial(summarise, folder=folder, sheets=written, page=page))(counts, failed)
     except OSError:  # nobody reads it any more; the results are there
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 3 if failed else 0

@@ -140,13 +140,15 @@ def test_fewer_pairs_are_another_run(tiny_model, pictures, capsys):
     assert main([*argv, "--overwrite", "true"]) == 0
     assert "0 pictures made" in (said := capsys.readouterr().out) and "1 were there already" in said
     left = all_of(pictures / "out")
-    assert {name for name in left if "trajectories" not in name} == {
+    assert {name for name in left if "trajectories" not in name and not name.startswith("report/")} == {
         *kept,
         "of2/1.png",
         "results.jsonl",
         "config.yaml",
         "grid.png",
+        "report.html",
     }
+    assert len([name for name in left if name.startswith("report/")]) == 4  # data, two originals, a word on them
     assert all(left[name] == data for name, data in kept.items())
     assert not (pictures / "out" / "of1").exists() and len(results(pictures / "out")) == 1
 

@@ -36,7 +36,10 @@ def test_another_precision_is_another_setting(tiny_model, few, capsys):
     assert json.loads(capsys.readouterr().out)["trainer"]["precision"] == "bf16-mixed"
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "grid.png", "results.jsonl", "failures.jsonl", "c0__s0.png"])
+MINE = ["config.yaml", "grid.png", "results.jsonl", "failures.jsonl", "report.html", "c0__s0.png"]
+
+
+@pytest.mark.parametrize("name", MINE)
 def test_what_another_hand_wrote_is_not_replaced(tiny_model, few, capsys, name):
     out = few / "out"
     out.mkdir()
@@ -54,10 +57,10 @@ def test_what_another_hand_wrote_is_not_replaced(tiny_model, few, capsys, name):
     assert main(options(tiny_model, few)) == 0  # it is hsx's now
 
 
-@pytest.mark.parametrize("name", ["results.jsonl", "c0__s0.png", ".unfinished"])
+@pytest.mark.parametrize("name", ["results.jsonl", "c0__s0.png", ".unfinished", "report"])
 def test_what_is_in_the_way_is_named(tiny_model, few, capsys, name):
     (few / "out" / name).mkdir(parents=True)
-    if name == ".unfinished":
+    if name in (".unfinished", "report"):
         (few / "out" / name).rmdir()
         (few / "out" / name).write_text("mine")
     assert main(options(tiny_model, few, "out", "--overwrite", "true")) == 2

@@ -68,6 +68,8 @@ def test_every_content_in_every_style(tiny_model, pictures, capsys):
         *(f"c{i}__s{j}.png" for i in range(3) for j in range(2)),
         "config.yaml",
         "grid.png",
+        "report",
+        "report.html",
         "results.jsonl",
         "trajectories",
     }

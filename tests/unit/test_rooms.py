@@ -24,6 +24,7 @@ FLOORS = [  # the lowest first; those on one line may not import each other eith
     ("store",),
     ("report",),
     ("probing",),
+    ("sweeping",),
     ("runner",),
     ("commands",),
     ("builtin", "cli", "testing", "__main__"),
