@@ -15,15 +15,15 @@ from hsx.io.urls import without_secrets
 
 COMMANDS = {  # modules of hsx.commands, each with a function of its name
     "predict": "contents in the styles of others; `hsx predict --help` lists the options",
-    "inspect": "what a checkpoint is: hsx inspect SOURCE [--json]",
     "sweep": "the same at many settings, measured, and one recommended: hsx sweep --config C --over OPTION=VALUES",
-    "probe": "which sites of a network carry content: hsx probe SOURCE --contents FOLDER --styles FOLDER",
     "evaluate": "how good results are, in numbers: hsx evaluate FOLDER [--truth FOLDER] [--metrics NAMES]",
-    "convert": "a checkpoint as a diffusers folder: hsx convert SOURCE FOLDER",
-    "plugins": "all strategies, backbone families and metrics: hsx plugins [NAME] [--json]",
+    "report": "a page with the results of a run, a sweep or two runs: hsx report FOLDER [OTHER]",
     "show": "how a picture was made: hsx show PICTURE",
     "remake": "the same pictures again, from their records: hsx remake PICTURE …",
-    "report": "a page with the results of a run, a sweep or two runs: hsx report FOLDER [OTHER]",
+    "inspect": "what a checkpoint is: hsx inspect SOURCE [--json]",
+    "probe": "which sites of a network carry content: hsx probe SOURCE --contents FOLDER --styles FOLDER",
+    "convert": "a checkpoint as a diffusers folder: hsx convert SOURCE FOLDER",
+    "plugins": "all strategies, backbone families and metrics: hsx plugins [NAME] [--json]",
     "store": "the trajectories that are kept: hsx store ls|prune|verify FOLDER",
 }
 USAGE = f"""usage: hsx predict --config configs/demo.yaml [options]
