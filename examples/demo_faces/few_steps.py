@@ -31,9 +31,9 @@ from hsx.errors import reported
 from hsx.method.inversion import Trajectory
 from hsx.strategies import Constant, MultistepV
 
-BATCH = 20
+BATCH, GAMMA = 20, 0.3
 GRIDS = (10, 15, 20, 25, 30, 40, 50, 75, 100)
-WHOLE = (11, 15, 20, 30)
+WHOLE = ((10, 13, GAMMA), (10, 13, 0.28), (20, 20, GAMMA))  # timesteps of inversion and of generation, and gamma
 SCALED: dict[str, Any] = {"same_strength_as": 50}
 GENERATED: dict[str, dict[str, Any]] = {
     "gamma as it is": {},
@@ -84,10 +84,12 @@ def batches(n: int) -> Iterator[slice]:
     return (slice(i, min(i + BATCH, n)) for i in range(0, n, BATCH))
 
 
-def transfer(backbone: hsx.Backbone, steps: int, **options: Any) -> hsx.Transfer:
+def transfer(
+    backbone: hsx.Backbone, inversion: int, generation: int, gamma: float = GAMMA, **options: Any
+) -> hsx.Transfer:
     """The paper's settings with fewer steps; a content is injected at every one from t = 400 up."""
-    few = dict.fromkeys(("inversion_steps", "generation_steps"), steps)
-    return hsx.Transfer(backbone, Constant(0.3), t_edit=400, t_boost=0, **few, **options)
+    steps = {"inversion_steps": inversion, "generation_steps": generation}
+    return hsx.Transfer(backbone, Constant(gamma), t_edit=400, t_boost=0, **steps, **options)
 
 
 def shown(values: Tensor) -> str:
@@ -102,7 +104,7 @@ def generation(backbone: hsx.Backbone, whole: Thousand) -> None:
     for steps in GRIDS:
         row = []
         for options in GENERATED.values():
-            run = transfer(backbone, steps, **options)
+            run = transfer(backbone, steps, steps, **options)
             made = [run.inject(whole.contents(b), whole.styles(b)).clamp(-1, 1) for b in batches(len(whole.x_T))]
             row.append(shown(psnr(torch.cat(made), whole.result)))
         print(f"{steps:4d}  ", " | ".join(row), flush=True)
@@ -113,13 +115,15 @@ def runs(backbone: Counted, pairs: Pairs, whole: Thousand, recognisers: dict[str
     """Print whole runs, and what is recognised in them."""
     print("whole runs, same strength, MultistepV both ways")
     table({"1000 steps": whole.result}, pairs, whole, recognisers)
-    for steps in WHOLE:
-        run, before, made = transfer(backbone, steps, solver=MultistepV(), **SCALED), backbone.evaluations, []
+    for up, down, gamma in WHOLE:
+        run = transfer(backbone, up, down, gamma, solver=MultistepV(), **SCALED)
+        before, made = backbone.evaluations, []
         for rows in batches(len(pairs.content)):
             contents, styles = run.invert(pairs.content[rows]), run.invert(pairs.style[rows], ())
             made.append(run.inject(contents, styles).clamp(-1, 1))
         cost = (backbone.evaluations - before) / len(pairs.content)
-        table({f"{steps} steps, {cost:.1f} evaluations a pair": torch.cat(made)}, pairs, whole, recognisers)
+        name = f"{up} and {down} steps, gamma {gamma:g}, {cost:.1f} evaluations a pair"
+        table({name: torch.cat(made)}, pairs, whole, recognisers)
 
 
 def table(rows: dict[str, Tensor], pairs: Pairs, whole: Thousand, recognisers: dict[str, Recogniser]) -> None:
