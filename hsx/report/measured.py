@@ -24,7 +24,7 @@ def write_measured(
     """Write both, the table first.
 
     Args:
-        texts: the columns name, content, style and picture, where the result is.
+        texts: the columns name, content and style, and picture where results are not called NAME.png in ``folder``.
         values: a column a measure, (n,) of float64; nan becomes null.
     """
     import pyarrow  # 30 MiB that no other part of the report needs

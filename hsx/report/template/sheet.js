@@ -21,8 +21,7 @@ class Sheet {
   }
 
   show(pairs, layers, thumb) {
-    Object.assign(this, { pairs, layers, thumb, active: 0 });
-    this.clear();
+    Object.assign(this, { pairs, layers, thumb, active: 0, wide: 0 });
     this.layout();
   }
 
@@ -48,8 +47,10 @@ class Sheet {
     Object.assign(this, { wide, high, columns });
     this.list.style.setProperty("--thumb", `${thumb}px`);
     this.list.style.height = `${Math.ceil(this.pairs.length / columns) * (high + GAP)}px`;
+    const focused = this.list.contains(document.activeElement);
     if (!same) this.clear();
     this.draw();
+    if (focused && !same && this.pairs.length) this.card(this.active).firstChild.focus({ preventScroll: true });
   }
 
   soon() {

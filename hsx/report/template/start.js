@@ -20,7 +20,9 @@ document.addEventListener("DOMContentLoaded", () => {
   part("all").checked = results.length > 1;
   if (results.length > 4) part("size").value = 80; // so that a sweep has a line a pair
 
+  let waiting;
   function show() {
+    clearTimeout(waiting);
     const words = part("search").value.toLowerCase().split(/\s+/).filter(Boolean);
     const found = words.length ? everyone.filter((number) => words.every((word) => low[number].includes(word))) : everyone;
     list = by() === undefined ? found : ranked(found, pair.keys[by()]);
@@ -29,7 +31,6 @@ document.addEventListener("DOMContentLoaded", () => {
   }
 
   for (const id of ["order", "size", "all"]) part(id).addEventListener("input", show);
-  let waiting;
   part("search").addEventListener("input", () => {
     clearTimeout(waiting);
     waiting = setTimeout(show, 60);

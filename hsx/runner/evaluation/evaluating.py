@@ -85,7 +85,9 @@ class Evaluation:
     def write(self, folder: Path) -> list[Path]:
         """Write metrics.json and metrics.parquet."""
         texts = {kind: [getattr(row, kind) for row in self.rows] for kind in ("name", "content", "style")}
-        texts["picture"] = [os.path.relpath(row.picture, folder) for row in self.rows]
+        places = [os.path.relpath(row.picture, folder) for row in self.rows]
+        if places != [f"{row.name}.png" for row in self.rows]:  # they are elsewhere
+            texts["picture"] = places
         return write_measured(folder, self.summary, texts, self.values)
 
     def _mean(self, name: str, values: np.ndarray) -> dict[str, Any]:
