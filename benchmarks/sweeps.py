@@ -96,7 +96,8 @@ def on_other_pairs(out: Path, model: str, drawn: Drawn) -> None:
     demo = yaml.safe_load((ROOT / "configs" / "demo.yaml").read_text())["model"]
     made = {"recommended": [f"--config={out / 'recommended.yaml'}", "--data.pairs=null"]}
     for name, settings in (("the paper's settings", PAPER), ("the demo's settings", demo)):
-        made[name] = [f"--model.{key}={json.dumps(value)}" for key, value in settings.items() if key != "backbone"]
+        said = {key: value if isinstance(value, str) else json.dumps(value) for key, value in settings.items()}
+        made[name] = [f"--model.{key}={value}" for key, value in said.items() if key != "backbone"]
     rows = {"recolouring": recolour(drawn.pairs.content, drawn.pairs.style), "the style itself": drawn.pairs.style}
     for name, words in made.items():
         folder = out / "others" / name.replace(" ", "_")

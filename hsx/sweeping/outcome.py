@@ -111,19 +111,20 @@ class Outcome:
     def table(self) -> Table:
         """Means by setting, best first as the choice has them; * on the front."""
         table = Table(box=None, pad_edge=False)
-        table.add_column("setting (* on the front)", overflow="fold")
-        for name in ("content", "style"):
+        table.add_column("setting\n(* on the front)", overflow="fold")
+        scaled = any((round(scale.none, 3), round(scale.best, 3)) != (0, 1) for scale in self.scales)
+        for name in ("content", "style") if scaled else ():
             table.add_column(name, justify="right")
         measures = list(dict.fromkeys(name for own in self.found.values() for name in own))
         for name in measures:
             about = next(own[name] for own in self.found.values() if name in own)
-            unfit = " (unfit)" * (about["fit"] is False)
+            unfit = "\n(unfit)" * (about["fit"] is False)
             table.add_column(f"{name} {'↑' if about['higher_is_better'] else '↓'}{unfit}", justify="right")
         for name in sorted(self.found, key=lambda name: -self.places[name].total(self.weight)):
             mark = " recommended" if name == self.recommended else " *" if name in self.front else ""
-            means = [f"{own['mean']:.4g}" if (own := self.found[name].get(one)) else "" for one in measures]
-            place = self.places[name]
-            table.add_row(f"{name}{mark}", f"{place.content:.2f}", f"{place.style:.2f}", *means)
+            means = [f"{own['mean']:.3f}" if (own := self.found[name].get(one)) else "" for one in measures]
+            place = [f"{value:.3f}" for value in self.places[name]] if scaled else []
+            table.add_row(f"{name}{mark}", *place, *means)
         return table
 
 

@@ -61,7 +61,7 @@ def _by_values(pair: Pair, columns: Sequence[Column], size: int, fit: str) -> Im
     places = {value: k for k, value in enumerate(dict.fromkeys(one.values[across] for one in columns), len(ORIGINALS))}
     for one in columns:
         row = found.setdefault(one.values[down], {} if found else _originals(pair, size, fit))
-        caption = f"{down}={one.values[down]}" + f", {one.mark}" * bool(one.mark)
+        caption = f"{down}={one.values[down]}" + ", chosen" * bool(one.mark)  # a short word, as it is not broken
         _put(row, places[one.values[across]], partial(_result, pair, one), caption)
     titles = [_title({across: value}, size) for value in places]
     return labelled_sheet([*ORIGINALS, *titles], [*found.values()], size)

@@ -75,3 +75,11 @@ def test_how_time_grows_and_what_the_start_takes(script, tmp_path, capfd):
     printed = capfd.readouterr().out
     assert (tmp_path / "scaling.png").exists() and "ratio of work" in printed
     assert re.search(r"^ *1 rows, first batch", printed, re.M) and re.search(r"^ *4 rows, first batch", printed, re.M)
+
+
+@pytest.mark.slow
+def test_what_a_sweep_recommends_is_held_against_the_truth(script, tmp_path, capsys):
+    script("sweeps.py", tmp_path, "--pairs", "3", "--over", "model.schedule.init_args.gamma=0.5,1", "--held-out", "2")
+    printed = capsys.readouterr().out
+    assert re.search(r"recommended: [\d.]+ dB, 100\.0% of the best", printed) and "6 pictures inverted of 3" in printed
+    assert all(f"    {name} " in printed for name in ("recommended", "recolouring", "the paper's settings"))

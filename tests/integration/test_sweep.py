@@ -22,6 +22,7 @@ ENV = {**os.environ, "OMP_NUM_THREADS": "1"}
 STEPS = ["--model.inversion_steps", "4", "--model.generation_steps", "4", "--model.t_edit", "0"]
 OVER = ["--over", "model.schedule.init_args.gamma=0.2,0.9"]
 FOUR = [*OVER, "--over", "model.normalizer=AdaIN,Identity"]
+FEW = ("short_2", "spiky_5")  # contents of the demo
 BARE = ["--report", "false", "--sheets", "false"]
 TWO = ["--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.strategy", "ddp"]
 
@@ -135,6 +136,16 @@ def test_the_help_names_its_own_options_and_those_of_predict(capsys):
     assert "--over" in said and "--random" in said and "--prefer" in said and "hsx predict" in said
 
 
+def test_quick_says_that_a_network_does_not_know_such_pictures(tiny_model, pictures, capsys):
+    assert sweep(tiny_model, pictures, "out", "--quick", *OVER) == 2
+    assert "--quick: expected no --over and no --random with it" in capsys.readouterr().err
+    assert sweep(tiny_model, pictures, "out", "--quick") == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("probing with 6 pairs, at most 60 evaluations") and len(said) == 2
+    assert "--quick: expected a network of such pictures, got another. Nothing carries" in said[1]
+    assert [path.name for path in (pictures / "out").iterdir()] == ["probe.png"]
+
+
 @pytest.mark.slow
 def test_killed_and_started_again_it_makes_what_is_missing(tiny_model, pictures, capsys):
     slow = ["--model.generation_steps", "60", "--data.batch_size", "1", *FOUR]
@@ -168,3 +179,23 @@ def test_two_processes_make_the_same(tiny_model, pictures, capsys):
         for name, own in a["measures"].items():
             assert b["measures"][name]["mean"] == pytest.approx(own["mean"], abs=1e-3)
         assert same(read(pictures / "one" / a["folder"]), read(pictures / "two" / b["folder"]))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("all_cores")
+def test_quick_finds_settings_for_the_demo_model_and_goes_on_with_them(tmp_path, capsys):
+    rows = [
+        {"content": f"hsx://demo_faces/contents/{c}.png", "style": "hsx://demo_faces/styles/none_4.png"} for c in FEW
+    ]
+    words = [f"--data.pairs={json.dumps(rows)}", "--model.backbone", "hsx://demo_faces", "--output_dir", str(tmp_path)]
+    assert main(["sweep", *words, "--quick", *BARE]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("Content is carried by h (donor ") and "Tried around it, with 2 pairs: gamma 1 | " in said
+    assert inverted(said) in (1, 3)  # with a donor that inverts contents too
+    evaluations = int(re.search(r"(\d+) evaluations of the network over 18 settings", said)[1])
+    assert evaluations <= 18 * 2 * 40
+    config = yaml.safe_load((tmp_path / "recommended.yaml").read_text())
+    assert config["model"]["solver"]["class_path"] == "hsx.strategies.MultistepV" and config["data"]["pairs"] == rows
+    assert main(["sweep", *words, "--quick", *BARE]) == 0
+    again = capsys.readouterr()
+    assert "probing" not in again.err and "0 evaluations of the network over 18 settings" in again.out
