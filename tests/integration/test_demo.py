@@ -1,6 +1,7 @@
 """The demo model, the README and the configs, as they stand."""
 
 import importlib
+import json
 import re
 import runpy
 import shlex
@@ -52,6 +53,18 @@ def test_the_main_job(tmp_path, capsys):
     made = np.stack([Image.open(tmp_path / "out" / f"{c}__{s}.png") for c in contents for s in styles])
     truth = np.stack([render(content, style, 64) for content, _ in contents.values() for _, style in styles.values()])
     assert len(made) == 48 and psnr(to_tensor(made), to_tensor(truth)).mean() >= 24
+    assert "    hsx evaluate outputs/demo\n" in README and main(["evaluate", str(tmp_path / "out")]) == 0
+    found = json.loads((tmp_path / "out" / "metrics.json").read_text())["measures"]
+    assert found["Layout"]["mean"] > 0.95 and found["Overall"]["low"] > 0.5
+
+
+@pytest.mark.slow
+def test_the_sweep_of_the_readme(tmp_path):
+    line = next(line.strip() for line in README.splitlines() if line.startswith("    hsx sweep"))
+    assert main([*shlex.split(line)[1:], "--output_dir", str(tmp_path)]) == 0
+    recommended = yaml.safe_load((tmp_path / "recommended.yaml").read_text())
+    assert recommended["model"]["schedule"]["init_args"]["gamma"] == 1
+    assert len(list(tmp_path.glob("settings/*/metrics.json"))) == 12
 
 
 def test_ones_own_two_folders_with_the_demo_model(tmp_path):
