@@ -36,12 +36,13 @@ from hsx.plugins import registry
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "examples" / "demo_faces"))
 from baselines import match_histograms, recolour  # noqa: E402
-from evaluate import BATCH, HELD_OUT, held_out  # noqa: E402
+from evaluate import BATCH, held_out  # noqa: E402
 from measure import Pairs  # noqa: E402
 from shipped import shipped  # noqa: E402
 
 PAGE = ROOT / "docs" / "measures.md"
 MARKS = "<!-- made by benchmarks/fitness.py -->", "<!-- to here -->"
+HELD_OUT = 20264  # the measures' constants were chosen on 20261, and looked at on 20262
 DRAWS = 2000  # of the bootstrap
 TRUTH, HSX = "truth", "hsx"
 LACKING = {  # answers that are wrong, by what a measure is about
@@ -162,7 +163,7 @@ def main() -> None:
     """Rank, print, and write both files."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--pairs", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=HELD_OUT, help="of the pairs; 20261 to choose by, 20262 held out")
+    parser.add_argument("--seed", type=int, default=HELD_OUT, help="of the pairs; 20261 to choose by")
     parser.add_argument("--dry", action="store_true", help="print only")
     args = parser.parse_args()
     pairs = held_out(args.pairs, 64, args.seed)

@@ -12,7 +12,7 @@ from torch import Tensor
 from hsx.errors import HsxError
 from hsx.metrics.base import MeanMetric
 from hsx.metrics.networks import network as load
-from hsx.metrics.weights import fetch, installed, read, split
+from hsx.metrics.weights import from_torch, installed, read, split
 
 LEARNED = {"alex": "AlexNet_Weights", "vgg": "VGG16_Weights"}  # those that LPIPS has learned weights for
 SMALLEST = 64  # pixels a side that they need
@@ -67,8 +67,7 @@ def _learned(network: str) -> Any:
         import torchvision
         from torchmetrics.functional.image.lpips import _NoTrainLpips
     if file is None:
-        weights = getattr(torchvision.models, LEARNED[name]).DEFAULT
-        state = fetch(lambda: weights.get_state_dict(progress=False, check_hash=True, weights_only=True), name)
+        state = from_torch(getattr(torchvision.models, LEARNED[name]).DEFAULT.url, name)
     else:
         state = read(file, name)
     lpips: Any = _NoTrainLpips(net=name, pnet_rand=True)  # type: ignore[arg-type]

@@ -41,8 +41,11 @@ class EdgeSSIM(MeanMetric):
 
 
 def similarity(image: Tensor, other: Tensor) -> Tensor:
-    """The structural similarity of pictures in the range [-1, 1], row by row: (B,)."""
-    return torch.as_tensor(ssim(image.float(), other.float(), data_range=2.0, reduction="none"))
+    """The structural similarity of pictures in the range [-1, 1], row by row: (B,).
+
+    In float64: where pictures are flat, variances in float32 are off by more than the formula's constants forgive.
+    """
+    return torch.as_tensor(ssim(image.double(), other.double(), data_range=2.0, reduction="none")).float()
 
 
 def _edges(images: Tensor) -> Tensor:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.error import HTTPError
@@ -17,6 +19,8 @@ from hsx.errors import HsxError, expanded, first_line
 T = TypeVar("T")
 PATIENCE = 10  # seconds until a site that does not answer is given up
 REMEDY = "check the network, or fetch the file elsewhere and name it: {name}@FILE"
+
+log = logging.getLogger("hsx")
 
 
 def split(network: str) -> tuple[str, Path | None]:
@@ -73,7 +77,9 @@ def from_torch(url: str, name: str) -> dict[str, Tensor]:
     from torch.hub import load_state_dict_from_url
 
     options: dict[str, Any] = {"map_location": "cpu", "progress": False, "check_hash": True, "weights_only": True}
-    return fetch(lambda: load_state_dict_from_url(url, **options), name)
+    log.info("%s: its weights are read from torch's cache, or fetched once from %s", name, url)
+    with redirect_stdout(io.StringIO()):  # torch's own line
+        return fetch(lambda: load_state_dict_from_url(url, **options), name)
 
 
 def fetch(get: Callable[[], T], name: str) -> T:

@@ -16,7 +16,7 @@ from torch import Tensor
 from hsx.metrics.base import ABOUT, PICTURES, MeanMetric, Metric
 from hsx.testing.common import expect, finite, near, rng, unchanged
 
-ROWS, SIDE = 6, 32
+ROWS, SIDE = 6, 24
 
 
 def check_metric(metric: Metric | type[Metric]) -> None:

@@ -186,7 +186,6 @@ def test_what_cannot_be_had_is_one_line_at_once(files, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr("torch.hub.load_state_dict_from_url", unreachable)
-    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", unreachable)
     vit, resnet = (files[name].partition("@")[2] for name in NAMES)
     (tmp_path / "evil.pth").write_bytes(pickle.dumps(print))
     (tmp_path / "empty").mkdir()
@@ -216,3 +215,31 @@ def test_what_cannot_be_had_is_one_line_at_once(files, tmp_path, monkeypatch):
 
 def unreachable(*_, **__):
     raise OSError("no such\nplace")
+
+
+BOTH = {"Palette": None, "Look": None, "Gram": "test_vit", "FID": "test_vit", "KID": "test_vit"}
+
+
+def taken_in(name, files, pictures, rows):
+    """A measure that has taken in some rows of noisy pictures."""
+    metric = getattr(metrics, name)(*[files[BOTH[name]]] * bool(BOTH[name]))
+    metric.update(noisy(pictures, 0.5)[rows], *[pictures[rows]] * (len(metric.takes) - 1))
+    return metric
+
+
+def half(rank, meeting, files, pictures, found):
+    """One of two processes, with a part of the rows."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
+    rows = slice(1) if rank else slice(1, 4)
+    found[rank] = {name: float(taken_in(name, files, pictures, rows).compute()) for name in BOTH}
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_compute_what_one_does(files, pictures, tmp_path):
+    with torch.multiprocessing.get_context("spawn").Manager() as manager:
+        found = manager.dict()
+        torch.multiprocessing.spawn(half, (str(tmp_path / "meet"), files, pictures, found), nprocs=2)
+        one, two = found[0], found[1]
+    whole = {name: float(taken_in(name, files, pictures, slice(4)).compute()) for name in BOTH}
+    assert one == two == pytest.approx(whole, rel=1e-3)
