@@ -16,7 +16,7 @@ from torch import Tensor
 from torchmetrics.image.kid import poly_kernel
 
 from hsx.assets import resolve
-from hsx.metrics import SSIM, Layout, Palette
+from hsx.metrics import SSIM, Layout, Look, Palette
 from hsx.metrics.statistics import textures_apart
 
 sys.path.append(str(Path(__file__).parents[1] / "examples" / "demo_faces"))
@@ -100,6 +100,7 @@ class Measures:
             "style": torch.stack([palette, texture]).nanmean(0),
             "palette": palette,
             "texture": texture,
+            "Look": self._mean(Look().each(result, d.content, d.style)),
             "Palette": self._mean(Palette().each(result, d.style)),
             "texture apart": self._mean(textures_apart(result, d.style)),
             "KID": self._kid(result),

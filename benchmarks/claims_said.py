@@ -11,6 +11,7 @@ from claims_settings import CALIBRATORS, GAMMAS, Around, Setting
 from torch import Tensor
 
 JUDGED = "style", "Palette", "KID", "denoising"  # of normalisers
+LEAST = 0.01  # that a difference must be
 Found = dict[Setting, dict[str, Tensor]]  # measures by setting, see agreement.Measures
 
 
@@ -33,10 +34,18 @@ class Claim:
 
     @property
     def verdict(self) -> str:
-        """By the intervals of 95 %."""
-        above = [interval(values)[1] > 0 for values in self.better.values()]
-        falls = any(interval(values)[2] < 0 for values in self.steps.values())
-        return "holds" if all(above) and not falls else "holds in part" if any(above) else "does not hold"
+        """From what is better and what is worse."""
+        better = [side(values) == "better" for values in self.better.values()]
+        falls = any(side(values) == "worse" for values in self.steps.values())
+        return "holds" if all(better) and not falls else "holds in part" if any(better) else "does not hold"
+
+
+def side(values: Tensor) -> str:
+    """Better or worse by the interval of 95 %, or no difference; one of less than ``LEAST`` is none."""
+    value, low, high = interval(values)
+    if abs(value) < LEAST:
+        return "no difference"
+    return "better" if low > 0 else "worse" if high < 0 else "no difference"
 
 
 def claims(around: Around, found: Found) -> list[Claim]:
@@ -53,7 +62,7 @@ def claims(around: Around, found: Found) -> list[Claim]:
         Claim(
             "1. Content agreement rises with γ",
             curve,
-            ("content", "Layout", "SSIM", "style", "PSNR"),
+            ("content", "Layout", "SSIM", "style", "Look", "PSNR"),
             {
                 f"{measure}, γ {b.gamma:g} against {a.gamma:g}": gain(measure, b, a)
                 for measure in ("content", "Layout")
@@ -71,7 +80,7 @@ def claims(around: Around, found: Found) -> list[Claim]:
                 Claim(
                     f"2. {name} gives more style and realism than no normaliser",
                     rows,
-                    ("content", "style", "Palette", "KID", "denoising", "PSNR") if rows else (),
+                    ("content", "style", "Look", "Palette", "KID", "denoising", "PSNR") if rows else (),
                     {measure: gain(measure, on, off) for measure in JUDGED},
                     at=f", γ {gamma:g}",
                 )
@@ -82,7 +91,7 @@ def claims(around: Around, found: Found) -> list[Claim]:
         Claim(
             "3. Calibration gives more style at the same content",
             [plain, *calibrated],
-            ("content", "style", "Palette", "KID", "PSNR"),
+            ("content", "Layout", "style", "Look", "KID", "PSNR"),
             {s.calibrator: beyond([found[c] for c in curve], found[s]) for s in calibrated},
             at=f", γ {plain.gamma:g}",
         )
@@ -93,7 +102,7 @@ def claims(around: Around, found: Found) -> list[Claim]:
             Claim(
                 "4. h brings the content, the skips bring the style",
                 [h, skips, both],
-                ("content", "Layout", "style", "Palette", "KID", "denoising"),
+                ("content", "Layout", "style", "Look", "KID", "denoising"),
                 {
                     "h: content above one half": found[h]["content"] - 0.5,
                     "h: style above one half": found[h]["style"] - 0.5,
