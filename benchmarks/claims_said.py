@@ -65,8 +65,7 @@ def claims(around: Around, found: Found) -> list[Claim]:
             ("content", "Layout", "SSIM", "style", "Look", "PSNR"),
             {
                 f"{measure}, γ {b.gamma:g} against {a.gamma:g}": gain(measure, b, a)
-                for measure in ("content", "Layout")
-                for a, b in ((curve[0], few), (few, most))
+                for measure, b, a in (("content", few, curve[0]), ("content", most, few), ("Layout", most, curve[0]))
             },
             {f"content, γ {b.gamma:g} against {a.gamma:g}": gain("content", b, a) for a, b in pairwise(curve)},
         )
@@ -75,10 +74,13 @@ def claims(around: Around, found: Found) -> list[Claim]:
         off, frobenius, adain = (
             replace(usual, gamma=gamma, normalizer=name) for name in ("Identity", "Frobenius", "AdaIN")
         )
-        for name, on, rows in (("Frobenius", frobenius, [off, frobenius, adain]), ("AdaIN", adain, [])):
+        for number, name, on, rows in (
+            ("2a", "Frobenius", frobenius, [off, frobenius, adain]),
+            ("2b", "AdaIN", adain, []),
+        ):
             said.append(
                 Claim(
-                    f"2. {name} gives more style and realism than no normaliser",
+                    f"{number}. {name} gives more style and realism than no normaliser",
                     rows,
                     ("content", "style", "Look", "Palette", "KID", "denoising", "PSNR") if rows else (),
                     {measure: gain(measure, on, off) for measure in JUDGED},
