@@ -6,8 +6,8 @@ asks, of pairs of held-out faces: does content agreement rise with gamma; does t
 does calibration give more style at the same content; and do h and skips, swapped, bring content and style?  Each on
 hsx://demo_faces and hsx://plain_faces, at the paper's settings (gamma 0.3 at t >= 400, at the strength of 50
 injections) and around the model's own config.  Prints the tables of docs/claims.md, and of each claim whether it holds:
-if all that is compared is better, by the intervals of 95 % of differences pair by pair and by 0.01 at least; in part, if
-some is.
+if all that is compared is better, by the intervals of 95 % of differences pair by pair and by 0.01 at least; in part,
+if some is.
 """
 
 from __future__ import annotations
