@@ -20,10 +20,13 @@ def paths(monkeypatch):
 
 
 def test_the_script_says_of_every_claim_whether_it_holds_and_the_page_too(monkeypatch, tmp_path, capsys):
+    import claims_said
     import claims_settings
 
-    monkeypatch.setattr(claims_settings, "GAMMAS", (0.0, 0.3, 1.0))
-    monkeypatch.setattr(claims_settings, "CALIBRATORS", dict([*claims_settings.CALIBRATORS.items()][:1]))
+    one = dict([*claims_settings.CALIBRATORS.items()][:1])
+    for module in (claims_settings, claims_said):
+        monkeypatch.setattr(module, "GAMMAS", (0.0, 0.3, 1.0))
+        monkeypatch.setattr(module, "CALIBRATORS", one)
     few = ["--models", "demo_faces", "--around", "paper", "--pairs", "2", "--steps", "2"]
     page, drawn, told = (tmp_path / name for name in ("claims.md", "claims.png", "claims.json"))
     page.write_text(PAGE, "utf-8")
