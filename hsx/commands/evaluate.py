@@ -36,7 +36,7 @@ from hsx.runner.trainer import make_trainer, quiet
 
 ELSEWHERE = "outputs/evaluation"  # where the numbers of a table's results go
 BETTER = {True: "\u2191", False: "\u2193", None: ""}
-UNFIT = "unfit: alone it does not rank the true answer first, where that is known (docs/measures.md)"
+UNFIT = "unfit: where the true answer is known, this measure does not rank it first (docs/measures.md)"
 FIT = {True: "fit", False: "unfit", None: "unknown"}  # whether a measure ranks the true answer first
 
 
@@ -180,7 +180,7 @@ def _say(found: Evaluation, place: Path, json: bool) -> None:
 
 def _table(summary: dict[str, Any]) -> Table:
     """A line a measure, those of one kind together."""
-    texts = (Column(title, no_wrap=True) for title in ("measure", "of"))
+    texts = (Column(title, no_wrap=True) for title in ("measure", "about"))
     numbers = (Column(title, justify="right", no_wrap=True) for title in ("mean", "95 %", "n"))
     table = Table(*texts, *numbers, Column("better", justify="center"), "fit", box=None, pad_edge=False)
     kinds = {about: place for place, about in enumerate(ABOUT)}

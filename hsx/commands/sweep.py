@@ -39,8 +39,8 @@ from hsx.sweeping.over import Setting
 from hsx.sweeping.written import check_ours, write
 
 PROGRAM = "hsx sweep"
-ABOUT = """The same pictures at many settings, measured; which are best for content and style, and one that is
-recommended, as a config.  Takes all options of hsx predict, which hold for all settings, and these:"""
+ABOUT = """Transfer the same pictures at many settings, measure them, and recommend one setting as a config.
+Takes all options of hsx predict, which hold for all settings, and these:"""
 SETTINGS = "settings"  # the folder of all settings, in that of the sweep
 
 
@@ -118,7 +118,7 @@ def _alone(folder: Path, trainer: Trainer) -> Iterator[None]:
 def _settings(own: Namespace) -> list[Setting]:
     """Those that ``--over`` says; none with ``--quick``.  Raises HsxError where both are given, or neither is."""
     if own.quick and (own.over or own.random):
-        raise HsxError("--quick: expected no --over and no --random with it, which it chooses; leave one of both out")
+        raise HsxError("--quick: expected no --over and no --random with it, which it chooses; drop one or the other")
     return [] if own.quick else over.settings(over.axes(own.over or []), own.random, own.random_seed)
 
 
@@ -127,9 +127,9 @@ def own_parser() -> Parser:
     parser = Parser(prog=PROGRAM, description=ABOUT, exit_on_error=False, allow_abbrev=False)
     add = parser.add_argument
     add("--over", action="append", type=str, help="an option and its values, as model.t_edit=200,400 or 0:1:6 for six")
-    add("--random", type=PositiveInt | None, default=None, help="draw so many of all settings, in place of each")
-    add("--random_seed", type=NonNegativeInt, default=0, help="of that draw")
-    add("--prefer", type=str | float, default="knee", help="content, style or content's weight from 0 to 1; knee: both")
+    add("--random", type=PositiveInt | None, default=None, help="draw this many of all combinations, not all of them")
+    add("--random_seed", type=NonNegativeInt, default=0, help="the seed of that draw")
+    add("--prefer", type=str | float, default="knee", help="content, style, or the content's weight, 0 to 1; knee: 0.5")
     add("--quick", type=bool, default=False, help="probe a model that is not known, and choose what to try")
     add("--metrics", type=str, default="", help="measures, as of hsx evaluate; by default those without weights")
     add("--networks", type=str, default="", help="what measures look through, as of hsx evaluate")

@@ -20,7 +20,7 @@ def check_inverter(inverter: int, solver: Solver) -> None:
     """Raises HsxError for looks (see ``TransferConfig.inverter``) with a solver that they do not invert."""
     if inverter and type(solver) is not DDIM:
         found = type(solver).__name__
-        raise HsxError(f"inverter: expected the solver DDIM with it, which it inverts, got {found}; take one of both")
+        raise HsxError(f"inverter: expected the solver DDIM with it, which it inverts, got {found}; drop one of them")
 
 
 class Course:

@@ -51,7 +51,7 @@ def settle(config: TransferConfig, backbone: Backbone) -> tuple[dict[str, Any], 
             raise HsxError(f"{name}: expected one of {', '.join(choices)}, got {got(chosen)}; choose one of them")
     check_inverter(config.inverter, config.solver)
     if config.same_strength_as is not None and config.style_eps == "first":
-        raise HsxError("style_eps: expected always with same_strength_as, which needs it, got first; take one of both")
+        raise HsxError("style_eps: expected always with same_strength_as, which needs it, got first; take always")
     numbers = {
         **{name: _steps(name, getattr(config, name), given, start) for name in ("inversion_steps", "generation_steps")},
         "t_start": start,

@@ -37,7 +37,7 @@ def sentence(best: Combination, score: Score, ceiling: Ceiling) -> str:
     numbers = (
         f"{score.content:.2f} of the content's structure against {score.leak:.2f} of the style's own, "
         f"palette {score.palette:.2f}, texture {score.texture:.2f} of what comes back, by {score.n} "
-        f"pair{'s' * (score.n != 1)}{'' if score.n >= FEW else ', which is few: take more --pairs'}"
+        f"pair{'s' * (score.n != 1)}{'' if score.n >= FEW else ', which is few: more pairs would make it surer'}"
     )
     with_ = f"donor {best.donor.__name__}, {best.span}"
     if carries(score):

@@ -54,7 +54,7 @@ def histogram(
 
 @dataclass(frozen=True)
 class Plot:
-    """Settings as points in a box that is 1 wide and 1 high: content to the right, style upwards.
+    """Settings as points in a box that is 1 wide and 1 high: style to the right, content upwards.
 
     Attributes:
         x_range, y_range: the values at the box's edges.
@@ -73,7 +73,7 @@ def tradeoff(settings: Sequence[dict[str, Any]]) -> Plot | None:
     placed = [(i, each["place"]) for i, each in enumerate(settings) if each.get("place")]
     if not placed:
         return None
-    values = [(i, float(place["content"]), float(place["style"])) for i, place in placed]
+    values = [(i, float(place["style"]), float(place["content"])) for i, place in placed]
     (left, right), (bottom, top) = (_range([value[axis] for value in values]) for axis in (1, 2))
     points = [(i, (a - left) / (right - left), (b - bottom) / (top - bottom)) for i, a, b in values]
     front = sorted((a, b) for i, a, b in points if settings[i].get("front"))

@@ -12,8 +12,8 @@ KNEE = 0.5  # the weight of the content at the knee
 PREFERRED = {"content": 1.0, "style": 0.0, "knee": KNEE}
 EQUAL = 0.01  # a difference that is none, of 0 to 1
 DEFINITION = (
-    "the largest C^w S^(1 - w) on the front, of content C and style S, 0 to 1 each; with w = 0.5, the knee, that is "
-    "the largest rectangle below the front; of settings within 0.01 of it the one with the most content by EdgeSSIM"
+    "the largest C^w S^(1 - w) on the front, for content C and style S from 0 to 1; with w = 0.5 (the knee) that is "
+    "the largest rectangle below the front; of settings within 0.01 of it, the one with the most content by EdgeSSIM"
 )
 
 

@@ -90,7 +90,7 @@ class Outcome:
             "axes": {"content": content, "style": style},
             "scales": {name: scale._asdict() for name, scale in zip(self.axes, self.scales, strict=True)},
             "prefer": self.weight,
-            "said": f"Recommended: {self.recommended}, {self.why}. Chosen is {DEFINITION}.",
+            "said": f"Recommended: {self.recommended}, {self.why}. Chosen: {DEFINITION}.",
         }
 
     def _setting(self, one: Setting, folder: str) -> dict[str, Any]:

@@ -178,9 +178,9 @@ def test_a_histogram_says_what_it_shows():
 def test_settings_in_a_plot():
     settings = [{"place": {"content": v, "style": w}, "front": v > 1} for v, w in ((1, 5), (3, 4), (2, 9))]
     plot = tradeoff([*settings, {"place": None}])
-    assert [i for i, _, _ in plot.points] == [0, 1, 2] and plot.front == [point[1:] for point in plot.points[:0:-1]]
-    assert np.allclose(plot.points, [(0, 1 / 22, 5 / 22), (1, 21 / 22, 1 / 22), (2, 0.5, 21 / 22)])
-    assert plot.x_range == (0.9, 3.1) and plot.y_range == (3.75, 9.25) and tradeoff([{}]) is None
+    assert [i for i, _, _ in plot.points] == [0, 1, 2] and plot.front == [point[1:] for point in plot.points[1:]]
+    assert np.allclose(plot.points, [(0, 5 / 22, 1 / 22), (1, 1 / 22, 21 / 22), (2, 21 / 22, 0.5)])
+    assert plot.x_range == (3.75, 9.25) and plot.y_range == (0.9, 3.1) and tradeoff([{}]) is None
 
 
 def test_two_runs_on_one_page(run, tmp_path, capsys):

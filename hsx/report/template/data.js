@@ -80,7 +80,7 @@ function keys() {
   for (const [name, better, values] of known.measures) {
     const of = values.map((column, k) => [column, k]).filter(([column]) => column);
     for (const [column, k] of of) {
-      found.push({ name: known.layers.length > 1 ? `${name} of ${known.layers[k][0]}` : name, better, value: (pair) => column[pair] });
+      found.push({ name: known.layers.length > 1 ? `${name} of ${known.layers[k][0]}` : name, better, layer: k, value: (pair) => column[pair] });
     }
     if (of.length === 2) {
       const [one, two] = values;

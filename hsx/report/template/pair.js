@@ -38,6 +38,7 @@ class Pair {
     this.part.right.value = layers.length === 4 ? 3 : known.chosen;
     this.keys = keys();
     this.part.by.append(...this.keys.map((key, k) => make("option", { value: k }, key.name)));
+    this.part.by.value = Math.max(0, this.keys.findIndex((key) => key.layer === known.chosen - 2)); // of the setting shown
     for (const id of ["best", "worst"]) this.part[id].hidden = !this.keys.length;
     this.part.by.parentElement.hidden = !this.keys.length;
   }
@@ -118,7 +119,8 @@ class Pair {
   // A table of the measures of this pair: with its rank among all, or, in a sweep, setting by setting.
   numbers() {
     const cell = (text) => make("td", { class: "number" }, text);
-    const row = (name, texts) => make("tr", {}, make("th", { scope: "row" }, name), ...texts.map(cell));
+    const broken = (name) => name.split(",").flatMap((part, k) => (k ? [",", make("wbr"), part] : [part])); // after its commas
+    const row = (name, texts) => make("tr", {}, make("th", { scope: "row" }, ...broken(name)), ...texts.map(cell));
     const few = layers.length <= 4, measures = known.measures;
     const head = few ? ["measure", "of this pair", "rank"] : ["setting", ...measures.map(([name]) => name)];
     const rows = few

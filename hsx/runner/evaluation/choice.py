@@ -12,8 +12,8 @@ from hsx.metrics.base import ABOUT
 from hsx.plugins import registry as plugins
 
 ALL = "all"
-COSTLY = "costs evaluations of the network; --metrics inversion asks for it"
-WEIGHTS = "takes a network's weights; ask for it with --metrics, or name them with --networks"
+COSTLY = "only with --metrics inversion, as the diffusion model must be evaluated for it"
+WEIGHTS = "only when named with --metrics or --networks, as a network's weights are needed"
 
 
 def choose(
