@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ def check_ours(folder: Path) -> None:
     """Raises HsxError where a file that would be replaced is not of hsx sweep."""
     for name, ours in ((DATA, _is_data), (SHEET, record_of), (PLOT, record_of), (RECOMMENDED, _is_config)):
         path = folder / name
-        if path.exists() and not ours(path):
+        if os.path.lexists(path) and not ours(path):
             wanted = f"expected a folder whose {name} hsx may write, got {path}, which it did not make"
             raise HsxError(f"output_dir: {wanted}; name another with --output_dir")
 
@@ -85,7 +86,7 @@ def _is_config(path: Path) -> bool:
 
 def _is_data(path: Path) -> bool:
     try:
-        data: Any = json.loads(path.read_bytes())
+        data: Any = json.loads(path.read_bytes()) if path.is_file() else {}
         return bool({"hsx", "over", "settings"} <= data.keys())
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return False
