@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -160,9 +161,9 @@ def _as_row(pairs: PairList, row: Row) -> dict[str, Any]:
 def _kept(path: Path, asked: str) -> dict[str, Any] | None:
     """What was found before for the same question."""
     try:
-        kept: Any = json.loads(path.read_bytes())
+        kept: Any = json.loads(path.read_bytes()) if path.is_file() else None
         return dict(kept) if kept["asked"] == asked else None
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
 
 
@@ -170,9 +171,9 @@ def _check_ours(folder: Path) -> None:
     """Raises HsxError where a file that would be replaced is not of hsx sweep."""
     data, picture = folder / FOUND, folder / SHEET
     for path, ours in (
-        (data, b'"asked"' in (data.read_bytes() if data.exists() else b"")),
+        (data, data.is_file() and b'"asked"' in data.read_bytes()),
         (picture, record_of(picture)),
     ):
-        if path.exists() and not ours:
+        if os.path.lexists(path) and not ours:
             wanted = f"expected a folder whose {path.name} hsx may write, got {path}, which it did not make"
             raise HsxError(f"output_dir: {wanted}; name another with --output_dir")

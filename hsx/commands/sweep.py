@@ -28,7 +28,7 @@ from hsx.runner.data import Pairs
 from hsx.runner.judging import chosen, judge, rows_of
 from hsx.runner.lock import held
 from hsx.runner.model import TransferModel
-from hsx.runner.output import RESULTS, check_writable
+from hsx.runner.output import check_writable
 from hsx.runner.sweeping import Course, Planned, run_all, said
 from hsx.runner.trainer import quiet
 from hsx.store.trajectories import Store
@@ -80,7 +80,7 @@ def sweep(argv: Sequence[str]) -> int:
         predicting.run_as(one.model, instances)
     with watch.waiting_announced(trainer.world_size, trainer.global_rank), _alone(folder, trainer):
         course = run_all(planned, pairs, trainer, store, config.overwrite, config.sheets)
-        done = [one for one in planned if (one.folder / RESULTS).exists()]
+        done = [one for one in planned if one.setting.name in course.ended]
         first = done[0] if done else planned[0]
         look, rows = (first.model.backbone.sample_size, pairs.fit), [*rows_of(pairs.pairs)]
         places = {one.setting.name: one.folder for one in done}

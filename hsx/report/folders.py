@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from hsx.errors import HsxError, shown
+from hsx.checks import MOST
+from hsx.errors import HsxError, first_line, shown
 from hsx.report.originals import Original
 from hsx.report.settings import flat
 from hsx.store.journal import objects
@@ -92,7 +93,7 @@ def results_of(folder: Path) -> Results:
     else:
         wanted = f"expected the folder of a run, an evaluation or a sweep, got {shown(folder)}, where no {RESULTS} is"
         raise HsxError(f"{wanted}; name one that hsx wrote")
-    found.settings = flat(_config(found))
+    found.settings = _settings(found)
     _measures(found)
     return found
 
@@ -127,53 +128,57 @@ def _pairs(found: Results, rows: Iterable[dict[str, Any]]) -> None:
 
 def _measured_rows(folder: Path) -> list[dict[str, Any]]:
     """The pairs of an evaluation whose results are elsewhere."""
-    import pyarrow.parquet as parquet
-
-    table = parquet.read_table(folder / EACH)
+    table = _table(folder / EACH)
     columns = [name for name in ("name", "content", "style", "picture") if name in table.column_names]
     rows: list[dict[str, Any]] = table.select(columns).to_pylist()
     return rows
 
 
-def _config(found: Results) -> dict[str, Any]:
+def _settings(found: Results) -> dict[str, str]:
     """The settings of a run: its config, or the record of its first picture."""
-    with suppress(OSError, yaml.YAMLError, UnicodeDecodeError):
-        config = yaml.load((found.folder / CONFIG).read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    path = found.folder / CONFIG
+    with suppress(OSError, yaml.YAMLError, ValueError, TypeError, RecursionError):
+        config = path.is_file() and yaml.load(path.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         if isinstance(config, dict):
-            return config
+            return flat(config)
     record = next((record_of(one.result) for one in found.originals if one.result), {})
-    return {name: record[name] for name in ("seed_everything", "model", "data", "store", "trainer") if name in record}
+    names = ("seed_everything", "model", "data", "store", "trainer")
+    return flat({name: record[name] for name in names if name in record})
 
 
 def _measures(found: Results) -> None:
     """Fill in what ``hsx evaluate`` measured, if it did."""
     summary = read_object(found.folder / MEASURED)
-    measured = {name: one for name, one in summary.get("measures", {}).items() if isinstance(one, dict)}
+    measured = {name: one for name, one in mapping(summary.get("measures")).items() if isinstance(one, dict)}
     columns = _columns(found.folder / EACH, found.names) if (found.folder / EACH).is_file() else {}
     for name in dict.fromkeys([*measured, *columns]):
         one = measured.get(name, {})
-        low, high, higher = one.get("low"), one.get("high"), one.get("higher_is_better")
+        low, high, higher, fit = (
+            finite(one.get("low")),
+            finite(one.get("high")),
+            one.get("higher_is_better"),
+            one.get("fit"),
+        )
         found.measures.append(
             Measure(
                 name,
                 about=str(one.get("about", "")),
                 better=0 if higher is None else 1 if higher else -1,
-                fit=one.get("fit"),
-                mean=one.get("mean"),
+                fit=fit if isinstance(fit, bool) else None,
+                mean=finite(one.get("mean")),
                 interval=None if low is None or high is None else (low, high),
                 values=columns.get(name),
             )
         )
     found.measures.sort(key=lambda measure: {True: 0, None: 1, False: 2}[measure.fit])
-    found.skipped = {str(name): str(reason) for name, reason in summary.get("skipped", {}).items()}
+    found.skipped = {str(name): str(reason) for name, reason in mapping(summary.get("skipped")).items()}
 
 
 def _columns(path: Path, names: list[str]) -> dict[str, np.ndarray]:
     """The measures of metrics.parquet in the order of ``names``."""
     import pyarrow as arrow
-    import pyarrow.parquet as parquet
 
-    table = parquet.read_table(path)
+    table = _table(path)
     if "name" not in table.column_names:
         return {}
     rows = {name: i for i, name in enumerate(table["name"].to_pylist())}
@@ -186,9 +191,31 @@ def _columns(path: Path, names: list[str]) -> dict[str, np.ndarray]:
     }
 
 
+def _table(path: Path) -> Any:
+    """A Parquet table.  Raises HsxError for a file that is none."""
+    import pyarrow as arrow
+    import pyarrow.parquet as parquet
+
+    try:
+        return parquet.read_table(path)
+    except (OSError, arrow.ArrowException) as error:
+        wanted = f"expected numbers of hsx evaluate in {shown(path)}, could not read them ({first_line(error)})"
+        raise HsxError(f"{wanted}; remove it, and evaluate again") from None
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """An object of a JSON file; empty where there is something else."""
+    return value if isinstance(value, dict) else {}
+
+
+def finite(value: Any) -> float | None:
+    """A number of a JSON file; None where there is something else."""
+    known = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= MOST
+    return float(value) if known else None
+
+
 def read_object(path: Path) -> Mapping[str, Any]:
     """A file with one JSON object; empty where there is none."""
     with suppress(OSError, ValueError, RecursionError):
-        found = json.loads(path.read_text("utf-8"))
-        return found if isinstance(found, dict) else {}
+        return mapping(json.loads(path.read_bytes())) if path.is_file() else {}
     return {}

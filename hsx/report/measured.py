@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,7 +45,7 @@ def check_ours(folder: Path) -> None:
     """Raises HsxError where there is a metrics.json or a metrics.parquet that hsx did not write."""
     for name in (SUMMARY, TABLE):
         path = folder / name
-        if path.exists() and not is_ours(path):
+        if os.path.lexists(path) and not is_ours(path):
             wanted = f"expected a folder whose {name} hsx may write, got {path}, which it did not make"
             raise HsxError(f"output_dir: {wanted}; name another with --output_dir")
 
@@ -59,6 +60,8 @@ def clear_measured(folder: Path) -> None:
 
 def is_ours(path: Path) -> bool:
     """Whether hsx wrote a metrics.json or a metrics.parquet."""
+    if not path.is_file():  # reading a pipe would wait
+        return False
     try:
         if path.name == SUMMARY:
             return bool({"hsx", "measures"} <= json.loads(path.read_bytes()).keys())

@@ -17,7 +17,7 @@ from PIL import Image
 from hsx.assets import resolve
 from hsx.errors import ImageError
 from hsx.io.files import COPIES, atomic
-from hsx.io.reading import read_picture, square, unsaid
+from hsx.io.reading import read_picture, reading, square, unsaid
 from hsx.store.records import record_of
 
 FOLDER = Path("report", "originals")
@@ -76,7 +76,7 @@ def _copy(original: Original, folder: Path) -> str:
         return f"{wanted}.webp"
     path = record.get(("content", "style")[original.place], original.path)
     try:
-        with Image.open(original.result) as result:
+        with reading(original.result, "picture"), Image.open(original.result) as result:
             size = result.size[0]
         picture = square(read_picture(resolve(path)), size, record.get("data", {}).get("fit", "crop"))
     except (ImageError, OSError):  # it is not there any more

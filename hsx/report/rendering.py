@@ -93,8 +93,11 @@ def check_page(folder: Path, name: str = PAGE, remedy: str = "move it away") -> 
 
 def is_page(path: Path) -> bool:
     """Whether hsx wrote a page."""
-    with suppress(OSError), path.open("rb") as file:
-        return MADE in file.read(200)
+    with suppress(OSError):
+        if not path.is_file():  # opening a pipe would wait
+            return False
+        with path.open("rb") as file:
+            return MADE in file.read(200)
     return False
 
 

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from hsx.errors import HsxError, shown
-from hsx.report.folders import SWEEP, Results, results_of
+from hsx.report.folders import SWEEP, Results, finite, mapping, results_of
 from hsx.report.plots import tradeoff
 from hsx.report.rendering import PAGE, Layer, Page
 
-UNKNOWN = {"name": "", "folder": "", "front": False, "recommended": False, "options": {}, "measures": {}}
+ENDS = ("mean", "low", "high")  # what sweep.json has of a measure
 
 
 def swept(folder: Path, title: str, sweep: Mapping[str, Any]) -> Page:
     """The page of a sweep, of which ``sweep`` is sweep.json.  Raises HsxError where it names no settings."""
-    settings = [each for each in sweep.get("settings", []) if isinstance(each, dict)]
+    listed = sweep.get("settings")
+    settings = [_setting(each) for each in (listed if isinstance(listed, list) else []) if isinstance(each, dict)]
     runs: list[Results | None] = []
     for each in settings:
         run = None
-        with suppress(HsxError):  # one that has not been made yet
-            run = results_of(folder / str(each.get("folder", "")))
+        with suppress(HsxError, OSError):  # one that has not been made yet
+            run = results_of(folder / each["folder"])
         runs.append(run)
     first = next((run for run in runs if run), None)
     if first is None:
@@ -36,18 +37,33 @@ def swept(folder: Path, title: str, sweep: Mapping[str, Any]) -> Page:
     view = {
         "settings": first.settings,
         "sweep": {
-            "settings": [
-                {**UNKNOWN, **each, "made": run is not None} for each, run in zip(settings, runs, strict=True)
-            ],
-            "measures": [*dict.fromkeys(name for each in settings for name in each.get("measures", {}))],
-            "options": _short([*dict.fromkeys(name for each in settings for name in each.get("options", {}))]),
+            "settings": [{**each, "made": run is not None} for each, run in zip(settings, runs, strict=True)],
+            "measures": [*dict.fromkeys(name for each in settings for name in each["measures"])],
+            "options": _short([*dict.fromkeys(name for each in settings for name in each["options"])]),
             "plot": tradeoff(settings),
-            "axes": sweep.get("axes", {}),
-            "said": sweep.get("said", ""),
+            "axes": {axis: str(mapping(sweep.get("axes")).get(axis, "")) for axis in ("content", "style")},
+            "said": str(sweep.get("said", "")),
         },
     }
-    chosen = next((k for k, (each, _) in enumerate(made) if each.get("recommended")), 0)
+    chosen = next((k for k, (each, _) in enumerate(made) if each["recommended"]), 0)
     return Page(folder, PAGE, title, shared, layers, first.measures, view, chosen)
+
+
+def _setting(found: Mapping[str, Any]) -> dict[str, Any]:
+    """A setting of sweep.json; what is not as hsx writes it is left out."""
+    folder = str(found.get("folder", ""))
+    inside = not PurePosixPath(folder).is_absolute() and ".." not in PurePosixPath(folder).parts
+    place = {axis: finite(value) for axis, value in mapping(found.get("place")).items()}
+    measures = mapping(found.get("measures")).items()
+    return {
+        "name": str(found.get("name", "")),
+        "folder": folder if inside else "",
+        "front": found.get("front") is True,
+        "recommended": found.get("recommended") is True,
+        "options": mapping(found.get("options")),
+        "measures": {name: {end: finite(mapping(one).get(end)) for end in ENDS} for name, one in measures},
+        "place": None if None in (place.get("content"), place.get("style")) else place,
+    }
 
 
 def _short(options: list[str]) -> dict[str, str]:
@@ -63,4 +79,4 @@ def _layer(setting: Mapping[str, Any], run: Results, names: list[str]) -> Layer:
     failed = {i: run.failed[row] for i, row in enumerate(rows) if row in run.failed}
     failed |= {i: "not made" for i, row in enumerate(rows) if row < 0}
     values = {one.name: np.append(one.values, np.nan)[rows] for one in run.measures if one.values is not None}
-    return Layer(str(setting.get("name", "")), f"{setting['folder']}/", failed, values)
+    return Layer(setting["name"], f"{setting['folder']}/", failed, values)

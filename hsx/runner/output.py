@@ -15,6 +15,7 @@ from hsx.errors import HsxError, ImageError
 from hsx.io.files import left_behind
 from hsx.io.images import read_image
 from hsx.pairs.pairing import PairList
+from hsx.report.folders import SWEEP
 from hsx.report.measured import clear_measured
 from hsx.report.rendering import remove_pages
 from hsx.store.journal import FOLDER as JOURNALS
@@ -46,7 +47,10 @@ def check_writable(folder: Path, option: str) -> None:
 
 
 def check_ours(folder: Path) -> None:
-    """Refuse to replace a config.yaml, a list or a grid.png that hsx did not write."""
+    """Refuse to replace a config.yaml, a list or a grid.png that hsx did not write, and the folder of a sweep."""
+    if (folder / SWEEP).exists():
+        wanted = f"expected a folder for a run, got {folder}, where a sweep is"
+        raise HsxError(f"output_dir: {wanted}; name another with --output_dir")
     ours = {"config.yaml": _is_ours, RESULTS: _is_list, FAILURES: _is_list, "grid.png": record_of}
     for name, wrote in ours.items():
         if os.path.lexists(folder / name) and not wrote(folder / name):

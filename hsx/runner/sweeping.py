@@ -44,11 +44,13 @@ class Course:
     Attributes:
         inverted, evaluations: over all of them.
         wrong: by setting, why it failed or what failed in it.
+        ended: the settings whose folders now hold results of these settings.
     """
 
     inverted: int = 0
     evaluations: float = 0.0
     wrong: dict[str, str] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
 
 
 def run_all(
@@ -89,6 +91,7 @@ def run_all(
 
         try:
             run(one.model, pairs, trainer, store, one.folder, overwrite, one.config, tell, False, sheets)
+            course.ended.add(name)
         except HsxError as error:
             if trainer.world_size > 1:
                 raise HsxError(f"setting {name}: {error}") from None

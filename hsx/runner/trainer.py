@@ -59,7 +59,7 @@ def make_trainer(
         wanted = f"{error.args[0]} in the environment, as srun and torchrun set it"
         remedy = "start with one of them, or unset their other variables"
         raise HsxError(f"trainer: expected {wanted}, found none; {remedy}") from None
-    except (MisconfigurationException, TypeError, ValueError, RuntimeError) as error:
+    except (MisconfigurationException, ImportError, TypeError, ValueError, RuntimeError) as error:
         values = ", ".join(f"trainer.{name} {value}" for name, value in given.items())
         reason = " ".join(str(error).split()).rstrip(".!")
         slurm = "SLURM_NTASKS" in os.environ and not shell

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import hsx
 from hsx.errors import HsxError
 from hsx.io.files import atomic
 from hsx.io.png import write_png
+from hsx.report.folders import RESULTS
 from hsx.store.records import RECORD, record_of, to_json
 from hsx.sweeping.outcome import Outcome
 from hsx.sweeping.over import Setting
@@ -24,10 +26,13 @@ DATA, SHEET, PLOT, RECOMMENDED = "sweep.json", "sweep.png", "tradeoff.png", "rec
 
 
 def check_ours(folder: Path) -> None:
-    """Raises HsxError where a file that would be replaced is not of hsx sweep."""
+    """Raises HsxError where a file that would be replaced is not of hsx sweep, and for the folder of a run."""
+    if os.path.lexists(folder / RESULTS):
+        wanted = f"expected a folder for a sweep, got {folder}, where a run's results are"
+        raise HsxError(f"output_dir: {wanted}; name another with --output_dir")
     for name, ours in ((DATA, _is_data), (SHEET, record_of), (PLOT, record_of), (RECOMMENDED, _is_config)):
         path = folder / name
-        if path.exists() and not ours(path):
+        if os.path.lexists(path) and not ours(path):
             wanted = f"expected a folder whose {name} hsx may write, got {path}, which it did not make"
             raise HsxError(f"output_dir: {wanted}; name another with --output_dir")
 
@@ -85,7 +90,7 @@ def _is_config(path: Path) -> bool:
 
 def _is_data(path: Path) -> bool:
     try:
-        data: Any = json.loads(path.read_bytes())
+        data: Any = json.loads(path.read_bytes()) if path.is_file() else {}
         return bool({"hsx", "over", "settings"} <= data.keys())
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return False

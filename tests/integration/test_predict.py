@@ -338,6 +338,7 @@ def test_configs_are_composed_printed_and_read_back(tiny_model, pictures, capsys
         (["--store.path", "/proc/nowhere"], "store.path: expected a folder that can be written, got /proc/nowhere (No"),
         (["--store.path", __file__], "test_predict.py (it is a file); name another with --store.path"),
         (["--trainer.accelerator", "none"], "trainer: expected what this machine has, got trainer.accelerator none"),
+        (["--trainer.accelerator", "tpu"], "trainer: expected what this machine has, got trainer.accelerator tpu"),
         (["--trainer.devices", "many"], "trainer.devices many"),
         (["--model.t_edit", "${model.nothing}"], "'model.nothing' not found"),
     ],

@@ -199,3 +199,26 @@ def test_quick_finds_settings_for_the_demo_model_and_goes_on_with_them(tmp_path,
     assert main(["sweep", *words, "--quick", *BARE]) == 0
     again = capsys.readouterr()
     assert "probing" not in again.err and "0 evaluations of the network over 18 settings" in again.out
+
+
+def test_results_of_other_settings_are_not_taken_for_those_that_are_asked_for(tiny_model, pictures, capsys):
+    assert sweep(tiny_model, pictures, "out", *OVER, *BARE) == 0
+    before = {name: (pictures / "out" / name).read_bytes() for name in ("sweep.json", "recommended.yaml")}
+    assert sweep(tiny_model, pictures, "out", *OVER, *BARE, "--model.t_edit", "300") == 2
+    said = capsys.readouterr().err
+    assert "of other settings" in said and "expected results of at least one setting" in said
+    assert {name: (pictures / "out" / name).read_bytes() for name in before} == before
+
+
+def test_a_sweep_and_a_run_do_not_share_a_folder(tiny_model, pictures, capsys):
+    run = pictures / "run"
+    assert main(["predict", *words(tiny_model, pictures, "run", *BARE)]) == 0
+    before = {path: path.read_bytes() for path in run.rglob("*.*") if path.is_file()}
+    assert sweep(tiny_model, pictures, "run", *OVER) == 2
+    assert "expected a folder for a sweep" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in run.rglob("*.*") if path.is_file()} == before
+    (pictures / "swept").mkdir()
+    (pictures / "swept" / "sweep.json").write_text("{}")
+    assert main(["predict", *words(tiny_model, pictures, "swept", *BARE)]) == 2
+    assert "expected a folder for a run" in capsys.readouterr().err
+    assert not (pictures / "swept" / "results.jsonl").exists()

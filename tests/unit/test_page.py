@@ -266,3 +266,48 @@ def test_a_page_is_not_cut(run, monkeypatch):
         write_page(run)
     assert ((run / "report.html").read_bytes(), data_of(run / "report.html")) == before
     assert not list(run.rglob("*.part"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"measures": None},
+        {"measures": []},
+        {"skipped": [1]},
+        *({"measures": {"SSIM": {key: wrong}}} for key in ("mean", "low", "fit") for wrong in ("x", [1], 10**400)),
+    ],
+)
+def test_damaged_means_are_left_out(run, change):
+    (run / "metrics.json").write_text(json.dumps({"hsx": "1", "measures": {}, "skipped": {}} | change))
+    write_page(run)
+    assert len(data_of(run / "report.html")["names"]) == 6
+
+
+def test_numbers_that_cannot_be_read_are_one_line(run):
+    (run / "metrics.parquet").write_bytes(b"PAR1 damaged")
+    with pytest.raises(HsxError, match="metrics.parquet, could not read them .*; remove it, and evaluate again"):
+        write_page(run)
+
+
+@pytest.mark.parametrize("config", ["a: 2001-99-99", "a: &a {x: *a}", "? {a: b}\n: c", "a: " + "[" * 2000])
+def test_a_damaged_config_is_left_out(run, config):
+    (run / "config.yaml").write_text(config)
+    assert "a" not in results_of(run).settings
+
+
+def test_a_picture_with_a_name_that_no_file_has_is_not_shown(run):
+    line = json.loads((run / "results.jsonl").read_text().splitlines()[0])
+    (run / "results.jsonl").write_text(json.dumps({**line, "name": "a\0", "picture": "a\0.png"}))
+    assert write_page(run).exists()
+
+
+WRONG = [None, 3, "x", [1], {"a": 1}, {"SSIM": None}, {"content": 10**400, "style": "x"}, "a\0b", "../out"]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_is_damaged_in_a_sweep_is_left_out(run, wrong):
+    one = {"name": "a", "folder": run.name, "options": {"o": 1}, "measures": {}, "place": {"content": 1, "style": 1}}
+    two = [{**one, key: wrong} for key in ("name", "folder", "options", "measures", "place", "front")]
+    (run.parent / "sweep.json").write_text(json.dumps({"settings": [one, *two, wrong], "axes": wrong, "said": wrong}))
+    settings = data_of(write_page(run.parent))["layers"]
+    assert [layer[0] for layer in settings][:1] == ["a"] and all(layer[1] == f"{run.name}/" for layer in settings)

@@ -134,7 +134,7 @@ def _fit(config: Path) -> str:
     try:
         data = (yaml.safe_load(config.read_text("utf-8")) or {}).get("data") or {}
         fit = data.get("fit", "crop")
-    except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError, yaml.YAMLError) as error:
         why = f"could not read {config} ({(isinstance(error, OSError) and error.strerror) or first_line(error)})"
         raise HsxError(f"folder: expected a run's config.yaml, {why}; say --fit {'|'.join(FITS)}") from None
     if fit not in FITS:
