@@ -34,6 +34,11 @@ def atomic(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def in_the_way(place: Path) -> bool:
+    """Whether something that is no folder has a folder's place: a file, or a link, which leads out of the one above."""
+    return os.path.lexists(place) and (place.is_symlink() or not place.is_dir())
+
+
 def left_behind(part: Path) -> bool:
     """Whether the writer of a temporary file of ``atomic`` is dead: a process of this host, or silent for an hour."""
     host, _, writer = part.name[1:].rpartition("-")[0].rpartition("-")

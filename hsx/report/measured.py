@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hsx.errors import HsxError
-from hsx.io.files import atomic
+from hsx.io.files import atomic, in_the_way
 
 SUMMARY, TABLE = "metrics.json", "metrics.parquet"
 KEPT = ".measured"  # the folder of numbers that are not computed again
@@ -42,10 +42,10 @@ def write_measured(
 
 
 def check_ours(folder: Path) -> None:
-    """Raises HsxError where there is a metrics.json or a metrics.parquet that hsx did not write."""
-    for name in (SUMMARY, TABLE):
+    """Raises HsxError where there is a metrics.json, metrics.parquet or .measured that hsx did not write."""
+    for name in (SUMMARY, TABLE, KEPT):
         path = folder / name
-        if os.path.lexists(path) and not is_ours(path):
+        if in_the_way(path) if name == KEPT else os.path.lexists(path) and not is_ours(path):
             wanted = f"expected a folder whose {name} hsx may write, got {path}, which it did not make"
             raise HsxError(f"output_dir: {wanted}; name another with --output_dir")
 

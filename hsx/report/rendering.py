@@ -23,8 +23,9 @@ import numpy as np
 
 import hsx
 from hsx.errors import HsxError, shown
-from hsx.io.files import atomic
+from hsx.io.files import atomic, in_the_way
 from hsx.report.folders import Measure, Results
+from hsx.report.originals import FOLDER as ORIGINALS
 from hsx.report.originals import copies, tidy
 
 PAGE, BESIDE = "report.html", "report"
@@ -82,11 +83,9 @@ class Page:
 
 def check_page(folder: Path, name: str = PAGE, remedy: str = "move it away") -> None:
     """Raises HsxError where a page, or the folder beside it, would replace what hsx did not make."""
-    path, beside = folder / name, folder / BESIDE
+    path, places = folder / name, (folder / BESIDE, folder / ORIGINALS)
     wrong = path if os.path.lexists(path) and not is_page(path) else None
-    if wrong is None and os.path.lexists(beside) and not beside.is_dir():
-        wrong = beside
-    if wrong:
+    if wrong := wrong or next((place for place in places if in_the_way(place)), None):
         wanted = f"expected a folder whose {wrong.name} hsx may write"
         raise HsxError(f"{wanted}, got {shown(wrong)}, which it did not make; {remedy}")
 

@@ -430,6 +430,10 @@ def test_one_line_for_what_is_wrong(made, once, tmp_path, capsys):
     (made / "metrics.json").write_text('{"mine": 1}')
     assert "metrics.json, which it did not make" in refused(capsys, made)
     (made / "metrics.json").unlink()
+    shutil.rmtree(made / ".measured", ignore_errors=True)
+    (made / ".measured").symlink_to(tmp_path / "empty")
+    assert ".measured, which it did not make" in refused(capsys, made) and not any((tmp_path / "empty").iterdir())
+    (made / ".measured").unlink()
     (made / "config.yaml").write_text("data: [")
     assert "config.yaml" in refused(capsys, made)
     assert main(["evaluate", str(made), "--fit", "crop"]) == 0

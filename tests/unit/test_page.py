@@ -86,6 +86,14 @@ def test_a_page_of_another_hand_is_left_alone(run, capsys):
     mine = picture(run / "report" / "originals" / f"{'0' * 24}.webp", 1)
     remove_pages(run)
     assert (run / "report.html").read_text() == "<title>mine</title>" and mine.exists()
+    elsewhere = run / "elsewhere"
+    for place in (run / "report" / "originals", run / "report"):
+        (run / "report.html").unlink(missing_ok=True)
+        place.rename(elsewhere)
+        place.symlink_to(elsewhere)
+        assert main(["report", str(run)]) == 2 and f"got {place}, which" in capsys.readouterr().err
+        place.unlink()
+        elsewhere.rename(place)
     assert main(["report", str(run / "nowhere")]) == 2 and main(["report", str(run.parent)]) == 2
     error = capsys.readouterr().err
     assert "found none at" in error and "where no results.jsonl is; name one that hsx wrote" in error
