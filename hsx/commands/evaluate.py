@@ -16,6 +16,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 from rich.console import Console
 from rich.table import Column, Table
 
+from hsx.checks import in_range, whole
 from hsx.commands import watch
 from hsx.errors import HsxError, expanded, shown
 from hsx.io.reading import Fit
@@ -26,7 +27,7 @@ from hsx.report.rendering import check_page
 from hsx.report.results import NAMED
 from hsx.runner.evaluation import Evaluation, Results, of_folders, of_run, of_table
 from hsx.runner.evaluation import evaluate as measured
-from hsx.runner.evaluation.choice import choose
+from hsx.runner.evaluation.choice import choose, said
 from hsx.runner.evaluation.reconstructed import with_reconstructions
 from hsx.runner.evaluation.results import a_folder
 from hsx.runner.lock import held
@@ -37,6 +38,7 @@ from hsx.runner.trainer import make_trainer, quiet
 ELSEWHERE = "outputs/evaluation"  # where the numbers of a table's results go
 BETTER = {True: "\u2191", False: "\u2193", None: ""}
 UNFIT = "unfit: where the true answer is known, this measure does not rank it first (docs/measures.md)"
+LARGEST = 4096  # pixels a side at which pictures are compared
 FIT = {True: "fit", False: "unfit", None: "unknown"}  # whether a measure ranks the true answer first
 
 
@@ -90,6 +92,10 @@ def evaluate(
         json: For programs.
     """
     quiet()
+    if size is not None:
+        in_range("size", size, 1, LARGEST, "pixels a side", whole)
+    if output_dir is not None and not output_dir.strip():
+        raise HsxError("output_dir: expected a folder, got an empty name; name one with --output_dir")
     results = _results(folder, table, contents, styles, fit, alone=truth is None and reference is None)
     if truth is not None and "truth" in results.kinds:
         raise HsxError("truth: expected a folder or the table's column truth, got both; leave one out")
@@ -163,11 +169,8 @@ def _say(found: Evaluation, place: Path, json: bool) -> None:
         if any(measure["fit"] is False for measure in found.summary["measures"].values()):
             print(UNFIT)
         print(f"{len(found.rows)} rows measured, {found.failed} failed: {place / SUMMARY}, {place / TABLE}")
-    groups: dict[str, list[str]] = {}
-    for name, reason in found.skipped.items():
-        groups.setdefault(reason, []).append(name)
-    for reason, names in groups.items():
-        print(f"left out: {', '.join(names)}: {reason}", file=sys.stderr)
+    for line in said(found.skipped):
+        print(line, file=sys.stderr)
     for name, n in found.not_finite.items():
         print(f"{name}: no finite number for {n} of the rows; they are not in its mean", file=sys.stderr)
     if found.before:

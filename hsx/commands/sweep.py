@@ -25,6 +25,7 @@ from hsx.plugins import registry as plugins
 from hsx.report.page import write_page
 from hsx.report.rendering import check_page
 from hsx.runner.data import Pairs
+from hsx.runner.evaluation import choice
 from hsx.runner.judging import chosen, judge, rows_of
 from hsx.runner.lock import held
 from hsx.runner.model import TransferModel
@@ -93,7 +94,7 @@ def sweep(argv: Sequence[str]) -> int:
             if config.report:
                 pages = [write_page(place) for place in (*places.values(), folder)]
                 written.append(pages[-1])
-            _say(outcome, written, course, {**left_out, **judged.skipped})
+            _say(outcome, written, course, {**(left_out if own.metrics else {}), **judged.skipped})
     return 3 if course.wrong else 0
 
 
@@ -102,6 +103,8 @@ def _say(outcome: Outcome, written: Sequence[Path], course: Course, skipped: Map
     out = Console(markup=False, emoji=False, highlight=False, width=shutil.get_terminal_size((120, 40)).columns)
     out.print(outcome.table())
     print(f"recommended: {outcome.recommended}, {outcome.why}\nwritten: {', '.join(map(str, written))}")
+    for line in choice.said(skipped):
+        print(line, file=sys.stderr)
     for name, reason in course.wrong.items():
         print(f"{name}: {reason}", file=sys.stderr)
 

@@ -421,6 +421,8 @@ def test_one_line_for_what_is_wrong(made, once, tmp_path, capsys):
     assert "truth: expected a folder of pictures" in refused(capsys, made, "--truth", tmp_path / "no")
     assert "found none of them" in refused(capsys, made, "--truth", once / "contents")
     assert "both" not in refused(capsys, made, "--table", "x.csv")
+    assert "got 100000" in refused(capsys, made, "--size", "100000")
+    assert "got an empty name" in refused(capsys, made, "--output_dir", " ")
     assert "expected a whole number above 0, got 0" in refused(capsys, made, "--batch_size", "0")
     (tmp_path / "bad.csv").write_text("content,result\na,b\n")
     assert "expected the columns content, style, result" in refused(capsys, "--table", tmp_path / "bad.csv")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from hsx.errors import HsxError, first_line
@@ -60,6 +60,12 @@ def choose(
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
         raise HsxError(f"metrics: expected a measure that can be made, got none ({reasons}); choose others")
     return chosen, left_out
+
+
+def said(left_out: Mapping[str, str]) -> Iterator[str]:
+    """A line for each reason why measures are left out."""
+    for reason in dict.fromkeys(left_out.values()):
+        yield f"left out: {', '.join(name for name, why in left_out.items() if why == reason)}: {reason}"
 
 
 def _networks(text: str, known: Mapping[str, type[Metric]]) -> dict[str, str]:
