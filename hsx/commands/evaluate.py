@@ -21,6 +21,7 @@ from hsx.commands import watch
 from hsx.errors import HsxError, expanded, shown
 from hsx.io.reading import Fit
 from hsx.metrics.base import ABOUT
+from hsx.report.folders import RESULTS
 from hsx.report.measured import SUMMARY, TABLE, check_ours
 from hsx.report.page import write_page
 from hsx.report.rendering import check_page
@@ -31,7 +32,7 @@ from hsx.runner.evaluation.choice import choose, said
 from hsx.runner.evaluation.reconstructed import with_reconstructions
 from hsx.runner.evaluation.results import a_folder
 from hsx.runner.lock import held
-from hsx.runner.output import RESULTS, check_writable
+from hsx.runner.output import check_writable
 from hsx.runner.run import explained
 from hsx.runner.trainer import make_trainer, quiet
 

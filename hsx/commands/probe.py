@@ -24,7 +24,7 @@ from hsx.checkpoints.load import load_backbone
 from hsx.checkpoints.options import Options
 from hsx.checks import in_range, whole
 from hsx.errors import HsxError, ImageError, expanded, shown
-from hsx.io.files import atomic
+from hsx.io.files import atomic, check_made
 from hsx.io.images import read_image
 from hsx.io.png import write_png
 from hsx.io.reading import Fit
@@ -125,11 +125,13 @@ def _progress(console: Console, total: int) -> Iterator[Callable[[], None]]:
 
 def _check_ours(folder: Path) -> None:
     """Raises HsxError where a file that would be replaced is not of hsx probe."""
-    for path in (folder / "probe.yaml", folder / "probe.png"):
-        ours = path.is_file() and (path.read_bytes().startswith(CONFIG.encode()) or "sheet" in record_of(path))
-        if path.exists() and not ours:
-            wanted = f"expected a folder whose {path.name} hsx may write, got {path}, which it did not make"
-            raise HsxError(f"output_dir: {wanted}; name another with --output_dir")
+    check_made(
+        folder,
+        {
+            "probe.yaml": lambda path: path.is_file() and path.read_bytes().startswith(CONFIG.encode()),
+            "probe.png": lambda path: "sheet" in record_of(path),
+        },
+    )
 
 
 def _read(paths: Sequence[Path], n: int, size: int, fit: str, rng: np.random.Generator, option: str) -> list[Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ from torch import Tensor
 import hsx
 from hsx.errors import HsxError, ImageError
 from hsx.io.digests import digest
-from hsx.io.files import atomic
+from hsx.io.files import atomic, check_made
 from hsx.io.images import read_image
 from hsx.io.png import write_png
 from hsx.pairs.pairing import PairList, Row
@@ -169,11 +168,4 @@ def _kept(path: Path, asked: str) -> dict[str, Any] | None:
 
 def _check_ours(folder: Path) -> None:
     """Raises HsxError where a file that would be replaced is not of hsx sweep."""
-    data, picture = folder / FOUND, folder / SHEET
-    for path, ours in (
-        (data, data.is_file() and b'"asked"' in data.read_bytes()),
-        (picture, record_of(picture)),
-    ):
-        if os.path.lexists(path) and not ours:
-            wanted = f"expected a folder whose {path.name} hsx may write, got {path}, which it did not make"
-            raise HsxError(f"output_dir: {wanted}; name another with --output_dir")
+    check_made(folder, {FOUND: lambda path: path.is_file() and b'"asked"' in path.read_bytes(), SHEET: record_of})

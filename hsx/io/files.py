@@ -7,9 +7,11 @@ import re
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from hsx.errors import HsxError
 
 COPIES = "hsx-copies.txt"  # a file in a folder of hsx's own copies of pictures, which nobody means to transfer
 PART_AGE = 3600  # seconds after which a temporary file has no living writer
@@ -32,6 +34,20 @@ def atomic(path: Path) -> Iterator[Path]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def check_made(folder: Path, made: Mapping[str, Callable[[Path], object]]) -> None:
+    """Raises HsxError where a file that is to be written would replace one that hsx did not write.
+
+    Args:
+        folder: the one that ``output_dir`` names.
+        made: by the file's name, what tells whether hsx wrote the one that is there.
+    """
+    for name, ours in made.items():
+        path = folder / name
+        if os.path.lexists(path) and not ours(path):
+            wanted = f"expected a folder whose {name} hsx may write, got {path}, which it did not make"
+            raise HsxError(f"output_dir: {wanted}; name another with --output_dir")
 
 
 def in_the_way(place: Path) -> bool:

@@ -15,13 +15,14 @@ import yaml
 
 from hsx.checks import MOST
 from hsx.errors import HsxError, first_line, shown
+from hsx.report.measured import SUMMARY, TABLE
 from hsx.report.originals import Original
 from hsx.report.settings import flat
 from hsx.store.journal import objects
 from hsx.store.records import record_of
 
 LARGEST = 100_000  # pairs on one page; the first of a longer run
-RESULTS, MEASURED, EACH, CONFIG, SWEEP = "results.jsonl", "metrics.json", "metrics.parquet", "config.yaml", "sweep.json"
+RESULTS, CONFIG, SWEEP = "results.jsonl", "config.yaml", "sweep.json"
 
 
 @dataclass
@@ -87,7 +88,7 @@ def results_of(folder: Path) -> Results:
     if (folder / RESULTS).is_file():
         with (folder / RESULTS).open("rb") as lines:
             _pairs(found, objects(lines))
-    elif (folder / EACH).is_file():
+    elif (folder / TABLE).is_file():
         found.pictures = []
         _pairs(found, _measured_rows(folder))
     else:
@@ -128,7 +129,7 @@ def _pairs(found: Results, rows: Iterable[dict[str, Any]]) -> None:
 
 def _measured_rows(folder: Path) -> list[dict[str, Any]]:
     """The pairs of an evaluation whose results are elsewhere."""
-    table = _table(folder / EACH)
+    table = _table(folder / TABLE)
     columns = [name for name in ("name", "content", "style", "picture") if name in table.column_names]
     rows: list[dict[str, Any]] = table.select(columns).to_pylist()
     return rows
@@ -148,9 +149,9 @@ def _settings(found: Results) -> dict[str, str]:
 
 def _measures(found: Results) -> None:
     """Fill in what ``hsx evaluate`` measured, if it did."""
-    summary = read_object(found.folder / MEASURED)
+    summary = read_object(found.folder / SUMMARY)
     measured = {name: one for name, one in mapping(summary.get("measures")).items() if isinstance(one, dict)}
-    columns = _columns(found.folder / EACH, found.names) if (found.folder / EACH).is_file() else {}
+    columns = _columns(found.folder / TABLE, found.names) if (found.folder / TABLE).is_file() else {}
     for name in dict.fromkeys([*measured, *columns]):
         one = measured.get(name, {})
         low, high, higher, fit = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hsx.errors import HsxError
-from hsx.io.files import atomic, in_the_way
+from hsx.io.files import atomic, check_made, in_the_way
 
 SUMMARY, TABLE = "metrics.json", "metrics.parquet"
 KEPT = ".measured"  # the folder of numbers that are not computed again
@@ -43,11 +41,7 @@ def write_measured(
 
 def check_ours(folder: Path) -> None:
     """Raises HsxError where there is a metrics.json, metrics.parquet or .measured that hsx did not write."""
-    for name in (SUMMARY, TABLE, KEPT):
-        path = folder / name
-        if in_the_way(path) if name == KEPT else os.path.lexists(path) and not is_ours(path):
-            wanted = f"expected a folder whose {name} hsx may write, got {path}, which it did not make"
-            raise HsxError(f"output_dir: {wanted}; name another with --output_dir")
+    check_made(folder, {SUMMARY: is_ours, TABLE: is_ours, KEPT: lambda path: not in_the_way(path)})
 
 
 def clear_measured(folder: Path) -> None:

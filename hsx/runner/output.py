@@ -15,7 +15,7 @@ from hsx.errors import HsxError, ImageError
 from hsx.io.files import left_behind
 from hsx.io.images import read_image
 from hsx.pairs.pairing import PairList
-from hsx.report.folders import SWEEP
+from hsx.report.folders import RESULTS, SWEEP
 from hsx.report.measured import clear_measured
 from hsx.report.rendering import remove_pages
 from hsx.store.journal import FOLDER as JOURNALS
@@ -23,7 +23,7 @@ from hsx.store.journal import objects
 from hsx.store.records import record_of
 
 CONFIG = "# The settings of the pictures beside this file, written by hsx.\n"  # the first line of config.yaml
-RESULTS, FAILURES = "results.jsonl", "failures.jsonl"
+FAILURES = "failures.jsonl"
 PNG = b"\x89PNG\r\n\x1a\n"  # a PNG's beginning
 END = b"IEND\xaeB`\x82"  # of a whole PNG
 SETTINGS, LIST, FOREIGN = "of other settings", "of another list of pictures", "not made by hsx"

@@ -12,9 +12,9 @@ import yaml
 
 import hsx
 from hsx.errors import HsxError
-from hsx.io.files import atomic
+from hsx.io.files import atomic, check_made
 from hsx.io.png import write_png
-from hsx.report.folders import RESULTS
+from hsx.report.folders import RESULTS, SWEEP
 from hsx.store.records import RECORD, record_of, to_json
 from hsx.sweeping.outcome import Outcome
 from hsx.sweeping.over import Setting
@@ -22,7 +22,7 @@ from hsx.sweeping.plot import tradeoff
 from hsx.sweeping.sheet import Column, Pair, contact_sheet
 
 CONFIG = "# Recommended by hsx sweep.\n"  # the first line of recommended.yaml
-DATA, SHEET, PLOT, RECOMMENDED = "sweep.json", "sweep.png", "tradeoff.png", "recommended.yaml"
+DATA, SHEET, PLOT, RECOMMENDED = SWEEP, "sweep.png", "tradeoff.png", "recommended.yaml"
 
 
 def check_ours(folder: Path) -> None:
@@ -30,11 +30,7 @@ def check_ours(folder: Path) -> None:
     if os.path.lexists(folder / RESULTS):
         wanted = f"expected a folder for a sweep, got {folder}, where a run's results are"
         raise HsxError(f"output_dir: {wanted}; name another with --output_dir")
-    for name, ours in ((DATA, _is_data), (SHEET, record_of), (PLOT, record_of), (RECOMMENDED, _is_config)):
-        path = folder / name
-        if os.path.lexists(path) and not ours(path):
-            wanted = f"expected a folder whose {name} hsx may write, got {path}, which it did not make"
-            raise HsxError(f"output_dir: {wanted}; name another with --output_dir")
+    check_made(folder, {DATA: _is_data, SHEET: record_of, PLOT: record_of, RECOMMENDED: _is_config})
 
 
 def write(

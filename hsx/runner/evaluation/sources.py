@@ -15,8 +15,8 @@ from hsx.io.reading import FITS
 from hsx.pairs.cells import READERS, as_text
 from hsx.pairs.rows import located, open_rows
 from hsx.pairs.sources import find_images
+from hsx.report.folders import RESULTS
 from hsx.runner.evaluation.results import ByName, Result, Results, a_folder
-from hsx.runner.output import RESULTS
 from hsx.store.journal import objects
 
 COLUMNS = ("content", "style", "result", "truth", "name")  # of a table of results; the first three are needed
